@@ -1,0 +1,23 @@
+"""Environment that every ftcore process starts with: no usage reporting, no surprise downloads, loopback never proxied."""
+
+from __future__ import annotations
+
+import os
+
+_QUIET = {
+    "DO_NOT_TRACK": "1",
+    "DVC_NO_ANALYTICS": "1",
+    "GX_ANALYTICS_ENABLED": "false",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ALLOW_MODEL_CODE_EXECUTION": "false",
+    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "false",
+    "TOKENIZERS_PARALLELISM": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+
+
+def quiet_env() -> None:
+    """Set what is not set yet; a user's own setting wins."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)

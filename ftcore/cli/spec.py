@@ -1,0 +1,26 @@
+"""`ftcore spec check FILE` and `ftcore spec schema`."""
+
+from __future__ import annotations
+
+import typer
+
+from ftcore.cli._output import JsonFlag, SetOption, SpecArgument, print_json, print_line
+from ftcore.spec import FineTuneSpec, load_spec
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check a spec; print the schema.")
+
+
+@app.command()
+def check(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = False) -> None:
+    """Check a spec as a whole; every fault is listed with its path, the value seen and the values allowed."""
+    loaded = load_spec(spec, overrides or ())
+    if json:
+        print_json({"ok": True, "name": loaded.name, "digest": loaded.digest, "spec": loaded.model_dump(mode="json")})
+    else:
+        print_line(f"ok: {spec} describes {loaded.name} ({loaded.task}, {loaded.method.name} fine-tuning of {loaded.base_model.name})")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a spec: every field with its type, default, unit and meaning."""
+    print_json(FineTuneSpec.model_json_schema())

@@ -1,0 +1,102 @@
+"""Every error that ftcore raises on purpose, in one place.
+
+    FtcoreError                 exit code 1: something crashed; what was done so far is kept
+    ├── UsageError              exit code 2: the command or a spec is wrong
+    │   └── SpecError             one or more faults in a spec, all listed at once
+    ├── Refusal                 exit code 3: the evidence says no; the champion stays
+    │   ├── DataRefused           the data set is unfit (faulty file, failed expectation, leak budget passed)
+    │   └── PromotionRefused      the promotion may not happen
+    │       └── StaleChampion       somebody else promoted first (compare-and-set lost) or an old fencing token
+    ├── DataUnavailable         a data repository, remote, revision or path cannot be reached
+    ├── BaseModelError          a base model cannot be found, fails its checksum or is not safetensors
+    ├── IntegrityError          stored bytes do not match their manifest, or the ledger's chain is broken
+    ├── TrainingDiverged        loss or weights became NaN or infinite
+    ├── ServiceUnavailable      MLflow, Airflow or the ftcore server does not answer (worth a retry)
+    └── StorageError            the disk refused a write (full, read-only, no permission)
+
+Each message says what was seen, what was wanted, and in `hint` what to type next. No message carries row text, secrets or
+personal data. A missing optional package is a `UsageError` that names the extra to install.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class FtcoreError(Exception):
+    """Base of the tree.
+
+    Args:
+        message: What was seen and what was wanted, in one or two sentences.
+        hint: What to type or change next; empty when nothing can be advised.
+        details: Further lines shown below the message (for example every fault of a spec).
+    """
+
+    exit_code = 1
+    transient = False  # True: the same call may succeed later, so Airflow may retry it
+
+    def __init__(self, message: str, *, hint: str = "", details: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.details = tuple(details)
+
+    def __str__(self) -> str:
+        lines = [self.message, *(f"  - {line}" for line in self.details)]
+        if self.hint:
+            lines.append(f"  Try: {self.hint}")
+        return "\n".join(lines)
+
+
+class UsageError(FtcoreError):
+    """The command line, an argument or a configuration value is wrong."""
+
+    exit_code = 2
+
+
+class SpecError(UsageError):
+    """A spec has faults; `details` holds one line per fault: path, value seen, values allowed."""
+
+
+class Refusal(FtcoreError):
+    """The evidence says no. Nothing downstream happens and the champion stays."""
+
+    exit_code = 3
+
+
+class DataRefused(Refusal):
+    """The data set is unfit to train or judge on."""
+
+
+class PromotionRefused(Refusal):
+    """A promotion may not happen: no passing verdict, a mismatch, or a failed check of the package."""
+
+
+class StaleChampion(PromotionRefused):
+    """The champion is no longer the one this candidate was compared with, or the fencing token is old."""
+
+
+class DataUnavailable(FtcoreError):
+    """A data repository, DVC remote, revision or path cannot be reached."""
+
+
+class BaseModelError(FtcoreError):
+    """A base model cannot be found, fails its checksum, or is not in safetensors format."""
+
+
+class IntegrityError(FtcoreError):
+    """Stored bytes differ from what their manifest or the ledger's chain says."""
+
+
+class TrainingDiverged(FtcoreError):
+    """Loss, gradients or weights became NaN or infinite; nothing was saved past the last finite checkpoint."""
+
+
+class ServiceUnavailable(FtcoreError):
+    """MLflow, Airflow or the ftcore server does not answer."""
+
+    transient = True
+
+
+class StorageError(FtcoreError):
+    """The file system refused a write: full, read-only, or no permission."""

@@ -1,0 +1,377 @@
+"""What one stage hands to the next: small, frozen, JSON in and out.
+
+A record carries digests, relative URIs and scalars, never rows, so it fits an Airflow XCom. `uri` is relative to the store's
+root. `digest` is the identity that later stages' cache keys use: the same content gives the same digest, wherever it was made.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, Self, get_type_hints
+
+from ftcore.errors import IntegrityError
+
+SCHEMA_VERSION = 1
+
+Outcome = Literal["PASS", "FAIL", "NOT ENOUGH EVIDENCE"]
+DriftVerdict = Literal["ok", "watch", "drift", "insufficient"]
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys, no white space and no NaN: equal values give equal bytes.
+
+    Raises:
+        ValueError: The value holds NaN or infinity, which JSON cannot carry.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 (hex) of the canonical JSON of `value`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """Base of all records. `refused` holds the reasons why nothing downstream may happen; empty: all is well."""
+
+    kind: ClassVar[str] = ""
+
+    refused: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, with `kind` and `schema`."""
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self), allow_nan=False))
+        return {"kind": self.kind, "schema": SCHEMA_VERSION, **plain}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Inverse of `to_dict`.
+
+        Raises:
+            IntegrityError: Another kind or schema version, or fields that do not fit.
+        """
+        if data.get("kind") != cls.kind or data.get("schema") != SCHEMA_VERSION:
+            seen = f"kind={data.get('kind')!r} schema={data.get('schema')!r}"
+            raise IntegrityError(f"Cannot read a record: saw {seen}, wanted kind={cls.kind!r} schema={SCHEMA_VERSION}.")
+        fields = {key: value for key, value in data.items() if key not in ("kind", "schema")}
+        try:
+            return _build(cls, fields)
+        except (TypeError, KeyError) as error:
+            raise IntegrityError(f"Cannot read a {cls.kind} record: {error}.") from None
+
+    @property
+    def digest(self) -> str:
+        """Identity of the content; subclasses narrow it to what later stages depend on."""
+        return digest_of(self.to_dict())
+
+
+def _build(cls: type[Any], fields: Mapping[str, Any]) -> Any:
+    """Lists to tuples, nested mappings to nested dataclasses, as the annotations say."""
+    hints = get_type_hints(cls)
+    return cls(**{name: _convert(hints[name], value) for name, value in fields.items()})
+
+
+def _convert(hint: Any, value: Any) -> Any:
+    args = getattr(hint, "__args__", ())
+    if isinstance(value, list):
+        inner = args[0] if args else None
+        return tuple(_convert(inner, item) for item in value)
+    if isinstance(value, dict):
+        for option in (hint, *args):
+            if dataclasses.is_dataclass(option) and isinstance(option, type):
+                return _build(option, value)
+    return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataRef:
+    """Which data to pull: a repository, a revision, a path inside it."""
+
+    repo: str | None
+    rev: str
+    path: str
+    remote: str | None = None
+    reason: str = "spec"
+    """Who chose this version: `spec`, `feedback` or `command line`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetVersion(Record):
+    """ingest: the raw files of one data version, as they arrived."""
+
+    kind: ClassVar[str] = "dataset_version"
+
+    repo: str | None
+    rev: str
+    """Resolved commit; for a plain folder the manifest digest."""
+    path: str
+    uri: str
+    """Folder in the store that holds `files/` and the manifest."""
+    manifest_digest: str
+    """SHA-256 over the sorted (path, size, sha256) of the data files."""
+    num_files: int
+    num_bytes: int
+
+    @property
+    def digest(self) -> str:
+        return self.manifest_digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitReport:
+    """One split under one suite."""
+
+    split: str
+    num_rows: int
+    num_expectations: int
+    failed: tuple[str, ...] = ()
+    """One line per failed expectation: what was expected, what was seen, up to three row ids."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValidationReport(Record):
+    """validate: what Great Expectations and the leakage rules say."""
+
+    kind: ClassVar[str] = "validation_report"
+
+    uri: str
+    data_digest: str
+    suite_digest: str
+    splits: tuple[SplitReport, ...]
+    num_leaked: Mapping[str, int]
+    """Leaked test rows by rule."""
+    docs_uri: str
+    """index.html of the Data Docs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedDataset(Record):
+    """prepare: clean, split, ready to train on. `train|validation|test.jsonl` in canonical columns, `quarantine.jsonl`."""
+
+    kind: ClassVar[str] = "prepared_dataset"
+
+    uri: str
+    content_digest: str
+    """SHA-256 over the three split files and the label list."""
+    labels: tuple[str, ...]
+    """Sorted; the position is the class index."""
+    num_rows: Mapping[str, int]
+    num_quarantined: Mapping[str, int]
+    """By reason."""
+    num_tokens: Mapping[str, float]
+    """`median`, `p95`, `max`, `truncated_fraction` under the base model's tokenizer, training split."""
+    test_digest: str
+    """Identity of the holdout: SHA-256 over its sorted row digests."""
+
+    @property
+    def digest(self) -> str:
+        return self.content_digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRun(Record):
+    """train: a candidate. `uri`/model holds safetensors, tokenizer and label map."""
+
+    kind: ClassVar[str] = "training_run"
+
+    uri: str
+    model_digest: str
+    """SHA-256 of the model folder's manifest: the identity of the model everywhere."""
+    base_digest: str
+    base_name: str
+    data_digest: str
+    """Digest of the PreparedDataset trained on."""
+    method: str
+    device: str
+    precision: str
+    num_steps: int
+    num_epochs: float
+    best_step: int
+    best_validation_loss: float
+    train_s: float
+    samples_per_s: float
+    num_trainable: int
+    num_parameters: int
+
+    @property
+    def digest(self) -> str:
+        return self.model_digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRef(Record):
+    """A packaged model, for example the champion at the time of judging."""
+
+    kind: ClassVar[str] = "model_ref"
+
+    model_digest: str
+    uri: str
+    """Folder in the store whose `model/` can be loaded."""
+    seq: int
+    """Position of the ledger head it was read at; promotion compares and sets against it."""
+
+    @property
+    def digest(self) -> str:
+        return self.model_digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One number with its uncertainty."""
+
+    name: str
+    value: float
+    n: int
+    ci_low: float
+    ci_high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One model (candidate, champion or a baseline) on the holdout."""
+
+    role: str
+    model_digest: str
+    metrics: tuple[Metric, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Record):
+    """evaluate: every model scored on the same rows. Per-row predictions and tables lie in `uri`."""
+
+    kind: ClassVar[str] = "evaluation"
+
+    uri: str
+    test_digest: str
+    num_rows: int
+    models: tuple[Scored, ...]
+    candidate_digest: str
+    champion_digest: str | None
+    champion_seq: int
+    """Ledger position of the champion compared with; 0: none yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Candidate against champion on one metric."""
+
+    name: str
+    champion: float
+    candidate: float
+    difference: float
+    ci_low: float
+    ci_high: float
+    p_value: float
+    n: int
+    n_needed: int
+    """Rows needed to see `min_gain` with the wanted power at the observed discordance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict(Record):
+    """judge: may this candidate be promoted, and why."""
+
+    kind: ClassVar[str] = "verdict"
+
+    uri: str
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    metrics: tuple[Comparison, ...]
+    candidate_digest: str
+    champion_digest: str | None
+    champion_seq: int
+    evaluation_digest: str
+    gate_digest: str
+    test_digest: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promotion(Record):
+    """promote: the new champion as the ledger has it."""
+
+    kind: ClassVar[str] = "promotion"
+
+    spec: str
+    promotion_id: str
+    model_digest: str
+    previous_digest: str | None
+    verdict_digest: str
+    seq: int
+    state: Literal["PREPARED", "COMMITTED", "APPLIED", "ABORTED"]
+    package_uri: str
+    mlflow_version: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftTest:
+    """One statistic of one window against the reference."""
+
+    name: str
+    statistic: float
+    p_value: float
+    p_adjusted: float
+    effect: float
+    floor: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftReport(Record):
+    """monitor: has production changed, and what follows."""
+
+    kind: ClassVar[str] = "drift_report"
+
+    uri: str
+    spec: str
+    model_digest: str
+    verdict: DriftVerdict
+    reasons: tuple[str, ...]
+    tests: tuple[DriftTest, ...] = field(default=())
+    p_value: float | None = None
+    num_reference: int = 0
+    num_current: int = 0
+    window_digest: str = ""
+    window_start: str = ""
+    window_end: str = ""
+    report_uri: str | None = None
+    """Evidently HTML."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrainRequest(Record):
+    """The one way back: production has changed, so train again. Lives in the ledger; at most one open per spec."""
+
+    kind: ClassVar[str] = "retrain_request"
+
+    request_id: str
+    spec: str
+    reason: str
+    opened_at: str
+    state: Literal["OPEN", "DONE", "CLOSED"] = "OPEN"
+    data: DataRef | None = None
+    """Set once labelled rows have become a new data version: only then does retraining start."""
+
+
+RECORDS: dict[str, type[Record]] = {
+    cls.kind: cls
+    for cls in (
+        DatasetVersion, ValidationReport, PreparedDataset, TrainingRun, ModelRef, Evaluation, Verdict, Promotion,
+        DriftReport, RetrainRequest,
+    )
+}  # fmt: skip
+
+
+def record_from_dict(data: Mapping[str, Any]) -> Record:
+    """Any record from its JSON form.
+
+    Raises:
+        IntegrityError: Unknown kind, or fields that do not fit.
+    """
+    cls = RECORDS.get(str(data.get("kind")))
+    if cls is None:
+        raise IntegrityError(f"Unknown record kind {data.get('kind')!r}; known: {', '.join(RECORDS)}.")
+    return cls.from_dict(data)

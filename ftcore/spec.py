@@ -1,0 +1,344 @@
+"""What a user edits: one YAML file per model, checked as a whole before anything runs.
+
+`load_spec()` reports every fault at once, each with its path, the value seen and the values allowed. Unknown keys are faults:
+a misspelt setting must never be ignored. Every field has a default that suits most users; units are in names or docstrings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from ftcore.errors import SpecError, UsageError
+
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Probability = Annotated[float, Field(gt=0.0, lt=1.0)]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
+Split = Literal["train", "validation", "test"]
+
+
+class Section(BaseModel):
+    """Base of all sections: immutable, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class ColumnsSpec(Section):
+    """Which of the user's columns play which part. Optional columns that a set lacks are simply absent."""
+
+    id: str = "id"
+    """Unique row id; rows get their position as id where the column is missing."""
+    text: str = "text"
+    """Input text (required)."""
+    label: str = "label"
+    """Target class (required)."""
+    group: str = "group"
+    """Who or what the row comes from (customer, document); rows of one group never land in two splits."""
+    timestamp: str = "timestamp"
+    """When the row was written, ISO 8601."""
+    source: str = "source"
+    """Channel or feed the row came through; used for slices."""
+
+
+class DataSpec(Section):
+    """Where the rows are and how they are split."""
+
+    repo: str | None = "."
+    """Git repository under DVC (path or URL). Null: `path` is a plain local folder and its content digest is its version."""
+    rev: str = "HEAD"
+    """Git revision (commit, tag or branch) of `repo`."""
+    path: str = "data"
+    """DVC-tracked folder inside `repo`, or the plain folder."""
+    remote: str | None = None
+    """Name of the DVC remote to pull from; null: the repository's default."""
+    files: dict[Split | Literal["any"], str | list[str]] = Field(default_factory=lambda: {"any": ["*.jsonl"]})
+    """File names or patterns inside `path`, per split. Rows under `any` are split by a hash of their group."""
+    columns: ColumnsSpec = ColumnsSpec()
+    validation_fraction: Fraction = 0.15
+    """Share of groups held out to choose the checkpoint; from `any`, or from `train` where no validation file is given."""
+    test_fraction: Fraction = 0.15
+    """Share of groups frozen as holdout; only from `any`, and only where no test file is given."""
+    follow_feedback: bool = True
+    """Use the newest data version that feedback has accepted for this model (recorded in the ledger) instead of `rev`."""
+
+    @model_validator(mode="after")
+    def _splits_make_sense(self) -> DataSpec:
+        if not self.files:
+            raise ValueError("files is empty; wanted at least `any: [...]` or `train:` and `test:`")
+        if "any" not in self.files and not {"train", "test"} <= set(self.files):
+            raise ValueError("files needs `any`, or both `train` and `test`")
+        if self.validation_fraction + self.test_fraction >= 0.9:
+            raise ValueError("validation_fraction + test_fraction must stay below 0.9 so that rows are left to train on")
+        return self
+
+
+class ValidationSpec(Section):
+    """Great Expectations."""
+
+    suite: str = "expectations/classification.json"
+    """Suite file (GX JSON), relative to the spec's project folder (the nearest parent of the spec holding it)."""
+    max_quarantined: Fraction = 0.05
+    """Share of rows that may be set aside with a reason before the whole set is refused."""
+
+
+class LeakageSpec(Section):
+    """Rows of the holdout that training would see."""
+
+    rules: list[Literal["exact", "normalised"]] = Field(default_factory=lambda: ["exact", "normalised"])
+    max_leaked: Fraction = 0.02
+    """Share of test rows that may have a twin in train (the twin leaves train) before the set is refused."""
+
+
+class PrepareSpec(Section):
+    """Cleaning before training."""
+
+    fix_encoding: bool = True
+    """Repair mojibake and drop control and zero-width characters (ftfy, NFC)."""
+    deduplicate: bool = True
+    """Keep the first of rows of one split with the same normalised text and label; quarantine same text, different labels."""
+    max_chars: Annotated[int, Field(ge=1)] = 20_000
+    """Longer rows are quarantined."""
+
+
+class BaseModelSpec(Section):
+    """The pretrained model. Safetensors only; remote code is never run."""
+
+    name: str
+    """Hub id (`org/model`, needs `revision`), local folder, or `pkg:PACKAGE/FOLDER` inside an installed Python package."""
+    revision: str | None = None
+    """Commit of the Hub repository; required for a Hub id."""
+    sha256: str | None = None
+    """SHA-256 of model.safetensors, checked before loading; null: recorded, not checked."""
+
+
+class MethodSpec(Section):
+    """How to fine-tune."""
+
+    name: Literal["full", "lora"] = "full"
+    freeze_embeddings: bool = True
+    """Keep the input embeddings as they are (full only): faster, and kinder to words that training never shows."""
+    rank: Annotated[int, Field(ge=1, le=1024)] = 16
+    """LoRA rank."""
+    alpha: Annotated[float, Field(gt=0)] = 32.0
+    """LoRA scale numerator; the update is scaled by alpha / rank."""
+    dropout: Fraction = 0.0
+    """LoRA dropout."""
+    target_modules: list[str] | Literal["all-linear"] = "all-linear"
+    """Module names that get an adapter."""
+
+
+class TrainingSpec(Section):
+    """Optimisation."""
+
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    """Rows per optimiser step."""
+    epochs: Annotated[float, Field(gt=0)] = 5.0
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-4
+    """Peak learning rate (AdamW), reached after warm-up, then linear decay to 0."""
+    warmup_fraction: Fraction = 0.06
+    weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    max_length: Annotated[int, Field(ge=4)] = 128
+    """Tokens per row; longer rows are cut (the share is reported)."""
+    eval_every: Annotated[float, Field(gt=0)] = 1.0
+    """Validate and save a checkpoint every so many epochs."""
+    patience: Annotated[int, Field(ge=0)] = 3
+    """Early stopping: validations without a lower loss before training ends; 0: never."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    seed: Annotated[int, Field(ge=0)] = 17
+
+
+class EvaluationSpec(Section):
+    """What is measured on the holdout."""
+
+    baselines: list[Literal["majority", "nearest_centroid"]] = Field(
+        default_factory=lambda: ["majority", "nearest_centroid"]
+    )
+    slices: list[str] = Field(default_factory=lambda: ["source"])
+    """Columns to slice by; the label is always one."""
+    batch_size: Annotated[int, Field(ge=1)] = 64
+
+
+class GateSpec(Section):
+    """The evidence that a promotion needs. Fractions, not percents: 0.005 is half a point."""
+
+    metric: Literal["accuracy", "macro_f1"] = "accuracy"
+    margin: Fraction = 0.005
+    """Non-inferiority: the lower 95 % bound of candidate minus champion must stay above -margin."""
+    min_gain: Fraction = 0.005
+    """Smallest difference worth a change of production."""
+    strict: bool = False
+    """Also require exact McNemar p < alpha."""
+    alpha: Probability = 0.05
+    power: Probability = 0.8
+    """Wanted chance of seeing a real gain; with too few rows the verdict is NOT ENOUGH EVIDENCE."""
+    floors: dict[str, float] = Field(default_factory=lambda: {"accuracy": 0.7, "macro_f1": 0.6})
+    """Absolute minima, by metric."""
+    min_over_baseline: Fraction = 0.02
+    """How far above the best baseline every promoted model must be."""
+    min_rows: Annotated[int, Field(ge=1)] = 200
+    """Fewer holdout rows are never enough evidence."""
+    min_slice_rows: Annotated[int, Field(ge=1)] = 100
+    """Slices with fewer rows are shown, not judged."""
+
+
+class ApprovalSpec(Section):
+    """Human approval between verdict and promotion (Airflow's ApprovalOperator)."""
+
+    required: bool = False
+    approvers: list[str] = Field(default_factory=list)
+    """Airflow user names who may answer; empty: anyone who may run the DAG."""
+    timeout_hours: Annotated[float, Field(gt=0)] = 72.0
+    """No answer by then means hold, never approve."""
+
+
+class MonitoringSpec(Section):
+    """Drift watch over the prediction log."""
+
+    window_rows: Annotated[int, Field(ge=1)] = 500
+    """Rows in a window (the newest ones since the champion was promoted)."""
+    min_rows: Annotated[int, Field(ge=1)] = 200
+    """Fewer rows: the decision is `insufficient`, never `ok`."""
+    alpha: Probability = 0.01
+    """Family-wise false-alarm rate per window (Holm over all tests)."""
+    min_effect: Fraction = 0.1
+    """Effect-size floor: smaller shifts are not alarms however small their p-value."""
+    cooldown_hours: Annotated[float, Field(ge=0)] = 24.0
+    """No second alarm of one spec within this time."""
+    min_feedback_rows: Annotated[int, Field(ge=1)] = 200
+    """Labelled production rows that make a new data version worth retraining on."""
+
+
+class AlertsSpec(Section):
+    """Where alarms go. The log file under FTCORE_HOME always gets them."""
+
+    urls: list[str] = Field(default_factory=list)
+    """Webhooks (http, https) or any apprise URL. `${NAME}` is taken from the environment at delivery, so that no secret is stored."""
+
+
+class ScheduleSpec(Section):
+    """When Airflow runs what (cron expressions, UTC; null: only when triggered or by a retrain request)."""
+
+    retrain: str | None = None
+    drift_watch: str | None = "*/30 * * * *"
+    feedback: str | None = "15 * * * *"
+
+
+class ComputeSpec(Section):
+    """Where and how numbers are crunched."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """auto: bf16 on CUDA, and on CPUs with AMX or AVX512-BF16; else fp32."""
+    threads: Annotated[int, Field(ge=0)] = 0
+    """CPU threads; 0: all."""
+    timeout_hours: Annotated[float, Field(gt=0)] = 24.0
+    """A stage that runs longer is ended."""
+
+
+class FineTuneSpec(Section):
+    """One model in production: its data, how it is made, what it must show, how it is watched."""
+
+    name: Name
+    """Names the model everywhere: DAG ids, MLflow registered model, ledger."""
+    task: Literal["classification"] = "classification"
+    description: str = ""
+    data: DataSpec = DataSpec()
+    validation: ValidationSpec = ValidationSpec()
+    leakage: LeakageSpec = LeakageSpec()
+    prepare: PrepareSpec = PrepareSpec()
+    base_model: BaseModelSpec
+    method: MethodSpec = MethodSpec()
+    training: TrainingSpec = TrainingSpec()
+    evaluation: EvaluationSpec = EvaluationSpec()
+    gate: GateSpec = GateSpec()
+    approval: ApprovalSpec = ApprovalSpec()
+    monitoring: MonitoringSpec = MonitoringSpec()
+    alerts: AlertsSpec = AlertsSpec()
+    schedule: ScheduleSpec = ScheduleSpec()
+    compute: ComputeSpec = ComputeSpec()
+
+    def part(self, sections: Iterable[str]) -> dict[str, Any]:
+        """The named sections as plain JSON types: what a stage reads, and so what its cache key covers."""
+        return {name: self.model_dump(mode="json", include={name})[name] for name in sections}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical JSON of the whole spec."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+def load_spec(path: str | Path, overrides: Iterable[str] = ()) -> FineTuneSpec:
+    """Read a spec and check it as a whole.
+
+    Args:
+        path: YAML file.
+        overrides: `section.field=value` settings applied on top; values are YAML.
+
+    Raises:
+        SpecError: The file is missing, not YAML, or has faults; every fault is listed.
+        UsageError: An override is not of the form `section.field=value`.
+    """
+    path = Path(path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpecError(f"No spec at {path}.", hint="ls dags/specs") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SpecError(f"Cannot read the spec {path}: {error}.") from None
+    except yaml.YAMLError as error:
+        raise SpecError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(raw, dict):
+        raise SpecError(f"{path} holds {type(raw).__name__}, wanted a mapping of sections.", hint="ftcore spec schema")
+    for override in overrides:
+        _apply(raw, override)
+    try:
+        return FineTuneSpec.model_validate(raw)
+    except ValidationError as error:
+        faults = _faults(error)
+        count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
+        raise SpecError(f"{path} has {count}:", details=faults, hint="ftcore spec schema") from None
+
+
+def _apply(raw: dict[str, Any], override: str) -> None:
+    key, equals, value = override.partition("=")
+    if not equals or not re.fullmatch(r"[a-z_0-9]+(\.[a-z_0-9]+)*", key):
+        raise UsageError(f"Cannot read the override {override!r}.", hint="--set training.epochs=3")
+    *parents, last = key.split(".")
+    node: Any = raw
+    for parent in parents:
+        node = node.setdefault(parent, {})
+        if not isinstance(node, dict):
+            raise UsageError(f"The override {override!r} goes into {parent}, which is not a section.")
+    node[last] = yaml.safe_load(value)
+
+
+def _faults(error: ValidationError) -> list[str]:
+    return [_fault(item) for item in error.errors(include_url=False)]
+
+
+def _fault(item: Mapping[str, Any]) -> str:
+    path = ".".join(str(part) for part in item["loc"]) or "(whole spec)"
+    if item["type"] == "extra_forbidden":
+        return f"{path}: unknown key{_allowed_keys(item['loc'])}"
+    if item["type"] == "missing":
+        return f"{path}: missing, wanted a value"
+    seen = "" if isinstance(item["input"], dict) else f"saw {item['input']!r}; "
+    return f"{path}: {seen}{item['msg'].removeprefix('Value error, ')}"
+
+
+def _allowed_keys(location: tuple[str | int, ...]) -> str:
+    section: Any = FineTuneSpec
+    for part in location[:-1]:
+        field = section.model_fields.get(part) if isinstance(section, type) and issubclass(section, Section) else None
+        section = field.annotation if field else None
+    if isinstance(section, type) and issubclass(section, Section):
+        return f"; allowed: {', '.join(section.model_fields)}"
+    return ""

@@ -1,0 +1,45 @@
+"""The stages table: what runs, in which order, on what.
+
+Modules are named as strings, so that this table costs nothing to import (DAG files read it). Each stage module has one public
+function `run(spec, inputs, output, store) -> Record`; its heavy imports are its first lines.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One row of the table."""
+
+    name: str
+    inputs: tuple[str, ...]
+    """Stages whose records it needs; `data` and `champion` come from the outside."""
+    sections: tuple[str, ...]
+    """Parts of the spec it reads: only these are in its cache key."""
+    rooms: tuple[str, ...]
+    """Packages of ftcore whose source is in its cache key, besides the stage itself."""
+    isolated: bool = False
+    """Loads torch: Airflow runs it as a child process on the `gpu` pool."""
+
+    @property
+    def module(self) -> str:
+        return f"ftcore.stages.{self.name}"
+
+
+STAGES: dict[str, Stage] = {
+    stage.name: stage
+    for stage in (
+        Stage("ingest", ("data",), ("data",), ("data",)),
+        Stage("validate", ("ingest",), ("data", "validation", "leakage"), ("data", "validation")),
+        Stage("prepare", ("ingest", "validate"), ("data", "leakage", "prepare", "validation", "base_model", "training"), ("data",)),
+        Stage("train", ("prepare",), ("base_model", "method", "training", "compute"), ("training",), isolated=True),
+        Stage("evaluate", ("prepare", "train", "champion"), ("evaluation", "compute", "base_model", "training"),
+              ("evaluation", "training"), isolated=True),
+        Stage("judge", ("evaluate",), ("gate",), ("evaluation",)),
+        Stage("promote", ("ingest", "validate", "prepare", "train", "evaluate", "judge"), (), ("registry",)),
+    )
+}  # fmt: skip
+
+ORDER = tuple(STAGES)
