@@ -57,7 +57,9 @@ class Record:
         """
         if data.get("kind") != cls.kind or data.get("schema") != SCHEMA_VERSION:
             seen = f"kind={data.get('kind')!r} schema={data.get('schema')!r}"
-            raise IntegrityError(f"Cannot read a record: saw {seen}, wanted kind={cls.kind!r} schema={SCHEMA_VERSION}.")
+            raise IntegrityError(
+                f"Cannot read a record: saw {seen}, wanted kind={cls.kind!r} schema={SCHEMA_VERSION}."
+            )
         fields = {key: value for key, value in data.items() if key not in ("kind", "schema")}
         try:
             return _build(cls, fields)

@@ -14,7 +14,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from ftcore.errors import SpecError, UsageError
 
@@ -75,7 +83,9 @@ class DataSpec(Section):
         if "any" not in self.files and not {"train", "test"} <= set(self.files):
             raise ValueError("files needs `any`, or both `train` and `test`")
         if self.validation_fraction + self.test_fraction >= 0.9:
-            raise ValueError("validation_fraction + test_fraction must stay below 0.9 so that rows are left to train on")
+            raise ValueError(
+                "validation_fraction + test_fraction must stay below 0.9 so that rows are left to train on"
+            )
         return self
 
 
@@ -83,7 +93,7 @@ class ValidationSpec(Section):
     """Great Expectations."""
 
     suite: str = "expectations/classification.json"
-    """Suite file (GX JSON), relative to the spec's project folder (the nearest parent of the spec holding it)."""
+    """Suite file (GX JSON), relative to the project folder (the nearest parent of the spec with `expectations/` or `.git`)."""
     max_quarantined: Fraction = 0.05
     """Share of rows that may be set aside with a reason before the whole set is refused."""
 
@@ -265,6 +275,17 @@ class FineTuneSpec(Section):
     schedule: ScheduleSpec = ScheduleSpec()
     compute: ComputeSpec = ComputeSpec()
 
+    _root: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @property
+    def root(self) -> Path:
+        """Project folder: relative paths in the spec start here. Not part of the spec's content or digest."""
+        return self._root
+
+    def at(self, path: str) -> Path:
+        """Absolute form of a local path written in the spec."""
+        return (self.root / Path(path).expanduser()).absolute()
+
     def part(self, sections: Iterable[str]) -> dict[str, Any]:
         """The named sections as plain JSON types: what a stage reads, and so what its cache key covers."""
         return {name: self.model_dump(mode="json", include={name})[name] for name in sections}
@@ -296,15 +317,28 @@ def load_spec(path: str | Path, overrides: Iterable[str] = ()) -> FineTuneSpec:
     except yaml.YAMLError as error:
         raise SpecError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(raw, dict):
-        raise SpecError(f"{path} holds {type(raw).__name__}, wanted a mapping of sections.", hint="ftcore spec schema")
+        raise SpecError(
+            f"{path} holds {type(raw).__name__}, wanted a mapping of sections.", hint="ftcore spec schema"
+        )
     for override in overrides:
         _apply(raw, override)
     try:
-        return FineTuneSpec.model_validate(raw)
+        spec = FineTuneSpec.model_validate(raw)
+        spec._root = project_root(path)
+        return spec
     except ValidationError as error:
         faults = _faults(error)
         count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
         raise SpecError(f"{path} has {count}:", details=faults, hint="ftcore spec schema") from None
+
+
+def project_root(spec_path: Path) -> Path:
+    """The nearest parent of a spec file that holds `expectations/` or `.git`; else the spec's own folder."""
+    folder = spec_path.absolute().parent
+    for parent in (folder, *folder.parents):
+        if (parent / "expectations").is_dir() or (parent / ".git").exists():
+            return parent
+    return folder
 
 
 def _apply(raw: dict[str, Any], override: str) -> None:
@@ -337,7 +371,11 @@ def _fault(item: Mapping[str, Any]) -> str:
 def _allowed_keys(location: tuple[str | int, ...]) -> str:
     section: Any = FineTuneSpec
     for part in location[:-1]:
-        field = section.model_fields.get(part) if isinstance(section, type) and issubclass(section, Section) else None
+        field = (
+            section.model_fields.get(part)
+            if isinstance(section, type) and issubclass(section, Section)
+            else None
+        )
         section = field.annotation if field else None
     if isinstance(section, type) and issubclass(section, Section):
         return f"; allowed: {', '.join(section.model_fields)}"

@@ -49,9 +49,13 @@ def storage_errors(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             hint = f"df -h {path.parent}; free some space, then run the same command again"
-            raise StorageError(f"The disk is full: cannot write {path}. Nothing half-written is left.", hint=hint) from error
+            raise StorageError(
+                f"The disk is full: cannot write {path}. Nothing half-written is left.", hint=hint
+            ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise StorageError(f"No permission to write {path} ({error.strerror}).", hint=f"ls -ld {path.parent}") from error
+            raise StorageError(
+                f"No permission to write {path} ({error.strerror}).", hint=f"ls -ld {path.parent}"
+            ) from error
         raise
 
 
@@ -235,14 +239,19 @@ class Store:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 
-    def commit(self, output: Output, record: Record, inputs: Mapping[str, Any]) -> None:
-        """Publish a finished output: record, key inputs (for `--explain-cache`), manifest, one rename."""
+    def commit(self, output: Output, record: Record, inputs: Mapping[str, Any]) -> bool:
+        """Publish a finished output: record, key inputs (for `--explain-cache`), manifest, one rename.
+
+        Returns:
+            False if another process published this key first; its output stands.
+        """
         write_durable(output.path / RECORD, canonical_json(record.to_dict()))
         write_durable(output.path / "inputs.json", canonical_json(dict(inputs)))
-        publish_folder(output.path, self.root / output.uri)
+        first = publish_folder(output.path, self.root / output.uri)
         stage = Path(output.uri).parent.name
         write_durable(self.root / "stages" / stage / "LATEST", Path(output.uri).name)
         shutil.rmtree(output.scratch, ignore_errors=True)
+        return first
 
     def explain(self, stage: str, inputs: Mapping[str, Any]) -> list[str]:
         """What differs between `inputs` and those of the newest output of `stage`: why it has to run."""

@@ -36,7 +36,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "serve": ("ftcore.cli.serve:serve", "Serve the champion over HTTP."),
     "feedback": ("ftcore.cli.feedback:app", "Send labels back; turn them into a data version."),
     "watch": ("ftcore.cli.watch:watch", "Judge the newest production window; alarm and ask for retraining."),
-    "reconcile": ("ftcore.cli.reconcile:reconcile", "Finish what a crash left, repair aliases, deliver alerts."),
+    "reconcile": (
+        "ftcore.cli.reconcile:reconcile",
+        "Finish what a crash left, repair aliases, deliver alerts.",
+    ),
     "audit": ("ftcore.cli.audit:app", "Verify the ledger; answer why a model is in production."),
 }
 

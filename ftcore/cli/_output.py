@@ -13,7 +13,9 @@ from ftcore.errors import FtcoreError
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")]
 SpecArgument = Annotated[str, typer.Argument(help="Spec file, for example dags/specs/support_intents.yaml.")]
-SetOption = Annotated[list[str] | None, typer.Option("--set", help="Override a setting: training.epochs=3 (repeatable).")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a setting: training.epochs=3 (repeatable).")
+]
 
 
 def print_json(value: Any) -> None:

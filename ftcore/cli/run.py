@@ -1,0 +1,94 @@
+"""`ftcore run SPEC`: the pipeline in one process, without Airflow."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ftcore.cli._output import JsonFlag, SetOption, SpecArgument, print_json, print_line, print_note
+from ftcore.records import (
+    Evaluation,
+    PreparedDataset,
+    Promotion,
+    Record,
+    TrainingRun,
+    ValidationReport,
+    Verdict,
+)
+from ftcore.spec import load_spec
+
+
+def run(
+    spec: SpecArgument,
+    overrides: SetOption = None,
+    first: Annotated[
+        str, typer.Option("--from", help="First stage; earlier ones must have outputs to reuse.")
+    ] = "ingest",
+    last: Annotated[str, typer.Option("--to", help="Last stage.")] = "promote",
+    rev: Annotated[str | None, typer.Option(help="Data revision instead of the spec's.")] = None,
+    explain_cache: Annotated[
+        bool, typer.Option("--explain-cache", help="Say why each stage ran or was reused.")
+    ] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Pull, validate, prepare, train, evaluate, judge and promote. Finished stages are verified and reused."""
+    from ftcore.ledger import open_ledger
+    from ftcore.pipeline import run_pipeline
+    from ftcore.store import Store
+
+    loaded = load_spec(spec, overrides or ())
+    steps = []
+    with open_ledger() as ledger:
+        announce = (lambda name: None) if json else (lambda name: print_note(f"{name} …"))
+        for step in run_pipeline(loaded, Store(), ledger, first=first, last=last, rev=rev, announce=announce):
+            steps.append(step)
+            if not json:
+                how = "reused" if step.reused else f"{step.seconds:.1f} s"
+                print_line(f"{step.stage:<9} {how:>8}  {summary(step.record)}")
+                if explain_cache:
+                    for line in step.why:
+                        print_line(f"{'':<19} because {line}")
+    refused = steps[-1].record.refused if steps else ()
+    if json:
+        print_json(
+            {"spec": loaded.name, "refused": list(refused), "steps": [step.to_dict() for step in steps]}
+        )
+    elif refused:
+        print_line(f"Refused at {steps[-1].stage}; the champion stays.")
+        for reason in refused:
+            print_line(f"  - {reason}")
+    if refused:
+        raise typer.Exit(3)
+
+
+def summary(record: Record) -> str:
+    """One line for people about what a stage found."""
+    match record:
+        case ValidationReport():
+            rows = ", ".join(f"{item.split} {item.num_rows}" for item in record.splits)
+            return f"{rows} rows; leaked test rows {sum(record.num_leaked.values())}; {record.docs_uri}"
+        case PreparedDataset():
+            rows = ", ".join(f"{name} {count}" for name, count in record.num_rows.items())
+            return f"{rows} rows, {len(record.labels)} labels; quarantined {sum(record.num_quarantined.values())}"
+        case TrainingRun():
+            return (
+                f"{record.method} on {record.device} {record.precision}: {record.num_steps} steps in {record.train_s:.0f} s, "
+                f"validation loss {record.best_validation_loss:.4f}, model {record.model_digest[:12]}"
+            )
+        case Evaluation():
+            return (
+                "; ".join(f"{item.role} {_metric(item, 'accuracy')}" for item in record.models)
+                + f" on {record.num_rows} rows"
+            )
+        case Verdict():
+            return f"{record.outcome}: {record.reasons[0] if record.reasons else ''}"
+        case Promotion():
+            return f"champion is {record.model_digest[:12]} (seq {record.seq}, {record.state}, MLflow version {record.mlflow_version})"
+    uri: Any = getattr(record, "uri", "")
+    return f"{record.digest[:12]} {uri}"
+
+
+def _metric(scored: Any, name: str) -> str:
+    found = next((metric for metric in scored.metrics if metric.name == name), None)
+    return f"{found.value:.1%}" if found else "—"

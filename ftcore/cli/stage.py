@@ -1,0 +1,66 @@
+"""`ftcore stage STAGE SPEC`: one stage in a process of its own. This is what Airflow's tasks call."""
+
+from __future__ import annotations
+
+import json as jsonlib
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ftcore.cli._output import JsonFlag, SetOption, SpecArgument, print_json, print_line
+from ftcore.errors import UsageError
+from ftcore.spec import load_spec
+
+
+def stage(
+    name: Annotated[
+        str, typer.Argument(help="ingest, validate, prepare, train, evaluate, judge or promote.")
+    ],
+    spec: SpecArgument,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(
+            help="JSON file: records of earlier stages by stage name; `data` and `champion` default to the ledger's."
+        ),
+    ] = None,
+    overrides: SetOption = None,
+    json: JsonFlag = False,
+) -> None:
+    """Run one stage on the records of earlier stages and print its record."""
+    from ftcore.ledger import open_ledger
+    from ftcore.pipeline import gather, log_to_mlflow, run_stage
+    from ftcore.stages import ORDER, STAGES
+    from ftcore.store import Store
+
+    if name not in STAGES:
+        raise UsageError(f"No stage {name!r}; stages: {', '.join(ORDER)}.")
+    loaded = load_spec(spec, overrides or ())
+    store = Store()
+    with open_ledger() as ledger:
+        step = run_stage(name, loaded, gather(STAGES[name], loaded, ledger, _read(inputs)), store)
+    log_to_mlflow(step, loaded, store)
+    if json:
+        print_json(step.to_dict())
+    else:
+        print_line(jsonlib.dumps(step.record.to_dict(), indent=2))
+    if step.record.refused:
+        raise typer.Exit(3)
+
+
+def _read(path: Path | None) -> dict[str, Any]:
+    from ftcore.records import DataRef, record_from_dict
+
+    if path is None:
+        return {}
+    try:
+        raw = jsonlib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(f"Cannot read the inputs {path}: {error}.") from None
+    records: dict[str, Any] = {}
+    for name, value in raw.items():
+        if name == "data":
+            records[name] = DataRef(**value)
+        else:
+            records[name] = None if value is None else record_from_dict(value)
+    return records

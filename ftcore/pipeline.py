@@ -1,0 +1,268 @@
+"""Runs stages: the same functions whether Airflow calls them one by one or `ftcore run` calls them in a row.
+
+A stage runs only when no verified output with its key exists. The key is the digest of everything the result depends on: the
+stage, the source of the rooms it uses, the parts of the spec it reads, the digests of its inputs, the libraries that compute,
+and the device class.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+import importlib.metadata
+import platform
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ftcore.errors import IntegrityError, UsageError
+from ftcore.ledger import Ledger
+from ftcore.records import DataRef, ModelRef, Record, TrainingRun, digest_of
+from ftcore.spec import FineTuneSpec
+from ftcore.stages import ORDER, STAGES, Stage
+from ftcore.store import Store, file_sha256, write_durable
+
+Inputs = Mapping[str, Record | DataRef | None]
+
+# Libraries whose version can change a stage's result.
+_COMPUTING = (
+    "accelerate", "datasets", "dvc", "ftfy", "great-expectations", "numpy", "pandas", "peft", "safetensors",
+    "scikit-learn", "scipy", "tokenizers", "torch", "transformers",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    """What became of one stage."""
+
+    stage: str
+    record: Record
+    reused: bool
+    why: tuple[str, ...]
+    """Why it ran or was reused."""
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "stage": self.stage, "reused": self.reused, "why": list(self.why), "seconds": round(self.seconds, 3),
+            "record": self.record.to_dict(),
+        }  # fmt: skip
+
+
+def data_ref(spec: FineTuneSpec, ledger: Ledger, rev: str | None = None) -> DataRef:
+    """Which data version to train on: the one asked for, else the newest accepted from feedback, else the spec's own."""
+    repo = spec.data.repo
+    if repo is not None and "://" not in repo and not repo.startswith("git@"):
+        repo = str(spec.at(repo))
+    own = DataRef(
+        repo=repo,
+        rev=rev or spec.data.rev,
+        path=spec.data.path if repo is not None else str(spec.at(spec.data.path)),
+        remote=spec.data.remote,
+        reason="command line" if rev else "spec",
+    )
+    if rev is None and spec.data.follow_feedback:
+        return ledger.current_data(spec.name) or own
+    return own
+
+
+def champion_ref(spec: FineTuneSpec, ledger: Ledger, candidate_digest: str) -> ModelRef | None:
+    """The model that a candidate is compared with.
+
+    A candidate that already is the champion is compared with the one it replaced, so that running a finished pipeline again finds
+    every output of the first time.
+    """
+    head = ledger.head(spec.name)
+    if head is None:
+        return None
+    if head.model_digest != candidate_digest:
+        return ModelRef(model_digest=head.model_digest, uri=head.package_uri, seq=head.seq)
+    before = [item for item in ledger.history(spec.name) if item.seq < head.seq]
+    if not before:
+        return None
+    last = max(before, key=lambda item: item.seq)
+    return ModelRef(model_digest=last.model_digest, uri=last.package_uri, seq=last.seq)
+
+
+def run_stage(name: str, spec: FineTuneSpec, inputs: Inputs, store: Store) -> Step:
+    """Run one stage, or find its verified earlier output.
+
+    Raises:
+        FtcoreError: Whatever the stage raises; nothing half-written is left behind.
+    """
+    stage = STAGES[name]
+    started = time.monotonic()
+    module = f"ftcore.stages.{name}"
+    if name == "promote":  # acts on the ledger, which makes it safe to repeat
+        with store.writing(name, "none") as output:
+            record = importlib.import_module(module).run(spec, inputs, output, store)
+        return Step(name, record, False, ("acts on the ledger",), time.monotonic() - started)
+    depends = key_inputs(stage, spec, inputs)
+    key = digest_of(depends)
+    record = store.find(name, key)
+    if record is not None:
+        return Step(
+            name,
+            record,
+            True,
+            (f"nothing it depends on changed (key {key[:12]})",),
+            time.monotonic() - started,
+        )
+    why = tuple(store.explain(name, depends))
+    with store.writing(name, key) as output:
+        record = importlib.import_module(module).run(spec, inputs, output, store)
+        if not store.commit(output, record, depends):
+            record = store.find(name, key)
+            if record is None:
+                raise IntegrityError(
+                    f"Another process published {output.uri}, but it fails verification.", hint="run again"
+                )
+    return Step(name, record, False, why, time.monotonic() - started)
+
+
+def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, Any]:
+    """Everything that a stage's result depends on, as plain JSON; its digest is the key."""
+    depends: dict[str, Any] = {
+        "stage": stage.name,
+        "code": {room: source_digest(room) for room in (f"stages/{stage.name}.py", *stage.rooms)},
+        "spec": spec.part(stage.sections),
+        "inputs": {name: _input_identity(inputs.get(name)) for name in stage.inputs},
+        "libraries": library_versions(),
+    }
+    if stage.name == "validate":
+        suite = spec.at(spec.validation.suite)
+        depends["suite"] = file_sha256(suite) if suite.is_file() else "missing"
+    if stage.name in ("prepare", "train", "evaluate"):
+        from ftcore.models.base import base_digest
+
+        depends["base_model"] = base_digest(spec.base_model)
+    if stage.isolated:
+        from ftcore.models.devices import device_class
+
+        depends["device"] = device_class(spec.compute)
+    return depends
+
+
+def _input_identity(value: Record | DataRef | None) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, DataRef):
+        from ftcore.data.versions import resolve_rev
+
+        identity = asdict(value)
+        del identity["reason"]
+        return {**identity, "rev": resolve_rev(value)}
+    if isinstance(value, ModelRef):
+        return {"model": value.model_digest, "seq": value.seq}
+    return value.digest
+
+
+@functools.cache
+def source_digest(room: str) -> str:
+    """SHA-256 over the Python source of a room (package folder or single file, relative to ftcore/)."""
+    root = Path(__file__).parent
+    path = root / room
+    files = [path] if path.suffix == ".py" else sorted(path.rglob("*.py"))
+    sha = hashlib.sha256()
+    for file in files:
+        sha.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return sha.hexdigest()
+
+
+@functools.cache
+def library_versions() -> dict[str, str]:
+    """Versions of Python (major.minor) and of the libraries that compute."""
+    versions = {"python": ".".join(platform.python_version_tuple()[:2])}
+    for name in _COMPUTING:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "absent"
+    return versions
+
+
+def log_to_mlflow(step: Step, spec: FineTuneSpec, store: Store) -> None:
+    """Send a finished stage to MLflow once; a marker beside the output remembers it.
+
+    Raises:
+        ServiceUnavailable: MLflow does not answer. The stage's output is kept: the next run logs it and goes on.
+    """
+    uri = getattr(step.record, "uri", None)
+    if step.stage not in ("train", "evaluate", "judge") or uri is None:
+        return
+    marker = store.root / f"{uri}.logged"
+    if marker.exists():
+        return
+    from ftcore.registry.tracking import log_stage
+
+    log_stage(spec, step.record, store)
+    write_durable(marker, "")
+
+
+def gather(
+    stage: Stage, spec: FineTuneSpec, ledger: Ledger, records: Mapping[str, Any], rev: str | None = None
+) -> Inputs:
+    """A stage's inputs: records of earlier stages, plus what comes from the ledger (`data`, `champion`).
+
+    Raises:
+        UsageError: A needed record is missing.
+    """
+    inputs: dict[str, Any] = {name: records[name] for name in stage.inputs if name in records}
+    if "data" in stage.inputs and "data" not in inputs:
+        inputs["data"] = data_ref(spec, ledger, rev)
+    missing = [name for name in stage.inputs if name not in inputs and name != "champion"]
+    if missing:
+        raise UsageError(
+            f"Stage {stage.name} needs the record of {', '.join(missing)}.",
+            hint=f"ftcore run SPEC --to {stage.name}",
+        )
+    if "champion" in stage.inputs and "champion" not in inputs:
+        training = inputs["train"]
+        assert isinstance(training, TrainingRun)
+        inputs["champion"] = champion_ref(spec, ledger, training.model_digest)
+    return inputs
+
+
+def run_pipeline(
+    spec: FineTuneSpec,
+    store: Store,
+    ledger: Ledger,
+    *,
+    first: str = ORDER[0],
+    last: str = ORDER[-1],
+    rev: str | None = None,
+    announce: Callable[[str], None] = lambda stage: None,
+) -> Iterator[Step]:
+    """Run `first` to `last`, yielding each step; ends early after a refusal.
+
+    Stages before `first` must have been run before: they are reused, never run.
+
+    Raises:
+        UsageError: A stage name is unknown, the range is empty, or a stage before `first` has no output to reuse.
+    """
+    for name in (first, last):
+        if name not in STAGES:
+            raise UsageError(f"No stage {name!r}; stages: {', '.join(ORDER)}.")
+    if ORDER.index(first) > ORDER.index(last):
+        raise UsageError(f"Nothing lies between {first} and {last}; the order is {', '.join(ORDER)}.")
+    records: dict[str, Record] = {}
+    for name in ORDER[: ORDER.index(last) + 1]:
+        inputs = gather(STAGES[name], spec, ledger, records, rev)
+        if ORDER.index(name) < ORDER.index(first):
+            record = store.find(name, digest_of(key_inputs(STAGES[name], spec, inputs)))
+            if record is None:
+                raise UsageError(
+                    f"Stage {name} has no output to start from.", hint=f"ftcore run SPEC --from {name}"
+                )
+            records[name] = record
+            continue
+        announce(name)
+        step = run_stage(name, spec, inputs, store)
+        log_to_mlflow(step, spec, store)
+        records[name] = step.record
+        yield step
+        if step.record.refused:
+            return
