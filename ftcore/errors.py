@@ -14,8 +14,8 @@
     ├── ServiceUnavailable      MLflow, Airflow or the ftcore server does not answer (worth a retry)
     └── StorageError            the disk refused a write (full, read-only, no permission)
 
-Each message says what was seen, what was wanted, and in `hint` what to type next. No message carries row text, secrets or
-personal data. A missing optional package is a `UsageError` that names the extra to install.
+Each message says what was seen, what was wanted, and in `hint` what to type next. No message carries row text,
+secrets or personal data. A missing optional package is a `UsageError` that names the extra to install.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Runs stages: the same functions whether Airflow calls them one by one or `ftcore run` calls them in a row.
 
-A stage runs only when no verified output with its key exists. The key is the digest of everything the result depends on: the
-stage, the source of the rooms it uses, the parts of the spec it reads, the digests of its inputs, the libraries that compute,
-and the device class.
+A stage runs only when no verified output with its key exists. The key is the digest of everything the result depends
+on: the stage, the source of the rooms it uses, the parts of the spec it reads, the digests of its inputs, the
+libraries that compute, and the device class.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ def data_ref(spec: FineTuneSpec, ledger: Ledger, rev: str | None = None) -> Data
 def champion_ref(spec: FineTuneSpec, ledger: Ledger, candidate_digest: str) -> ModelRef | None:
     """The model that a candidate is compared with.
 
-    A candidate that already is the champion is compared with the one it replaced, so that running a finished pipeline again finds
-    every output of the first time.
+    A candidate that already is the champion is compared with the one it replaced, so that running a finished pipeline
+    again finds every output of the first time.
     """
     head = ledger.head(spec.name)
     if head is None:
@@ -254,9 +254,7 @@ def run_pipeline(
         if ORDER.index(name) < ORDER.index(first):
             record = store.find(name, digest_of(key_inputs(STAGES[name], spec, inputs)))
             if record is None:
-                raise UsageError(
-                    f"Stage {name} has no output to start from.", hint=f"ftcore run SPEC --from {name}"
-                )
+                raise UsageError(f"Stage {name} has no output to start from.", hint=f"ftcore run SPEC --from {name}")
             records[name] = record
             continue
         announce(name)

@@ -1,7 +1,8 @@
 """What one stage hands to the next: small, frozen, JSON in and out.
 
-A record carries digests, relative URIs and scalars, never rows, so it fits an Airflow XCom. `uri` is relative to the store's
-root. `digest` is the identity that later stages' cache keys use: the same content gives the same digest, wherever it was made.
+A record carries digests, relative URIs and scalars, never rows, so it fits an Airflow XCom. `uri` is relative to the
+store's root. `digest` is the identity that later stages' cache keys use: the same content gives the same digest,
+wherever it was made.
 """
 
 from __future__ import annotations
@@ -57,9 +58,7 @@ class Record:
         """
         if data.get("kind") != cls.kind or data.get("schema") != SCHEMA_VERSION:
             seen = f"kind={data.get('kind')!r} schema={data.get('schema')!r}"
-            raise IntegrityError(
-                f"Cannot read a record: saw {seen}, wanted kind={cls.kind!r} schema={SCHEMA_VERSION}."
-            )
+            raise IntegrityError(f"Cannot read a record: saw {seen}, wanted kind={cls.kind!r} schema={SCHEMA_VERSION}.")
         fields = {key: value for key, value in data.items() if key not in ("kind", "schema")}
         try:
             return _build(cls, fields)

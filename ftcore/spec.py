@@ -1,7 +1,8 @@
 """What a user edits: one YAML file per model, checked as a whole before anything runs.
 
-`load_spec()` reports every fault at once, each with its path, the value seen and the values allowed. Unknown keys are faults:
-a misspelt setting must never be ignored. Every field has a default that suits most users; units are in names or docstrings.
+`load_spec()` reports every fault at once, each with its path, the value seen and the values allowed. Unknown keys are
+faults: a misspelt setting must never be ignored. Every field has a default that suits most users; units are in names or
+docstrings.
 """
 
 from __future__ import annotations
@@ -230,7 +231,7 @@ class AlertsSpec(Section):
     """Where alarms go. The log file under FTCORE_HOME always gets them."""
 
     urls: list[str] = Field(default_factory=list)
-    """Webhooks (http, https) or any apprise URL. `${NAME}` is taken from the environment at delivery, so that no secret is stored."""
+    """Webhooks (http, https) or any apprise URL. `${NAME}` is filled from the environment at delivery: no secret is stored."""
 
 
 class ScheduleSpec(Section):
@@ -317,9 +318,7 @@ def load_spec(path: str | Path, overrides: Iterable[str] = ()) -> FineTuneSpec:
     except yaml.YAMLError as error:
         raise SpecError(f"{path} is not YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(raw, dict):
-        raise SpecError(
-            f"{path} holds {type(raw).__name__}, wanted a mapping of sections.", hint="ftcore spec schema"
-        )
+        raise SpecError(f"{path} holds {type(raw).__name__}, wanted a mapping of sections.", hint="ftcore spec schema")
     for override in overrides:
         _apply(raw, override)
     try:
@@ -371,11 +370,7 @@ def _fault(item: Mapping[str, Any]) -> str:
 def _allowed_keys(location: tuple[str | int, ...]) -> str:
     section: Any = FineTuneSpec
     for part in location[:-1]:
-        field = (
-            section.model_fields.get(part)
-            if isinstance(section, type) and issubclass(section, Section)
-            else None
-        )
+        field = section.model_fields.get(part) if isinstance(section, type) and issubclass(section, Section) else None
         section = field.annotation if field else None
     if isinstance(section, type) and issubclass(section, Section):
         return f"; allowed: {', '.join(section.model_fields)}"

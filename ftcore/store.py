@@ -1,8 +1,9 @@
 """Durable writes, SHA-256 manifests and content-addressed stage outputs: the one place that writes state to disk.
 
-The rule (ALICE, OSDI 2014: most crash bugs are a missing fsync or a wrong order): temporary name in the same folder, write,
-fsync the file, rename, fsync the folder. A folder is built under a temporary name, its `MANIFEST.json` is written last, then one
-rename publishes it. A reader trusts only what matches its manifest, so a half-written output is never mistaken for a result.
+The rule (ALICE, OSDI 2014: most crash bugs are a missing fsync or a wrong order): temporary name in the same folder,
+write, fsync the file, rename, fsync the folder. A folder is built under a temporary name, its `MANIFEST.json` is
+written last, then one rename publishes it. A reader trusts only what matches its manifest, so a half-written output
+is never mistaken for a result.
 """
 
 from __future__ import annotations
@@ -154,7 +155,8 @@ def publish_folder(temporary: Path, final: Path) -> bool:
     """Fsync everything below `temporary`, write its manifest, rename it to `final`.
 
     Returns:
-        False if `final` was there already (somebody else made the same content first); the temporary folder is deleted then.
+        False if `final` was there already (somebody else made the same content first); the temporary folder is
+        deleted then.
     """
     with storage_errors(final):
         for path in sorted(temporary.rglob("*")):

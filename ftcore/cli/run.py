@@ -51,9 +51,7 @@ def run(
                         print_line(f"{'':<19} because {line}")
     refused = steps[-1].record.refused if steps else ()
     if json:
-        print_json(
-            {"spec": loaded.name, "refused": list(refused), "steps": [step.to_dict() for step in steps]}
-        )
+        print_json({"spec": loaded.name, "refused": list(refused), "steps": [step.to_dict() for step in steps]})
     elif refused:
         print_line(f"Refused at {steps[-1].stage}; the champion stays.")
         for reason in refused:
@@ -84,7 +82,8 @@ def summary(record: Record) -> str:
         case Verdict():
             return f"{record.outcome}: {record.reasons[0] if record.reasons else ''}"
         case Promotion():
-            return f"champion is {record.model_digest[:12]} (seq {record.seq}, {record.state}, MLflow version {record.mlflow_version})"
+            version = f"MLflow version {record.mlflow_version}"
+            return f"champion is {record.model_digest[:12]} (seq {record.seq}, {record.state}, {version})"
     uri: Any = getattr(record, "uri", "")
     return f"{record.digest[:12]} {uri}"
 

@@ -15,13 +15,10 @@ def check(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = Fals
     """Check a spec as a whole; every fault is listed with its path, the value seen and the values allowed."""
     loaded = load_spec(spec, overrides or ())
     if json:
-        print_json(
-            {"ok": True, "name": loaded.name, "digest": loaded.digest, "spec": loaded.model_dump(mode="json")}
-        )
+        print_json({"ok": True, "name": loaded.name, "digest": loaded.digest, "spec": loaded.model_dump(mode="json")})
     else:
-        print_line(
-            f"ok: {spec} describes {loaded.name} ({loaded.task}, {loaded.method.name} fine-tuning of {loaded.base_model.name})"
-        )
+        how = f"{loaded.method.name} fine-tuning of {loaded.base_model.name}"
+        print_line(f"ok: {spec} describes {loaded.name} ({loaded.task}, {how})")
 
 
 @app.command()

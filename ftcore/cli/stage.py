@@ -14,9 +14,7 @@ from ftcore.spec import load_spec
 
 
 def stage(
-    name: Annotated[
-        str, typer.Argument(help="ingest, validate, prepare, train, evaluate, judge or promote.")
-    ],
+    name: Annotated[str, typer.Argument(help="ingest, validate, prepare, train, evaluate, judge or promote.")],
     spec: SpecArgument,
     inputs: Annotated[
         Path | None,
