@@ -1,0 +1,72 @@
+"""Which device, which number format, how many threads: from what the machine has, unless the spec says otherwise."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from ftcore.errors import UsageError
+from ftcore.spec import ComputeSpec
+
+Precision = Literal["fp32", "bf16"]
+BF16_CPU_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where numbers are crunched. Weights stay float32; `bf16` means autocast around the forward pass."""
+
+    device: Literal["cpu", "cuda"]
+    precision: Precision
+    threads: int
+    """CPU threads of one operation."""
+
+    def prepare(self) -> None:
+        """Apply the process-wide settings; denormal numbers count as zero, because they slow CPUs down."""
+        torch.set_num_threads(self.threads)
+        torch.set_flush_denormal(True)
+
+    def autocast(self) -> contextlib.AbstractContextManager[Any]:
+        """Context for a forward pass in the chosen precision."""
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        context: contextlib.AbstractContextManager[Any] = torch.autocast(self.device, dtype=torch.bfloat16)
+        return context
+
+
+def choose(compute: ComputeSpec) -> Device:
+    """The device for this machine and spec.
+
+    `auto` takes CUDA where there is one, and bf16 where the hardware computes in it (CUDA capability 8 and later; CPUs
+    with AMX-BF16 or AVX512-BF16), else fp32.
+
+    Raises:
+        UsageError: The spec asks for CUDA and there is none.
+    """
+    has_cuda = torch.cuda.is_available()
+    if compute.device == "cuda" and not has_cuda:
+        hint = "--set compute.device=auto"
+        raise UsageError("The spec asks for compute.device: cuda; torch sees no CUDA device here.", hint=hint)
+    device: Literal["cpu", "cuda"] = "cuda" if has_cuda and compute.device != "cpu" else "cpu"
+    precision: Precision = "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    if device == "cpu" and BF16_CPU_FLAGS & cpu_flags():
+        precision = "bf16"
+    if compute.precision != "auto":
+        precision = compute.precision
+    return Device(device, precision, compute.threads or len(os.sched_getaffinity(0)))
+
+
+@cache
+def cpu_flags() -> frozenset[str]:
+    """Instruction sets of the processor as Linux names them; empty where /proc/cpuinfo is not there."""
+    path = Path("/proc/cpuinfo")
+    if not path.exists():
+        return frozenset()
+    lines = (line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith(("flags", "Features")))
+    return frozenset(next(lines, ":").partition(":")[2].split())

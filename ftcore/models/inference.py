@@ -1,0 +1,73 @@
+"""Batch prediction: texts in, classes, probabilities and embeddings out, in the order of the texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from ftcore.models.devices import Device
+from ftcore.models.loading import LoadedModel
+from ftcore.models.tokens import backend_tokenizer, pad
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """One row per text, in the order of the texts."""
+
+    labels: list[str]
+    probabilities: np.ndarray
+    """[texts, classes] float32; rows sum to 1."""
+    embeddings: np.ndarray
+    """[texts, hidden] float32: last hidden state, averaged over the tokens that are not padding."""
+    num_tokens: np.ndarray
+    """[texts] int64: tokens the model saw, special ones included, after cutting at `max_length`."""
+
+    @property
+    def confidences(self) -> np.ndarray:
+        """[texts] float32: probability of the predicted class."""
+        highest: np.ndarray = self.probabilities.max(axis=1, initial=0.0)
+        return highest
+
+
+class Predictor:
+    """A classifier ready to answer. Safe to call from several threads: nothing is changed after construction.
+
+    Args:
+        loaded: From `load_classifier`; moved to the device.
+        device: From `devices.choose`.
+        max_length: Tokens per text; longer texts are cut.
+        batch_size: Texts per forward pass. Texts of like length go together, so that little is padded.
+    """
+
+    def __init__(self, loaded: LoadedModel, device: Device, max_length: int, batch_size: int) -> None:
+        self.labels = loaded.labels
+        self.device = device
+        self.batch_size = batch_size
+        self._model = loaded.model.to(device.device).eval()
+        self._tokenizer: Tokenizer = backend_tokenizer(loaded.tokenizer, max_length)
+        self._pad_id = int(loaded.tokenizer.pad_token_id or 0)
+
+    def predict(self, texts: Sequence[str]) -> Predictions:
+        """Classify `texts` (none is fine)."""
+        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        num_tokens = np.array([len(row) for row in tokens], dtype=np.int64)
+        probabilities = np.zeros((len(tokens), len(self.labels)), dtype=np.float32)
+        embeddings = np.zeros((len(tokens), int(self._model.config.hidden_size)), dtype=np.float32)
+        order = np.argsort(num_tokens, kind="stable")
+        for start in range(0, len(order), self.batch_size):
+            rows = order[start : start + self.batch_size]
+            probabilities[rows], embeddings[rows] = self._forward([tokens[row] for row in rows])
+        labels = [self.labels[index] for index in probabilities.argmax(axis=1)]
+        return Predictions(labels, probabilities, embeddings, num_tokens)
+
+    def _forward(self, tokens: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+        input_ids, attention_mask = (tensor.to(self.device.device) for tensor in pad(tokens, self._pad_id))
+        with torch.inference_mode(), self.device.autocast():
+            output = self._model(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
+        weights = attention_mask.unsqueeze(-1).float()
+        pooled = (output.hidden_states[-1].float() * weights).sum(dim=1) / weights.sum(dim=1)
+        return output.logits.float().softmax(dim=-1).cpu().numpy(), pooled.cpu().numpy()

@@ -1,0 +1,36 @@
+"""Texts to token ids, the same way in training, evaluation and serving."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerBase
+
+from ftcore.errors import BaseModelError
+
+
+def backend_tokenizer(tokenizer: PreTrainedTokenizerBase, max_length: int) -> Tokenizer:
+    """A private copy of the fast tokenizer that cuts at `max_length` tokens and never pads.
+
+    The transformers wrapper changes the shared tokenizer's settings on each call, which fails under threads
+    ("Already borrowed"); a copy with settings made once does not, and skips the wrapper's per-row cost.
+
+    Raises:
+        BaseModelError: The model has only a slow (pure Python) tokenizer.
+    """
+    if not tokenizer.is_fast:
+        raise BaseModelError(f"{type(tokenizer).__name__} is a slow tokenizer; wanted a model with tokenizer.json.")
+    backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    backend.enable_truncation(max_length)
+    backend.no_padding()
+    return backend
+
+
+def pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Input ids and attention mask, both int64 [rows, longest row], padded on the right."""
+    width = max(len(row) for row in rows)
+    input_ids = torch.tensor([[*row, *[pad_id] * (width - len(row))] for row in rows])
+    attention_mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
+    return input_ids, attention_mask
