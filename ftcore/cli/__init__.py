@@ -50,13 +50,14 @@ class LazyGroup(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         return list(VERBS)
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, summary) for verb, (_, summary) in VERBS.items()])
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in VERBS:
             return None
-        target, summary = VERBS[cmd_name]
-        if ctx.invoked_subcommand is None and not _is_called(cmd_name):
-            return _placeholder(cmd_name, summary)
-        module, _, attribute = target.partition(":")
+        module, _, attribute = VERBS[cmd_name][0].partition(":")
         command = getattr(importlib.import_module(module), attribute)
         if isinstance(command, typer.Typer):
             group = typer.main.get_command(command)
@@ -65,19 +66,6 @@ class LazyGroup(TyperGroup):
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
         single.command(name=cmd_name)(command)
         return typer.main.get_command(single)
-
-
-def _is_called(name: str) -> bool:
-    return name in sys.argv[1:]
-
-
-def _placeholder(name: str, summary: str) -> Any:
-    def nothing() -> None: ...
-
-    nothing.__doc__ = summary
-    shell = typer.Typer(add_completion=False, rich_markup_mode=None)
-    shell.command(name=name)(nothing)
-    return typer.main.get_command(shell)
 
 
 app = typer.Typer(

@@ -1,0 +1,21 @@
+"""Shared by all tests: state in a temporary folder, no usage reporting, two threads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ftcore.cli._env import quiet_env
+
+quiet_env()
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty FTCORE_HOME for every test: none can see or spoil the user's own."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("FTCORE_HOME", str(folder))
+    for name in ("FTCORE_LEDGER_URL", "MLFLOW_TRACKING_URI", "FTCORE_ACTOR", "FTCORE_CRASH_AT"):
+        monkeypatch.delenv(name, raising=False)
+    return folder

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ftcore.errors import SpecError, UsageError
+from ftcore.spec import FineTuneSpec, load_spec
+
+MINIMAL = "name: intents\nbase_model: {name: ./model}\n"
+
+
+def write(folder: Path, text: str) -> Path:
+    path = folder / "spec.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_minimal_spec_has_defaults_for_everything_else(tmp_path: Path) -> None:
+    spec = load_spec(write(tmp_path, MINIMAL))
+    assert (spec.task, spec.method.name, spec.gate.metric) == ("classification", "full", "accuracy")
+
+
+def test_every_fault_is_reported_at_once_with_path_and_value(tmp_path: Path) -> None:
+    text = "name: Bad-Name\ndata: {filez: 1}\ntraining: {epochs: -1, batch_size: many}\ngate: {metric: bleu}\n"
+    with pytest.raises(SpecError) as caught:
+        load_spec(write(tmp_path, text))
+    faults = "\n".join(caught.value.details)
+    for wanted in ("name: saw 'Bad-Name'", "data.filez: unknown key; allowed: repo", "base_model: missing",
+                   "training.epochs: saw -1", "training.batch_size: saw 'many'", "gate.metric: saw 'bleu'"):  # fmt: skip
+        assert wanted in faults
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a: [", "not YAML"), ("- 1", "wanted a mapping"), (MINIMAL + "data: {files: {train: a}}", "needs `any`")],
+)
+def test_broken_files_are_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(SpecError, match=message):
+        load_spec(write(tmp_path, text))
+
+
+def test_missing_file_is_a_spec_error(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="No spec at"):
+        load_spec(tmp_path / "absent.yaml")
+
+
+def test_overrides_are_typed_and_checked(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL)
+    assert load_spec(path, ["training.epochs=2.5", "data.repo=null"]).training.epochs == 2.5
+    assert load_spec(path, ["data.repo=null"]).data.repo is None
+    with pytest.raises(SpecError, match="1 fault"):
+        load_spec(path, ["training.epochz=2"])
+    with pytest.raises(UsageError, match="Cannot read the override"):
+        load_spec(path, ["training.epochs"])
+
+
+def test_root_is_the_project_folder_and_not_part_of_the_digest(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name / "expectations").mkdir(parents=True)
+        (tmp_path / name / "dags" / "specs").mkdir(parents=True)
+        write(tmp_path / name / "dags" / "specs", MINIMAL)
+    one, two = (load_spec(tmp_path / name / "dags/specs/spec.yaml") for name in ("one", "two"))
+    assert one.root == tmp_path / "one"
+    assert one.at("data") == tmp_path / "one" / "data"
+    assert one.digest == two.digest
+
+
+def test_every_field_explains_itself() -> None:
+    schema = FineTuneSpec.model_json_schema()
+    bare = [
+        f"{section}.{field}"
+        for section, body in schema["$defs"].items()
+        for field, item in body["properties"].items()
+        if field not in FREE_OF_EXPLANATION and "description" not in item
+    ]
+    assert bare == []
+
+
+# Names that say all there is to say.
+FREE_OF_EXPLANATION = {
+    "alpha", "baselines", "device", "epochs", "floors", "metric", "name", "retrain", "drift_watch", "feedback", "required",
+    "rules", "seed", "slices", "strict", "warmup_fraction", "weight_decay", "max_grad_norm", "label_smoothing", "batch_size",
+    "precision", "columns",
+}  # fmt: skip
