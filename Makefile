@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo up down status test test-slow lint format lock clean
+.PHONY: demo up down status test test-slow lint format docs lock clean
 
 $(VENV)/.demo: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "No Python 3.11-3.13 found. Install one, or: make PYTHON=/path/to/python3.11"; exit 2; }
@@ -44,11 +44,15 @@ lint: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
+	$(BIN)/python scripts/make_spec_reference.py --check
 	$(BIN)/ftcore spec check dags/specs/support_intents.yaml
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev
+	$(BIN)/python scripts/make_spec_reference.py
 
 lock: $(VENV)/.dev
 	$(BIN)/python scripts/lock.py

@@ -70,6 +70,7 @@ class DataSpec(Section):
     files: dict[Split | Literal["any"], str | list[str]] = Field(default_factory=lambda: {"any": ["*.jsonl"]})
     """File names or patterns inside `path`, per split. Rows under `any` are split by a hash of their group."""
     columns: ColumnsSpec = ColumnsSpec()
+    """Maps the user's column names to the canonical ones."""
     validation_fraction: Fraction = 0.15
     """Share of groups held out to choose the checkpoint; from `any`, or from `train` where no validation file is given."""
     test_fraction: Fraction = 0.15
@@ -103,6 +104,7 @@ class LeakageSpec(Section):
     """Rows of the holdout that training would see."""
 
     rules: list[Literal["exact", "normalised"]] = Field(default_factory=lambda: ["exact", "normalised"])
+    """exact: same text; normalised: same after case, punctuation and white space are ignored."""
     max_leaked: Fraction = 0.02
     """Share of test rows that may have a twin in train (the twin leaves train) before the set is refused."""
 
@@ -151,11 +153,15 @@ class TrainingSpec(Section):
     batch_size: Annotated[int, Field(ge=1)] = 32
     """Rows per optimiser step."""
     epochs: Annotated[float, Field(gt=0)] = 5.0
+    """Passes over the training split; fractions are allowed."""
     learning_rate: Annotated[float, Field(gt=0)] = 3e-4
     """Peak learning rate (AdamW), reached after warm-up, then linear decay to 0."""
     warmup_fraction: Fraction = 0.06
+    """Share of all steps over which the learning rate rises from 0 to its peak."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
+    """AdamW weight decay; biases and layer norms are left out."""
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
+    """Gradients are scaled down to this norm."""
     max_length: Annotated[int, Field(ge=4)] = 128
     """Tokens per row; longer rows are cut (the share is reported)."""
     eval_every: Annotated[float, Field(gt=0)] = 1.0
@@ -163,7 +169,9 @@ class TrainingSpec(Section):
     patience: Annotated[int, Field(ge=0)] = 3
     """Early stopping: validations without a lower loss before training ends; 0: never."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of each target spread evenly over all classes."""
     seed: Annotated[int, Field(ge=0)] = 17
+    """Seeds data order, new weights and dropout."""
 
 
 class EvaluationSpec(Section):
@@ -172,15 +180,18 @@ class EvaluationSpec(Section):
     baselines: list[Literal["majority", "nearest_centroid"]] = Field(
         default_factory=lambda: ["majority", "nearest_centroid"]
     )
+    """Cheap models scored beside the candidate; every promoted model must beat them."""
     slices: list[str] = Field(default_factory=lambda: ["source"])
     """Columns to slice by; the label is always one."""
     batch_size: Annotated[int, Field(ge=1)] = 64
+    """Rows per forward pass."""
 
 
 class GateSpec(Section):
     """The evidence that a promotion needs. Fractions, not percents: 0.005 is half a point."""
 
     metric: Literal["accuracy", "macro_f1"] = "accuracy"
+    """The metric that candidate and champion are compared on."""
     margin: Fraction = 0.005
     """Non-inferiority: the lower 95 % bound of candidate minus champion must stay above -margin."""
     min_gain: Fraction = 0.005
@@ -188,6 +199,7 @@ class GateSpec(Section):
     strict: bool = False
     """Also require exact McNemar p < alpha."""
     alpha: Probability = 0.05
+    """Level of the tests: intervals are at 1 - alpha."""
     power: Probability = 0.8
     """Wanted chance of seeing a real gain; with too few rows the verdict is NOT ENOUGH EVIDENCE."""
     floors: dict[str, float] = Field(default_factory=lambda: {"accuracy": 0.7, "macro_f1": 0.6})
@@ -204,6 +216,7 @@ class ApprovalSpec(Section):
     """Human approval between verdict and promotion (Airflow's ApprovalOperator)."""
 
     required: bool = False
+    """Ask a person between verdict and promotion."""
     approvers: list[str] = Field(default_factory=list)
     """Airflow user names who may answer; empty: anyone who may run the DAG."""
     timeout_hours: Annotated[float, Field(gt=0)] = 72.0
@@ -238,14 +251,18 @@ class ScheduleSpec(Section):
     """When Airflow runs what (cron expressions, UTC; null: only when triggered or by a retrain request)."""
 
     retrain: str | None = None
+    """Scheduled retraining, besides retrain requests."""
     drift_watch: str | None = "*/30 * * * *"
+    """How often production is compared with the reference."""
     feedback: str | None = "15 * * * *"
+    """How often labels are gathered into a new data version."""
 
 
 class ComputeSpec(Section):
     """Where and how numbers are crunched."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: CUDA if there is a device, else the CPU."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 on CUDA, and on CPUs with AMX or AVX512-BF16; else fp32."""
     threads: Annotated[int, Field(ge=0)] = 0
@@ -260,7 +277,9 @@ class FineTuneSpec(Section):
     name: Name
     """Names the model everywhere: DAG ids, MLflow registered model, ledger."""
     task: Literal["classification"] = "classification"
+    """What the model does."""
     description: str = ""
+    """For people."""
     data: DataSpec = DataSpec()
     validation: ValidationSpec = ValidationSpec()
     leakage: LeakageSpec = LeakageSpec()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -43,11 +44,11 @@ def test_nested_optional_record_round_trips() -> None:
 
 
 def test_identity_of_a_training_run_is_its_model() -> None:
-    common = dict(
-        uri="u", model_digest="m", base_digest="b", base_name="n", data_digest="d", method="full", device="cpu",
-        precision="fp32", num_steps=1, num_epochs=1.0, best_step=1, best_validation_loss=0.1, num_trainable=1,
-        num_parameters=1, samples_per_s=1.0,
-    )  # fmt: skip
+    common: dict[str, Any] = {
+        "uri": "u", "model_digest": "m", "base_digest": "b", "base_name": "n", "data_digest": "d", "method": "full",
+        "device": "cpu", "precision": "fp32", "num_steps": 1, "num_epochs": 1.0, "best_step": 1,
+        "best_validation_loss": 0.1, "num_trainable": 1, "num_parameters": 1, "samples_per_s": 1.0,
+    }  # fmt: skip
     assert TrainingRun(**common, train_s=1.0).digest == TrainingRun(**common, train_s=2.0).digest == "m"
 
 

@@ -73,14 +73,6 @@ def test_every_field_explains_itself() -> None:
         f"{section}.{field}"
         for section, body in schema["$defs"].items()
         for field, item in body["properties"].items()
-        if field not in FREE_OF_EXPLANATION and "description" not in item
+        if "description" not in item
     ]
     assert bare == []
-
-
-# Names that say all there is to say.
-FREE_OF_EXPLANATION = {
-    "alpha", "baselines", "device", "epochs", "floors", "metric", "name", "retrain", "drift_watch", "feedback", "required",
-    "rules", "seed", "slices", "strict", "warmup_fraction", "weight_decay", "max_grad_norm", "label_smoothing", "batch_size",
-    "precision", "columns",
-}  # fmt: skip
