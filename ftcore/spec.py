@@ -135,6 +135,7 @@ class MethodSpec(Section):
     """How to fine-tune."""
 
     name: Literal["full", "lora"] = "full"
+    """full: all weights move; lora: low-rank adapters (PEFT), merged into the model that is served."""
     freeze_embeddings: bool = True
     """Keep the input embeddings as they are (full only): faster, and kinder to words that training never shows."""
     rank: Annotated[int, Field(ge=1, le=1024)] = 16
