@@ -39,16 +39,15 @@ def run(
 
     loaded = load_spec(spec, overrides or ())
     steps = []
-    with open_ledger() as ledger:
-        announce = (lambda name: None) if json else (lambda name: print_note(f"{name} …"))
-        for step in run_pipeline(loaded, Store(), ledger, first=first, last=last, rev=rev, announce=announce):
-            steps.append(step)
-            if not json:
-                how = "reused" if step.reused else f"{step.seconds:.1f} s"
-                print_line(f"{step.stage:<9} {how:>8}  {summary(step.record)}")
-                if explain_cache:
-                    for line in step.why:
-                        print_line(f"{'':<19} because {line}")
+    announce = (lambda name: None) if json else (lambda name: print_note(f"{name} …"))
+    for step in run_pipeline(loaded, Store(), open_ledger(), first=first, last=last, rev=rev, announce=announce):
+        steps.append(step)
+        if not json:
+            how = "reused" if step.reused else f"{step.seconds:.1f} s"
+            print_line(f"{step.stage:<9} {how:>8}  {summary(step.record)}")
+            if explain_cache:
+                for line in step.why:
+                    print_line(f"{'':<19} because {line}")
     refused = steps[-1].record.refused if steps else ()
     if json:
         print_json({"spec": loaded.name, "refused": list(refused), "steps": [step.to_dict() for step in steps]})

@@ -35,8 +35,7 @@ def stage(
         raise UsageError(f"No stage {name!r}; stages: {', '.join(ORDER)}.")
     loaded = load_spec(spec, overrides or ())
     store = Store()
-    with open_ledger() as ledger:
-        step = run_stage(name, loaded, gather(STAGES[name], loaded, ledger, _read(inputs)), store)
+    step = run_stage(name, loaded, gather(STAGES[name], loaded, open_ledger(), _read(inputs)), store)
     log_to_mlflow(step, loaded, store)
     if json:
         print_json(step.to_dict())

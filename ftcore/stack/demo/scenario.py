@@ -196,7 +196,7 @@ def play(spec: FineTuneSpec, home: Path, timeline: Timeline) -> Stack:
         with timeline.step("Airflow, MLflow and the ftcore server start") as row:
             stack = up(home, spec.root, announce=lambda line: timeline.announce(f"    {line}"))
             row.decision = stack.url("airflow")
-        with AirflowClient(stack.url("airflow"), *stack.credentials) as airflow, open_ledger() as ledger:
+        with AirflowClient(stack.url("airflow"), *stack.credentials) as airflow:
             production = Production(stack.url("server"), spec.name)
-            Scenario(spec, home, timeline, stack, airflow, production, receiver, ledger).run()
+            Scenario(spec, home, timeline, stack, airflow, production, receiver, open_ledger()).run()
     return stack

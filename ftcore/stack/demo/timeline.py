@@ -51,7 +51,9 @@ class Timeline:
             raise
         finally:
             row.seconds = time.monotonic() - begin
-            self.announce(f"  {'✓' if row.ok else '✗'} {row.seconds:6.1f} s  {row.decision}{': ' if row.why else ''}{row.why}")
+            self.announce(
+                f"  {'✓' if row.ok else '✗'} {row.seconds:6.1f} s  {row.decision}{': ' if row.why else ''}{row.why}"
+            )
 
     @property
     def seconds(self) -> float:
@@ -60,7 +62,9 @@ class Timeline:
 
     def save(self, path: Path) -> None:
         rows = [asdict(row) for row in self.rows]
-        write_durable(path, json.dumps({"seconds": round(self.seconds, 1), "steps": rows}, indent=2, ensure_ascii=False))
+        write_durable(
+            path, json.dumps({"seconds": round(self.seconds, 1), "steps": rows}, indent=2, ensure_ascii=False)
+        )
 
 
 def expect(condition: bool, row: Row, wanted: str) -> None:

@@ -100,9 +100,13 @@ class Production:
         try:
             response = self.client.post(path, json=body)
         except httpx.HTTPError as error:
-            raise ServiceUnavailable(f"{self.url}/v1/{self.spec}{path} does not answer: {error}.", hint="ftcore status") from None
+            raise ServiceUnavailable(
+                f"{self.url}/v1/{self.spec}{path} does not answer: {error}.", hint="ftcore status"
+            ) from None
         if response.is_error:
-            raise ServiceUnavailable(f"{path} answered {response.status_code}: {response.text[:300]}", hint="ftcore status")
+            raise ServiceUnavailable(
+                f"{path} answered {response.status_code}: {response.text[:300]}", hint="ftcore status"
+            )
         return response.json()
 
 
