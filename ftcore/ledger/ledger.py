@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from ftcore.ledger import chain, heads, outbox, retraining, verification
 from ftcore.ledger.chain import Event
@@ -34,11 +34,24 @@ def open_ledger(url: str | None = None) -> Ledger:
 
 
 class Ledger:
-    """The events and the states that follow from them. All methods raise ServiceUnavailable when the database does not
-    answer, StorageError when it cannot write (nothing changes then), IntegrityError when what is stored is broken."""
+    """The events and the states that follow from them; a context manager that closes its connections.
+
+    All methods raise ServiceUnavailable when the database does not answer, StorageError when it cannot write (nothing
+    changes then), IntegrityError when what is stored is broken.
+    """
 
     def __init__(self, url: str) -> None:
         self._database = Database(url)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._database.engine.dispose()
 
     @property
     def url(self) -> str:
@@ -106,8 +119,8 @@ class Ledger:
         identity = heads.promotion_id(spec, model_digest, verdict_digest, expected_seq)
         wanted = {
             "promotion_id": identity, "spec": spec, "intent": intent, "model_digest": model_digest,
-            "verdict_digest": verdict_digest, "expected_digest": expected_digest, "expected_seq": expected_seq, "package_uri": package_uri,
-            "fence": fence, "actor": actor, "reason": reason,
+            "verdict_digest": verdict_digest, "expected_digest": expected_digest, "expected_seq": expected_seq,
+            "package_uri": package_uri, "fence": fence, "actor": actor, "reason": reason,
         }  # fmt: skip
         with self._database.writing() as connection:
             heads.prepare(connection, wanted)
