@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ftcore.errors import UsageError
+from ftcore.errors import SpecError, UsageError
+from ftcore.spec import load_spec
 
 
 def find_project(start: Path | None = None) -> Path:
@@ -23,3 +24,20 @@ def find_project(start: Path | None = None) -> Path:
 def spec_files(project: Path) -> list[Path]:
     """The project's spec files, sorted by name."""
     return sorted((project / "dags" / "specs").glob("*.yaml"))
+
+
+def spec_faults(folder: Path) -> dict[Path, SpecError | None]:
+    """Every spec file of a folder, sorted, with what is wrong with it; None: it can be read."""
+    faults: dict[Path, SpecError | None] = {}
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            load_spec(path)
+            faults[path] = None
+        except SpecError as error:
+            faults[path] = error
+    return faults
+
+
+def good_specs(folder: Path) -> list[Path]:
+    """Spec files of a folder that can be read."""
+    return [path for path, error in spec_faults(folder).items() if error is None]

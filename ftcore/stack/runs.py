@@ -1,0 +1,149 @@
+"""What a scheduled run decides outside its stages: which data, for what cause, and what becomes of the retrain request.
+
+A retrain request is closed by what a run found out about it, never by a crash: an open, ready request is announced again
+by the reconcile sweep until a run has answered it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from ftcore.ledger import Ledger
+from ftcore.pipeline import data_ref
+from ftcore.records import RetrainRequest
+from ftcore.spec import FineTuneSpec
+from ftcore.stages import ORDER
+
+Cause = Literal["retrain request", "schedule", "manual"]
+Outcome = Literal["promoted", "kept", "held", "refused", "crashed"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Fixed at the start of a run, so that nothing moves under it."""
+
+    spec: str
+    spec_digest: str
+    cause: Cause
+    reason: str
+    request_id: str | None
+    """The retrain request this run answers."""
+    data: Mapping[str, Any]
+    """A DataRef as plain JSON."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What a run came to."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"outcome": self.outcome, "reasons": list(self.reasons)}
+
+
+def ready_request(spec_name: str, ledger: Ledger) -> RetrainRequest | None:
+    """The open retrain request whose labelled data has become a version: only then may retraining start."""
+    request = ledger.request(spec_name)
+    return request if request is not None and request.data is not None else None
+
+
+def plan_run(
+    spec: FineTuneSpec, ledger: Ledger, *, run_type: str, run: Mapping[str, str], rev: str | None = None
+) -> Plan | None:
+    """Decide what a run works on and note its start in the ledger.
+
+    Args:
+        spec: The spec as it is now.
+        ledger: Open ledger.
+        run_type: Airflow's: `asset_triggered`, `scheduled`, `manual`.
+        run: Where to find the run: `dag_id`, `run_id`, `url`.
+        rev: Revision of the spec's data repository asked for by hand; such a run answers no request.
+
+    Returns:
+        None when an asset event started the run but no request is ready: another run has answered it already.
+    """
+    request = None if rev else ready_request(spec.name, ledger)
+    if request is None and run_type == "asset_triggered":
+        return None
+    cause: Cause = "retrain request" if request else "schedule" if run_type == "scheduled" else "manual"
+    reason = request.reason if request else f"data revision {rev} asked for" if rev else f"{cause} run"
+    data = request.data if request and request.data else data_ref(spec, ledger, rev)
+    request_id = request.request_id if request else None
+    plan = Plan(spec.name, spec.digest, cause, reason, request_id, asdict(data))
+    ledger.append(
+        "run_started", spec.name, {**run, "cause": cause, "reason": reason, "request_id": request_id}, "airflow"
+    )
+    return plan
+
+
+def finish_run(
+    ledger: Ledger,
+    plan: Mapping[str, Any],
+    records: Mapping[str, Mapping[str, Any] | None],
+    refusals: Mapping[str, list[str]],
+    approval: Mapping[str, Any] | None,
+    run: Mapping[str, str],
+) -> Ending:
+    """Say what a run came to, note it in the ledger and close the request it answered, if it has an answer.
+
+    Args:
+        ledger: Open ledger.
+        plan: As `Plan.to_dict` gave it.
+        records: Each stage's record; None where the stage has left none.
+        refusals: Reasons by stage that refused.
+        approval: The approver's answer, if somebody was asked and the time is over or an answer came.
+        run: `dag_id`, `run_id`, `url`.
+    """
+    ending = _ending(records, refusals, approval)
+    payload = {**run, **ending.to_dict(), "request_id": plan["request_id"]}
+    ledger.append("run_finished", plan["spec"], payload, "airflow")
+    request_id = plan["request_id"]
+    if request_id is not None and _answers(ending, refusals):
+        state = "DONE" if ending.outcome == "promoted" else "CLOSED"
+        ledger.close_request(request_id, state, f"{ending.outcome}: {'; '.join(ending.reasons)}", "airflow")
+    return ending
+
+
+def evidence(verdict: Mapping[str, Any]) -> str:
+    """The verdict as Markdown, for the person who decides."""
+    rows = [
+        f"| {m['name']} | {m['champion']:.4f} | {m['candidate']:.4f} | {m['difference']:+.4f} "
+        f"| {m['ci_low']:+.4f} to {m['ci_high']:+.4f} | {m['p_value']:.3g} | {m['n']} |"
+        for m in verdict["metrics"]
+    ]
+    head = ["| metric | champion | candidate | difference | 95 % interval | p | n |", "|---|---|---|---|---|---|---|"]
+    reasons = [f"- {reason}" for reason in verdict["reasons"]]
+    models = f"candidate `{verdict['candidate_digest'][:12]}`, champion `{(verdict['champion_digest'] or 'none')[:12]}`"
+    return "\n".join([f"**{verdict['outcome']}**, {models}", "", *reasons, "", *(head + rows if rows else [])])
+
+
+def _ending(
+    records: Mapping[str, Mapping[str, Any] | None],
+    refusals: Mapping[str, list[str]],
+    approval: Mapping[str, Any] | None,
+) -> Ending:
+    promotion, verdict = records.get("promote"), records.get("judge")
+    if promotion is not None:
+        return Ending("promoted", (f"model {str(promotion['model_digest'])[:12]} is champion",))
+    for stage in ORDER:
+        if stage in refusals:
+            return Ending("refused", (f"{stage} refused", *refusals[stage]))
+    if verdict is not None and verdict["outcome"] != "PASS":
+        return Ending("kept", (f"verdict {verdict['outcome']}", *verdict["reasons"]))
+    if approval is not None and approval.get("chosen_options") != ["Approve"]:
+        who = (approval.get("responded_by_user") or {}).get("name")
+        return Ending("held", (f"rejected by {who}" if who else "nobody approved in time",))
+    stopped = next((stage for stage in ORDER if records.get(stage) is None), "finish")
+    return Ending("crashed", (f"{stopped} did not finish",))
+
+
+def _answers(ending: Ending, refusals: Mapping[str, list[str]]) -> bool:
+    """A crash says nothing about the request; nor does a promotion lost to another one: compare again."""
+    return ending.outcome != "crashed" and not (ending.outcome == "refused" and "promote" in refusals)
