@@ -3,7 +3,7 @@
     PREPARED ──commit──> COMMITTED ──MLflow written, read back──> APPLIED
         └────abort─────> ABORTED
 
-The head moves in the same transaction that appends the `promotion.committed` event, and only if it still is what the candidate
+The head moves in the same transaction that appends the `promotion_committed` event, and only if it still is what the candidate
 was compared with (compare-and-set on digest and position). Every function here runs inside the caller's write transaction, and
 repeating any of them changes nothing.
 
@@ -121,7 +121,7 @@ def prepare(connection: sa.Connection, wanted: dict[str, Any]) -> None:
     if row is not None and row.state == "PREPARED":
         _update(connection, row.promotion_id, fence=wanted["fence"])
         return
-    event = chain.append(connection, "promotion.prepared", wanted["spec"], wanted, wanted["actor"])
+    event = chain.append(connection, "promotion_prepared", wanted["spec"], wanted, wanted["actor"])
     if row is not None:
         _update(connection, row.promotion_id, **wanted, state="PREPARED", seq=event.seq)
     else:
@@ -142,7 +142,7 @@ def commit(connection: sa.Connection, identity: str, fence: int) -> None:
         "previous_digest": row.expected_digest, "previous_seq": row.expected_seq, "verdict_digest": row.verdict_digest,
         "package_uri": row.package_uri, "reason": row.reason,
     }  # fmt: skip
-    event = chain.append(connection, "promotion.committed", row.spec, payload, row.actor)
+    event = chain.append(connection, "promotion_committed", row.spec, payload, row.actor)
     values = {
         "seq": event.seq, "model_digest": row.model_digest, "package_uri": row.package_uri, "promotion_id": identity,
         "verdict_digest": row.verdict_digest, "fence": fence, "since": event.at,
@@ -162,7 +162,7 @@ def mark_applied(connection: sa.Connection, identity: str, mlflow_version: str) 
     if row.state not in ("COMMITTED", "APPLIED"):
         raise PromotionRefused(f"Promotion {identity[:12]} of {row.spec} is {row.state}; wanted COMMITTED.")
     payload = {"promotion_id": identity, "model_digest": row.model_digest, "mlflow_version": mlflow_version}
-    chain.append(connection, "promotion.applied", row.spec, payload, row.actor)
+    chain.append(connection, "promotion_applied", row.spec, payload, row.actor)
     _update(connection, identity, state="APPLIED", mlflow_version=mlflow_version)
 
 
@@ -175,7 +175,7 @@ def abort(connection: sa.Connection, identity: str, reason: str) -> None:
         message = f"Promotion {identity[:12]} of {row.spec} is {row.state} already: it cannot be aborted."
         raise PromotionRefused(message, hint=f"ftcore champion rollback {row.spec}")
     payload = {"promotion_id": identity, "model_digest": row.model_digest, "reason": reason}
-    event = chain.append(connection, "promotion.aborted", row.spec, payload, row.actor)
+    event = chain.append(connection, "promotion_aborted", row.spec, payload, row.actor)
     _update(connection, identity, state="ABORTED", seq=event.seq)
 
 

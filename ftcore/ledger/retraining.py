@@ -26,7 +26,7 @@ def open_request(
             return _request(row), False
     identity = digest_of({"spec": spec, "dedupe_key": dedupe_key})[:32]
     payload = {"request_id": identity, "reason": reason, "dedupe_key": dedupe_key}
-    event = chain.append(connection, "request.opened", spec, payload, actor)
+    event = chain.append(connection, "request_opened", spec, payload, actor)
     row_values = {**payload, "spec": spec, "opened_at": event.at, "state": "OPEN"}
     connection.execute(sa.insert(requests).values(row_values))
     return _request(_find(connection, identity)), True
@@ -45,7 +45,7 @@ def attach_data(connection: sa.Connection, request_id: str, ref: DataRef, actor:
         return _request(row)
     if row.state != "OPEN":
         raise UsageError(f"Retrain request {request_id} of {row.spec} is {row.state}; wanted OPEN.")
-    chain.append(connection, "request.data", row.spec, {"request_id": request_id, "data": asdict(ref)}, actor)
+    chain.append(connection, "request_data", row.spec, {"request_id": request_id, "data": asdict(ref)}, actor)
     connection.execute(sa.update(requests).where(requests.c.request_id == request_id).values(data=text))
     return _request(_find(connection, request_id))
 
@@ -57,7 +57,7 @@ def close_request(connection: sa.Connection, request_id: str, state: str, note: 
         raise UsageError(f"A retrain request cannot end as {state!r}; wanted DONE or CLOSED.")
     if row.state == "OPEN":
         payload = {"request_id": request_id, "state": state, "note": note}
-        event = chain.append(connection, "request.closed", row.spec, payload, actor)
+        event = chain.append(connection, "request_closed", row.spec, payload, actor)
         values = {"state": state, "note": note, "closed_at": event.at}
         connection.execute(sa.update(requests).where(requests.c.request_id == request_id).values(values))
     return _request(_find(connection, request_id))
@@ -71,7 +71,7 @@ def record_data_version(
     if newest is not None and (newest.ref, newest.digest) == (text, digest):
         return
     payload = {"data": asdict(ref), "digest": digest, "num_rows": num_rows}
-    event = chain.append(connection, "data.version", spec, payload, actor)
+    event = chain.append(connection, "data_version", spec, payload, actor)
     values = {"seq": event.seq, "spec": spec, "ref": text, "digest": digest, "num_rows": num_rows, "at": event.at}
     connection.execute(sa.insert(data_versions).values(values))
 

@@ -14,14 +14,14 @@ from ftcore.ledger.chain import GENESIS, Event
 from ftcore.ledger.schema import data_versions, heads, promotions, requests
 
 _STATE_AFTER = {
-    "promotion.prepared": "PREPARED", "promotion.committed": "COMMITTED", "promotion.applied": "APPLIED",
-    "promotion.aborted": "ABORTED",
+    "promotion_prepared": "PREPARED", "promotion_committed": "COMMITTED", "promotion_applied": "APPLIED",
+    "promotion_aborted": "ABORTED",
 }  # fmt: skip
-_STEPS = {  # promotion.* event -> states it may follow
-    "promotion.prepared": (None, "ABORTED"),
-    "promotion.committed": ("PREPARED",),
-    "promotion.applied": ("COMMITTED", "APPLIED"),
-    "promotion.aborted": ("PREPARED",),
+_STEPS = {  # promotion_* event -> states it may follow
+    "promotion_prepared": (None, "ABORTED"),
+    "promotion_committed": ("PREPARED",),
+    "promotion_applied": ("COMMITTED", "APPLIED"),
+    "promotion_aborted": ("PREPARED",),
 }
 
 
@@ -59,11 +59,11 @@ class _Replay:
         payload = event.payload
         if event.kind in _STATE_AFTER:
             self._add_promotion(event, str(payload.get("promotion_id")))
-        elif event.kind == "request.opened":
+        elif event.kind == "request_opened":
             self.requests[str(payload.get("request_id"))] = "OPEN"
-        elif event.kind == "request.closed":
+        elif event.kind == "request_closed":
             self.requests[str(payload.get("request_id"))] = str(payload.get("state"))
-        elif event.kind == "data.version":
+        elif event.kind == "data_version":
             self.data[event.seq] = (event.spec, str(payload.get("digest")))
 
     def _add_promotion(self, event: Event, identity: str) -> None:
@@ -73,12 +73,12 @@ class _Replay:
                 f"event {event.seq} ({event.kind}): promotion {identity[:12]} was {before or 'not prepared'}"
             )
         self.promotions[identity] = _STATE_AFTER[event.kind]
-        if event.kind != "promotion.committed":
+        if event.kind != "promotion_committed":
             return
         previous = self.heads.get(event.spec)
         if (previous[0] if previous else 0) != event.payload.get("previous_seq"):
             self.faults.append(
-                f"event {event.seq} (promotion.committed): replaced a champion that was not the expected one"
+                f"event {event.seq} (promotion_committed): replaced a champion that was not the expected one"
             )
         self.heads[event.spec] = (event.seq, str(event.payload["model_digest"]), str(event.payload["package_uri"]))
 

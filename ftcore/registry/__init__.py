@@ -1,1 +1,1 @@
-
+"""The registry: model packages, MLflow tracking and registry, promotion and rollback through the ledger."""

@@ -1,0 +1,75 @@
+"""Finish what a crash left and make MLflow agree with the ledger. It looks at what is, not at events, so it may run at any time."""
+
+from __future__ import annotations
+
+from ftcore.errors import IntegrityError, PromotionRefused
+from ftcore.ledger import Head, Ledger
+from ftcore.records import Promotion
+from ftcore.registry import tracking, versions
+from ftcore.registry.package import verify_package
+from ftcore.registry.promotion import apply, commit_or_abort, follow_head
+from ftcore.store import Store
+
+REPAIRED = "alias_repaired"
+
+
+def reconcile(ledger: Ledger, store: Store, *, actor: str) -> list[str]:
+    """Bring every spec to rest: promotions finished or aborted, MLflow's alias on the head.
+
+    A PREPARED promotion has passed every check, so it is finished, not thrown away; it is aborted only if its package is
+    damaged or the champion has changed. This cannot hurt a promotion still running: committing twice is committing once.
+
+    Returns:
+        One line per thing done; empty when all was well.
+
+    Raises:
+        ServiceUnavailable: MLflow does not answer. What the ledger alone could settle is settled then.
+    """
+    done = [_settle(ledger, store, item) for item in ledger.unfinished() if item.state == "PREPARED"]
+    waiting = [item for item in ledger.unfinished() if item.state == "COMMITTED"]
+    if not waiting and not ledger.heads():
+        return done
+    for item in waiting:
+        applied = apply(ledger, store, item.promotion_id)
+        done.append(f"{item.spec}: applied {item.model_digest[:12]} to MLflow as version {applied.mlflow_version}")
+    for head in ledger.heads():
+        done += _repair_alias(ledger, store, head, actor)
+    return done
+
+
+def _settle(ledger: Ledger, store: Store, item: Promotion) -> str:
+    what = f"{item.spec}: promotion {item.promotion_id[:12]} of {item.model_digest[:12]}"
+    try:
+        verify_package(store.resolve(item.package_uri))
+        commit_or_abort(ledger, item.promotion_id, ledger.issue_fence(item.spec))
+    except IntegrityError as error:
+        ledger.abort(item.promotion_id, f"package damaged: {error.message}")
+        return f"{what} aborted: its package is damaged"
+    except PromotionRefused as error:
+        return f"{what} aborted: {error.message}"
+    return f"{what} committed"
+
+
+def _repair_alias(ledger: Ledger, store: Store, head: Head, actor: str) -> list[str]:
+    """Compare MLflow's alias with the head; raise an alert and put it right if somebody moved it."""
+    client = tracking.connect()
+    with tracking.mlflow_errors():
+        shown = versions.shown_champion(client, head.spec)
+        if shown is not None and (shown.model_digest, shown.promotion_id) == (head.model_digest, head.promotion_id):
+            return []
+        promotion = ledger.promotion(head.promotion_id)
+        if ledger.head(head.spec) != head or promotion is None or promotion.state != "APPLIED":
+            return []  # a promotion is moving it right now
+        seen = f"version {shown.version}" if shown is not None else "nothing"
+        repairs = len(ledger.events(head.spec, kinds=(REPAIRED,)))
+        ledger.enqueue_alert(  # before the repair: a crash in between must not hide it
+            head.spec,
+            "critical",
+            f"{head.spec}: alias changed outside ftcore",
+            f"MLflow's alias {versions.ALIAS} of {head.spec} was on {seen}; the ledger's champion is {head.model_digest[:12]} "
+            f"(version {promotion.mlflow_version}). It was put back.",
+            f"alias:{head.spec}:{head.seq}:{seen}:{repairs}",
+        )
+        version = follow_head(client, ledger, store, head.spec)
+    ledger.append(REPAIRED, head.spec, {"seen": seen, "version": version, "model_digest": head.model_digest}, actor)
+    return [f"{head.spec}: MLflow's alias was on {seen}; put back on version {version}"]
