@@ -1,4 +1,4 @@
-"""Finish what a crash left and make MLflow agree with the ledger. It looks at what is, not at events, so it may run at any time."""
+"""Finish what a crash left and make MLflow agree with the ledger. It looks at what is, so it may run at any time."""
 
 from __future__ import annotations
 
