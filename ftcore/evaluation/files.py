@@ -1,0 +1,263 @@
+"""Prediction files, CSV or JSON lines: read once, column by column, with every fault found before anything is compared."""
+
+from __future__ import annotations
+
+import csv
+import json
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from ftcore.errors import DataRefused, UsageError
+from ftcore.evaluation.rows import Column, Holdout, holdout_of
+
+REQUIRED = ("id", "target", "prediction")
+_MAX_LINE_CHARS = 1 << 20
+_SHOWN = 5
+_NOT_A_LABEL = frozenset({"nan", "NaN", "NAN"})  # what a missing number looks like once it is text
+
+
+@dataclass(frozen=True)
+class PredictionFile:
+    """One model's predictions, in the order of the file."""
+
+    path: Path
+    ids: list[str]
+    columns: Mapping[str, Column]
+    """`target`, `prediction`, and those of the optional columns that the file has."""
+    faults: tuple[str, ...]
+
+
+def read_predictions(path: Path, optional: Sequence[str] = ("slice", "group")) -> PredictionFile:
+    """Read `.csv`, `.jsonl` or `.ndjson`; all values become text (1 and "1" are one label). Row numbers count from 0.
+
+    Raises:
+        UsageError: The file is missing, may not be read, or has another ending.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".jsonl", ".ndjson"):
+        raise UsageError(f"{path}: saw a file ending {suffix or '(none)'!r}, wanted .csv or .jsonl.")
+    columns = (*REQUIRED, *optional)
+    reader = _Reader(columns)
+    try:
+        with path.open(encoding="utf-8-sig", newline="" if suffix == ".csv" else None) as file:
+            (reader.read_csv if suffix == ".csv" else reader.read_jsonl)(file)
+    except FileNotFoundError:
+        raise UsageError(f"No file at {path}.", hint=f"ls {path.parent}") from None
+    except UnicodeDecodeError as error:
+        reader.stop(f"not UTF-8 text after row {reader.num_rows} ({error.reason})")
+    except OSError as error:
+        raise UsageError(f"Cannot read {path}: {error.strerror}.") from None
+    return reader.finish(path)
+
+
+class _Reader:
+    """Collects columns and faults of one file."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.names = columns
+        self.ids: list[str] = []
+        self.codes = {name: array("q") for name in columns[1:]}
+        self.vocabularies: dict[str, dict[str, int]] = {name: {} for name in columns[1:]}
+        self.present: set[str] = set()
+        self.bad_rows: dict[str, list[int]] = {}
+        self.fatal: list[str] = []
+        self.num_rows = 0
+
+    def stop(self, reason: str) -> None:
+        self.fatal.append(reason)
+
+    def note(self, fault: str) -> None:
+        self.bad_rows.setdefault(fault, []).append(self.num_rows)
+
+    def read_csv(self, file: IO[str]) -> None:
+        rows = csv.reader(_bounded_lines(file))
+        try:
+            header = [name.strip() for name in next(rows, [])]
+            twice = sorted({name for name in header if name in self.names and header.count(name) > 1})
+            if twice:
+                return self.stop(f"column {', '.join(twice)} appears twice")
+            self.present = set(header)
+            if not set(REQUIRED) <= self.present:
+                return None
+            where = [header.index(name) if name in header else None for name in self.names]
+            for cells in rows:
+                if not cells:
+                    continue
+                if len(cells) == len(header):
+                    self.add([None if index is None else cells[index] for index in where])
+                else:
+                    self.note(f"another number of cells than the header's {len(header)}")
+                    self.num_rows += 1
+        except (csv.Error, _LineTooLong) as error:
+            self.stop(f"cannot be read after row {self.num_rows}: {error}")
+        return None
+
+    def read_jsonl(self, file: IO[str]) -> None:
+        try:
+            for line in _bounded_lines(file):
+                if line.isspace():
+                    continue
+                try:
+                    row = json.loads(line)
+                except (ValueError, RecursionError):
+                    row = None
+                if isinstance(row, dict):
+                    self.present.update(row)
+                    self.add([_text(row.get(name)) for name in self.names])
+                else:
+                    self.note("not a JSON object")
+                    self.num_rows += 1
+        except _LineTooLong as error:
+            self.stop(f"cannot be read after row {self.num_rows}: {error}")
+
+    def add(self, cells: Sequence[str | None]) -> None:
+        row_id = cells[0]
+        if row_id is None or not row_id:
+            self.note("no id")
+            row_id = ""
+        self.ids.append(row_id)
+        for name, cell in zip(self.names[1:], cells[1:], strict=True):
+            vocabulary = self.vocabularies[name]
+            if cell and cell not in _NOT_A_LABEL:
+                self.codes[name].append(vocabulary.setdefault(cell, len(vocabulary)))
+            else:
+                self.codes[name].append(-1)
+                if name in REQUIRED:
+                    self.note(f"no {name}")
+        self.num_rows += 1
+
+    def finish(self, path: Path) -> PredictionFile:
+        missing = [name for name in REQUIRED if name not in self.present]
+        faults = list(self.fatal)
+        if self.num_rows == 0 and not self.fatal and not (missing and self.present):
+            faults.append("no rows")
+        elif missing and not self.fatal:
+            seen = ", ".join(sorted(self.present)[:10]) or "none"
+            faults.append(f"no column {', '.join(missing)}; columns seen: {seen}")
+        if not missing:
+            faults += [f"{what}: {_rows(rows)}" for what, rows in self.bad_rows.items()]
+            faults += self._duplicates()
+        elif "not a JSON object" in self.bad_rows:
+            faults.append(f"not a JSON object: {_rows(self.bad_rows['not a JSON object'])}")
+        columns = {
+            name: Column(
+                tuple(self.vocabularies[name]), np.frombuffer(codes, dtype=np.int64) if codes else np.zeros(0, np.int64)
+            )
+            for name, codes in self.codes.items()
+            if name in self.present
+        }
+        return PredictionFile(path, self.ids, columns, tuple(faults))
+
+    def _duplicates(self) -> list[str]:
+        if len(set(self.ids)) == len(self.ids):
+            return []
+        seen: set[str] = set()
+        again = [row for row, row_id in enumerate(self.ids) if row_id and (row_id in seen or seen.add(row_id))]  # type: ignore[func-returns-value]
+        return [f"id seen before: {_rows(again)}"] if again else []
+
+
+class _LineTooLong(Exception):
+    pass
+
+
+def _bounded_lines(file: IO[str]) -> Iterator[str]:
+    """Lines of at most 1 MiB, so that a hostile file cannot fill the memory with one line."""
+    while line := file.readline(_MAX_LINE_CHARS + 1):
+        if len(line) > _MAX_LINE_CHARS:
+            raise _LineTooLong(f"a line is longer than {_MAX_LINE_CHARS:,} characters")
+        yield line
+
+
+def _text(value: Any) -> str | None:
+    """A label as text; None for what is no label (null, NaN, infinity, a list, an object)."""
+    if value is None or isinstance(value, (list, dict)):
+        return None
+    if isinstance(value, float):
+        if value != value or value in (float("inf"), float("-inf")):
+            return None
+        return str(int(value)) if value.is_integer() else repr(value)
+    return str(value)
+
+
+def _rows(rows: Sequence[int]) -> str:
+    listed = ", ".join(str(row) for row in rows[:_SHOWN])
+    more = f" and {len(rows) - _SHOWN:,} more" if len(rows) > _SHOWN else ""
+    return f"row{'s' if len(rows) > 1 else ''} {listed}{more}"
+
+
+def match(files: Mapping[str, PredictionFile], slices: Sequence[str] = ("slice",)) -> Holdout:
+    """Put the predictions of several models on the same rows, by id; the first file sets the order.
+
+    Raises:
+        DataRefused: Any file has faults, ids or targets differ between files; all faults are listed.
+    """
+    faults = [f"{file.path.name} ({role}): {fault}" for role, file in files.items() for fault in file.faults]
+    first_role, first = next(iter(files.items()))
+    orders: dict[str, np.ndarray | None] = {}
+    if not faults:
+        for role, file in files.items():
+            orders[role], unmatched = _order(first, file)
+            faults += [f"{file.path.name} ({role}): {fault}" for fault in unmatched]
+    if not faults:
+        for role, file in files.items():
+            faults += _different(first_role, first, role, file, orders[role])
+    if faults:
+        raise DataRefused("The prediction files cannot be compared:", details=faults)
+    extras = _extras(files, orders)
+    return holdout_of(
+        first.columns["target"],
+        {role: _take(file.columns["prediction"], orders[role]) for role, file in files.items()},
+        extras.get("group"),
+        {name: extras[name] for name in slices if name in extras},
+    )
+
+
+def _order(first: PredictionFile, other: PredictionFile) -> tuple[np.ndarray | None, list[str]]:
+    """Where each row of `first` lies in `other` (None: same order), and faults."""
+    if first.ids == other.ids:
+        return None, []
+    position = {row_id: row for row, row_id in enumerate(other.ids)}
+    known = set(first.ids)
+    absent = [row for row, row_id in enumerate(first.ids) if row_id not in position]
+    added = [row for row, row_id in enumerate(other.ids) if row_id not in known]
+    faults = []
+    if absent:
+        faults.append(f"{len(absent):,} ids of {first.path.name} are missing here ({_rows(absent)} there)")
+    if added:
+        faults.append(f"{len(added):,} ids that {first.path.name} does not have ({_rows(added)})")
+    return (None, faults) if faults else (np.array([position[row_id] for row_id in first.ids]), [])
+
+
+def _take(column: Column, order: np.ndarray | None) -> Column:
+    return column if order is None else Column(column.values, column.codes[order])
+
+
+def _different(
+    first_role: str, first: PredictionFile, role: str, file: PredictionFile, order: np.ndarray | None
+) -> list[str]:
+    """Targets, groups and slices say what the rows are, so files that have them must agree on them."""
+    faults = []
+    for name in first.columns.keys() & file.columns.keys() - {"prediction"}:
+        mine, theirs = first.columns[name], _take(file.columns[name], order)
+        code = {value: index for index, value in enumerate(mine.values)}
+        recode = np.array([code.get(value, -2) for value in theirs.values] + [-1], dtype=np.int64)
+        rows = np.flatnonzero(mine.codes != recode[theirs.codes])
+        if len(rows):
+            text = f"{name} differs from that of the {first_role} on {len(rows):,} rows ({_rows(rows.tolist())} there)"
+            faults.append(f"{file.path.name} ({role}): {text}")
+    return sorted(faults)
+
+
+def _extras(files: Mapping[str, PredictionFile], orders: Mapping[str, np.ndarray | None]) -> dict[str, Column]:
+    """Optional columns from the first file that has them."""
+    found: dict[str, Column] = {}
+    for role, file in files.items():
+        for name, column in file.columns.items():
+            if name not in REQUIRED and name not in found:
+                found[name] = _take(column, orders[role])
+    return found

@@ -1,0 +1,263 @@
+"""The gate: PASS, FAIL or NOT ENOUGH EVIDENCE, as a pure function of predictions and thresholds.
+
+In this order, and every reason is reported, not only the first:
+
+1. integrity: faulty input, no rows, an unknown metric, or a candidate that already is the champion: FAIL;
+2. floors: each metric named in `floors` reaches its minimum, else FAIL;
+3. baselines: `min_over_baseline` above the best one, else FAIL; and its lower 95 % bound above 0, else NOT ENOUGH EVIDENCE;
+4. power: fewer than `min_rows` rows are NOT ENOUGH EVIDENCE;
+5. the difference d to the champion on the same rows:
+   PASS              d >= min_gain and the one-sided lower 95 % bound of d above -margin
+   FAIL              the one-sided upper 95 % bound of d below min_gain (a worthwhile gain is ruled out), or at least
+                     n_needed rows and still no gain
+   NOT ENOUGH EVIDENCE   otherwise: fewer than n_needed rows and no clear effect; the reason says how many to label;
+6. strict: exact McNemar p (with groups: sign-flip p; macro metrics: permutation p) below alpha;
+7. slices: none blocked (see slices.py).
+
+Why fewer than n_needed rows may PASS. n_needed is the number of rows that lets a gain as small as `min_gain` be seen with
+the wanted power: often tens of thousands. Power protects against missing a gain, not against promoting a worse model: the lower
+bound does that at any n, because it widens as rows become fewer. With n rows and discordance p, PASS takes a gain of about
+1.645 sqrt(p/n) - margin: 15 points on 600 rows pass easily, 1 point on 600 rows never does. A model that is worse by `margin`
+or more is promoted with probability at most 5 %, whatever n. An equally good one may pass more often (see docs and tests
+for figures): no harm by definition. Set `margin: 0` or `strict: true` where even that is unwanted.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ftcore.evaluation.metrics import METRICS, class_counts, macro
+from ftcore.evaluation.paired import Difference, paired_difference
+from ftcore.evaluation.rows import Holdout
+from ftcore.evaluation.slices import SliceComparison, compare_slices
+from ftcore.records import Comparison, Outcome
+from ftcore.spec import GateSpec
+
+_SMALLEST_GAIN = 0.001  # what n_needed is for where both min_gain and margin are 0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the gate may look at."""
+
+    holdout: Holdout
+    """Predictions of `candidate`, of `champion` where there is one, and of the baselines."""
+    baselines: tuple[str, ...] = ()
+    """Roles in `holdout.predictions`."""
+    candidate_digest: str | None = None
+    champion_digest: str | None = None
+    faults: tuple[str, ...] = ()
+    """What was found wrong while the evidence was gathered."""
+
+    @property
+    def has_champion(self) -> bool:
+        return "champion" in self.holdout.predictions
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sentence, with its numbers, and what it argues for."""
+
+    outcome: Outcome
+    reason: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the gate says."""
+
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    """Why: for PASS every check that held, else every check that did not."""
+    metrics: tuple[Comparison, ...] = ()
+    """The gate's metric first; empty without a champion."""
+    slices: tuple[SliceComparison, ...] = ()
+
+
+def judge(gate: GateSpec, evidence: Evidence) -> Judgement:
+    """Weigh the evidence. Never raises for bad evidence: that is a FAIL with its reason."""
+    faults = list(_integrity(gate, evidence))
+    if faults:
+        return Judgement("FAIL", tuple(faults))
+    holdout = evidence.holdout
+    findings = [*_floors(gate, holdout), *_baselines(gate, evidence)]
+    if not evidence.has_champion:
+        findings += _first_promotion(gate, evidence)
+        return _conclude(findings)
+    names = sorted(("accuracy", "macro_f1"), key=lambda name: name != gate.metric)
+    differences = [paired_difference(holdout, name) for name in names]
+    findings += judge_difference(gate, differences[0])
+    slices = compare_slices(holdout, gate)
+    findings += _slices(gate, holdout, slices)
+    return _conclude(findings, tuple(_comparison(gate, item) for item in differences), slices)
+
+
+def judge_difference(gate: GateSpec, seen: Difference) -> Iterator[Finding]:
+    """Steps 4 to 6 of the module's docstring: is the candidate better than the champion?"""
+    needed = _rows_needed(gate, seen)
+    what = (
+        f"{seen.name} {_percent(seen.candidate)} against {_percent(seen.champion)} for the champion on {seen.n:,} rows: "
+        f"{_points(seen.difference)}, one-sided 95 % bounds {_points(seen.lower)} to {_points(seen.upper)}"
+    )
+    if seen.n < gate.min_rows:
+        yield Finding(
+            "NOT ENOUGH EVIDENCE",
+            f"The holdout has {seen.n:,} rows; at least {gate.min_rows:,} are wanted: label {gate.min_rows - seen.n:,} more.",
+        )
+        return
+    if seen.difference >= gate.min_gain and seen.difference > 0 and seen.lower > -gate.margin:
+        few = (
+            ""
+            if seen.n >= needed
+            else f" ({needed:,} rows would be needed for the smallest such gain; this one is clear already)"
+        )
+        limits = f"wanted a gain of at least {_points(gate.min_gain)} and a lower bound above {_points(-gate.margin)}"
+        yield Finding("PASS", f"The candidate is better: {what}; {limits}{few}.")
+        yield from _strict(gate, seen, needed)
+    elif seen.upper < gate.min_gain:
+        yield Finding("FAIL", f"A gain of {_points(gate.min_gain)} is ruled out: {what}.")
+    elif seen.n >= needed:
+        yield Finding(
+            "FAIL", f"No gain of {_points(gate.min_gain)} shown, though {needed:,} rows are enough to see one: {what}."
+        )
+    else:
+        yield Finding(
+            "NOT ENOUGH EVIDENCE", f"The difference is not clear: {what}. {_rows_to_label(gate, seen, needed)}"
+        )
+
+
+def _strict(gate: GateSpec, seen: Difference, needed: int) -> Iterator[Finding]:
+    if not gate.strict:
+        return
+    if seen.p_value < gate.alpha:
+        yield Finding("PASS", f"Strict: one-sided p = {seen.p_value:.2g}, below {gate.alpha:g}.")
+    else:
+        outcome: Outcome = "FAIL" if seen.n >= needed else "NOT ENOUGH EVIDENCE"
+        yield Finding(
+            outcome, f"Strict: one-sided p = {seen.p_value:.2g}, wanted below {gate.alpha:g} ({seen.n:,} rows)."
+        )
+
+
+def _rows_needed(gate: GateSpec, seen: Difference) -> int:
+    return seen.rows_needed(gate.min_gain or gate.margin or _SMALLEST_GAIN, gate.alpha, gate.power)
+
+
+def _rows_to_label(gate: GateSpec, seen: Difference, needed: int) -> str:
+    text = f"Label {needed - seen.n:,} more rows ({needed:,} in all) to see a gain as small as {_points(gate.min_gain)}"
+    if seen.difference > gate.min_gain:
+        enough = seen.rows_needed(seen.difference, gate.alpha, gate.power)
+        if enough > seen.n:
+            text += f"; {enough - seen.n:,} more if the gain really is {_points(seen.difference)}"
+    return text + "."
+
+
+def _integrity(gate: GateSpec, evidence: Evidence) -> Iterator[str]:
+    yield from evidence.faults
+    holdout = evidence.holdout
+    if holdout.num_rows == 0:
+        yield "The holdout is empty: nothing was measured."
+    wanted = ("candidate", *evidence.baselines, *(("champion",) if evidence.champion_digest else ()))
+    for role in wanted:
+        if role not in holdout.predictions:
+            yield f"The predictions of the {role} are missing."
+        elif len(holdout.predictions[role]) != holdout.num_rows:
+            yield f"The {role} was scored on {len(holdout.predictions[role]):,} rows, the holdout has {holdout.num_rows:,}."
+    if evidence.candidate_digest is not None and evidence.candidate_digest == evidence.champion_digest:
+        yield f"The candidate {evidence.candidate_digest[:12]} is already the champion."
+    for name, floor in gate.floors.items():
+        if name not in METRICS:
+            yield f"The gate has a floor on {name!r}, which is not measured; metrics: {', '.join(METRICS)}."
+        elif not math.isfinite(floor):
+            yield f"The floor on {name} is {floor}; wanted a number."
+
+
+def _value(holdout: Holdout, role: str, name: str) -> float:
+    target, predicted = holdout.target, holdout.predictions[role]
+    if name == "accuracy":
+        return float((target == predicted).mean())
+    return float(macro(name, class_counts(target, predicted, len(holdout.classes))))
+
+
+def _floors(gate: GateSpec, holdout: Holdout) -> Iterator[Finding]:
+    for name, floor in gate.floors.items():
+        value = _value(holdout, "candidate", name)
+        if value >= floor:
+            yield Finding("PASS", f"{name} {_percent(value)} reaches its floor of {_percent(floor)}.")
+        else:
+            yield Finding(
+                "FAIL", f"{name} {_percent(value)} is below its floor of {_percent(floor)} ({holdout.num_rows:,} rows)."
+            )
+
+
+def _baselines(gate: GateSpec, evidence: Evidence) -> Iterator[Finding]:
+    if not evidence.baselines:
+        return
+    holdout = evidence.holdout
+    best = max(evidence.baselines, key=lambda role: _value(holdout, role, gate.metric))
+    seen = paired_difference(holdout, gate.metric, "candidate", best)
+    what = (
+        f"the best baseline ({best.replace('_', ' ')}, {gate.metric} {_percent(seen.champion)}) by {_points(seen.difference)}, "
+        f"lower 95 % bound {_points(seen.lower)}"
+    )
+    if seen.difference < gate.min_over_baseline:
+        yield Finding("FAIL", f"The candidate beats {what}; wanted at least {_points(gate.min_over_baseline)}.")
+    elif seen.lower <= 0:
+        needed = seen.rows_needed(seen.difference, gate.alpha, gate.power) if seen.difference > 0 else gate.min_rows
+        yield Finding(
+            "NOT ENOUGH EVIDENCE", f"The candidate beats {what}, wanted above 0; about {needed:,} rows would show it."
+        )
+    else:
+        yield Finding("PASS", f"The candidate beats {what}.")
+
+
+def _first_promotion(gate: GateSpec, evidence: Evidence) -> Iterator[Finding]:
+    num_rows = evidence.holdout.num_rows
+    if not gate.floors or not evidence.baselines:
+        missing = "floors" if not gate.floors else "baselines"
+        yield Finding("FAIL", f"A first promotion needs floors and baselines to be judged by; there are no {missing}.")
+    if num_rows < gate.min_rows:
+        more = gate.min_rows - num_rows
+        text = f"The holdout has {num_rows:,} rows; at least {gate.min_rows:,} are wanted: label {more:,} more."
+        yield Finding("NOT ENOUGH EVIDENCE", text)
+    else:
+        yield Finding("PASS", f"First promotion: no champion to compare with; judged on {num_rows:,} rows.")
+
+
+def _slices(gate: GateSpec, holdout: Holdout, slices: tuple[SliceComparison, ...]) -> Iterator[Finding]:
+    if holdout.num_rows < gate.min_rows:
+        return
+    for item in slices:
+        if item.blocked:
+            yield Finding("FAIL", item.reason)
+    judged = [item for item in slices if item.upper is not None]
+    if judged and not any(item.blocked for item in slices):
+        worst = min(judged, key=lambda item: item.difference)
+        text = f"None of {len(judged)} judged slices is worse; lowest: {worst.column}={worst.value!r} {_points(worst.difference)}"
+        yield Finding("PASS", f"{text} on {worst.n:,} rows.")
+
+
+def _conclude(
+    findings: list[Finding], metrics: tuple[Comparison, ...] = (), slices: tuple[SliceComparison, ...] = ()
+) -> Judgement:
+    against = [item for item in findings if item.outcome != "PASS"]
+    if not against:
+        return Judgement("PASS", tuple(item.reason for item in findings), metrics, slices)
+    against.sort(key=lambda item: item.outcome != "FAIL")  # stable: failures first
+    return Judgement(against[0].outcome, tuple(item.reason for item in against), metrics, slices)
+
+
+def _comparison(gate: GateSpec, seen: Difference) -> Comparison:
+    return Comparison(
+        name=seen.name, champion=seen.champion, candidate=seen.candidate, difference=seen.difference,
+        ci_low=seen.ci_low, ci_high=seen.ci_high, p_value=seen.p_value, n=seen.n, n_needed=_rows_needed(gate, seen),
+    )  # fmt: skip
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:+.2f} points"
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f} %"
