@@ -1,0 +1,81 @@
+"""What the server accepts: every field bounded, unknown fields refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+MAX_TEXTS = 256
+MAX_CHARS = 20_000
+MAX_BODY_BYTES = 8 << 20
+"""Larger bodies are refused before they are read to the end."""
+
+
+def _plain(text: str) -> str:
+    if not text.strip():
+        raise ValueError("is empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("holds half of a surrogate pair, which is not text") from None
+    return text
+
+
+Text = Annotated[str, Field(max_length=MAX_CHARS), AfterValidator(_plain)]
+Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(_plain)]
+Identity = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+
+
+class Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class PredictRequest(Closed):
+    """`text` for one message or `texts` for up to 256; `group` (customer) and `source` (channel) are logged with them."""
+
+    text: Text | None = None
+    texts: Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)] | None = None
+    group: Word | None = None
+    source: Word | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if (self.text is None) == (self.texts is None):
+            raise ValueError("wanted either `text` or `texts`")
+        return self
+
+    @property
+    def all_texts(self) -> list[str]:
+        return [self.text] if self.text is not None else list(self.texts or ())
+
+
+class FeedbackItem(Closed):
+    """The right label for one answer, by the `id` that the answer carried. Labels the model does not know yet are welcome."""
+
+    id: Identity
+    label: Word
+    source: Word | None = None
+    """Who says so (an agent, a form); logged."""
+
+
+class FeedbackRequest(Closed):
+    """One label (`id`, `label`) or up to 256 of them (`items`)."""
+
+    id: Identity | None = None
+    label: Word | None = None
+    source: Word | None = None
+    items: Annotated[list[FeedbackItem], Field(min_length=1, max_length=MAX_TEXTS)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        single = self.id is not None and self.label is not None
+        if single == (self.items is not None):
+            raise ValueError("wanted either `id` and `label`, or `items`")
+        return self
+
+    @property
+    def all_items(self) -> list[FeedbackItem]:
+        if self.items is not None:
+            return list(self.items)
+        return [FeedbackItem(id=str(self.id), label=str(self.label), source=self.source)]
