@@ -14,16 +14,18 @@ _INVISIBLE = dict.fromkeys(
 )
 _CONTROLS = {code: " " if code in (9, 10, 11, 12, 13, 0x85) else None for code in (*range(0x20), *range(0x7F, 0xA0))}
 _CLEAN = {**_CONTROLS, **_INVISIBLE, 0x2028: " ", 0x2029: " "}
+# A joiner next to plain ASCII joins nothing: it hides a word from search.
+_STRAY_JOINER = re.compile("(?<=[ -~])\u200d|\u200d(?=[ -~])")
 _SPACES = re.compile(r"\s+")
 _FTFY = ftfy.TextFixerConfig(unescape_html="auto", uncurl_quotes=False, fix_latin_ligatures=True, explain=False)
 
 
 def clean_text(text: str) -> str:
     """Text as a model should see it: mojibake repaired (ftfy), NFC, no control or invisible characters, single spaces."""
-    if not text.isascii() or "&" in text:
+    if not text.isascii() or "&" in text or "\x1b" in text:  # ftfy also takes terminal colour codes away
         text = ftfy.fix_text(text, _FTFY)
     text = unicodedata.normalize("NFC", text).translate(_CLEAN)
-    return _SPACES.sub(" ", text).strip()
+    return _SPACES.sub(" ", _STRAY_JOINER.sub("", text)).strip()
 
 
 def squeeze_text(text: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,6 +22,7 @@ from ftcore.store import write_durable
 
 Row = dict[str, Any]
 REQUIRED = ("text", "label")
+_WILDCARD = re.compile(r"[*?\[]")
 OPTIONAL = ("group", "timestamp", "source")
 
 
@@ -139,20 +141,22 @@ def _find_files(folder: Path, data: DataSpec) -> dict[str, list[Path]]:
             if PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
                 raise UsageError(f"data.files.{part}: {pattern!r} leaves the data folder; wanted a path inside it.")
             matches = [path for path, name in zip(there, names, strict=True) if _matches(name, pattern)]
-            if not matches:
-                message = (
-                    f"No file matches {pattern!r} (data.files.{part}); the data version holds: {short_names(names)}."
-                )
-                raise DataUnavailable(
-                    message, hint=f"--set 'data.files={{{part}: FILE}}', or add the file to the data version"
-                )
+            if not matches and not _WILDCARD.search(pattern):
+                raise _no_file(pattern, part, names)
             for path in matches:
                 if owner.setdefault(path, part) != part:
                     message = f"{path.name} matches data.files.{owner[path]} and data.files.{part}; wanted one split per file."
                     raise UsageError(message)
                 if path not in found[part]:
                     found[part].append(path)
+        if not found[part]:  # one wildcard may match nothing yet (feedback to come), but not all of them
+            raise _no_file(", ".join([patterns] if isinstance(patterns, str) else patterns), part, names)
     return found
+
+
+def _no_file(pattern: str, part: str, names: Sequence[str]) -> DataUnavailable:
+    message = f"No file matches {pattern!r} (data.files.{part}); the data version holds: {short_names(names)}."
+    return DataUnavailable(message, hint=f"correct data.files.{part}, or add the file (dvc add, git commit, dvc push)")
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -1,0 +1,140 @@
+"""From raw splits to what a model trains on: cleaned, deduplicated, leak-free; what is set aside is kept with its reason."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ftcore.data.cleaning import clean_text, is_broken, normalise_for_match, squeeze_text
+from ftcore.data.leakage import Leak, find_leaks, leaked_fraction
+from ftcore.data.splitting import SPLITS
+from ftcore.records import digest_of
+from ftcore.spec import LeakageSpec, PrepareSpec, Split, ValidationSpec
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Prepared:
+    """Rows by split, the label list, and the rows set aside: {id, split, reason} and, for twins, `twin` (its id)."""
+
+    splits: dict[Split, list[Row]]
+    labels: list[str] = field(default_factory=list)
+    quarantine: list[dict[str, str]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """Why nothing may be trained on this."""
+
+    def set_aside(self, row: Row, split: str, reason: str, twin: str | None = None) -> None:
+        self.quarantine.append({"id": row["id"], "split": split, "reason": reason} | ({"twin": twin} if twin else {}))
+
+    @property
+    def num_quarantined(self) -> dict[str, int]:
+        """Rows per reason, sorted."""
+        return dict(sorted(Counter(item["reason"] for item in self.quarantine).items()))
+
+
+def prepare_splits(
+    raw: Mapping[Split, Sequence[Row]], prepare: PrepareSpec, leakage: LeakageSpec, validation: ValidationSpec
+) -> Prepared:
+    """Clean, deduplicate, take leaked rows out of train and validation, and make the label list.
+
+    Test rows leave the holdout only when they cannot be judged (no text, no label, broken, contradictory) or repeat another
+    test row; never because they leaked, and never because their label is unknown: that is a refusal.
+    """
+    prepared = Prepared({split: [] for split in SPLITS})
+    for split in SPLITS:
+        rows = _clean(raw.get(split, ()), split, prepare, prepared)
+        prepared.splits[split] = _deduplicate(rows, split, prepared) if prepare.deduplicate else rows
+    _remove_leaked(prepared, leakage)
+    _map_labels(prepared)
+    num_rows = sum(len(rows) for rows in raw.values())
+    fraction = len(prepared.quarantine) / num_rows if num_rows else 0.0
+    if fraction > validation.max_quarantined:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in prepared.num_quarantined.items())
+        prepared.refused.append(
+            f"{len(prepared.quarantine)} of {num_rows} rows ({fraction:.2%}) were set aside ({reasons}); wanted at most "
+            f"{validation.max_quarantined:.2%} (validation.max_quarantined); quarantine.jsonl names them"
+        )
+    prepared.refused += [
+        f"{split} has 0 rows left, wanted at least 1" for split in SPLITS if not prepared.splits[split]
+    ]
+    return prepared
+
+
+def _clean(rows: Sequence[Row], split: str, settings: PrepareSpec, prepared: Prepared) -> list[Row]:
+    kept = []
+    for row in rows:
+        text = (clean_text if settings.fix_encoding else squeeze_text)(row["text"] or "")
+        reason = _fault(text, row["label"], settings.max_chars)
+        if reason:
+            prepared.set_aside(row, split, reason)
+        else:
+            kept.append({**row, "text": text})
+    return kept
+
+
+def _fault(text: str, label: str | None, max_chars: int) -> str | None:
+    if not text:
+        return "empty_text"
+    if not label:
+        return "missing_label"
+    if is_broken(text):
+        return "broken_encoding"
+    return "too_long" if len(text) > max_chars else None
+
+
+def _deduplicate(rows: Sequence[Row], split: str, prepared: Prepared) -> list[Row]:
+    """Keep the first of rows with the same normalised text; if their labels disagree, keep none: nobody knows which is right."""
+    twins: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        twins[normalise_for_match(row["text"])].append(row)
+    kept = []
+    for row in rows:
+        same = twins[normalise_for_match(row["text"])]
+        if len({twin["label"] for twin in same}) > 1:
+            other = next(twin for twin in same if twin["label"] != row["label"])
+            prepared.set_aside(row, split, "conflicting_label", other["id"])
+        elif row is not same[0]:
+            prepared.set_aside(row, split, "duplicate", same[0]["id"])
+        else:
+            kept.append(row)
+    return kept
+
+
+def _remove_leaked(prepared: Prepared, leakage: LeakageSpec) -> None:
+    test = prepared.splits["test"]
+    leaks: list[Leak] = []
+    for split in ("train", "validation"):
+        rows = prepared.splits[split]
+        found = find_leaks(rows, test, leakage.rules)
+        twins = {leak.train_row: test[leak.test_row]["id"] for leak in found}
+        for number, twin in sorted(twins.items()):
+            prepared.set_aside(rows[number], split, "leaked", twin)
+        prepared.splits[split] = [row for number, row in enumerate(rows) if number not in twins]
+        leaks += found
+    fraction = leaked_fraction(leaks, len(test))
+    if fraction > leakage.max_leaked:
+        count = len({leak.test_row for leak in leaks})
+        prepared.refused.append(
+            f"{count} of {len(test)} test rows ({fraction:.2%}) have a twin in train or validation after cleaning, wanted at "
+            f"most {leakage.max_leaked:.2%} (leakage.max_leaked)"
+        )
+
+
+def _map_labels(prepared: Prepared) -> None:
+    prepared.labels = sorted({row["label"] for row in prepared.splits["train"]})
+    known = set(prepared.labels)
+    for row in prepared.splits["validation"]:
+        if row["label"] not in known:  # its loss is not defined
+            prepared.set_aside(row, "validation", "unknown_label")
+    prepared.splits["validation"] = [row for row in prepared.splits["validation"] if row["label"] in known]
+    unknown = sorted({row["label"] for row in prepared.splits["test"]} - known)
+    if unknown:
+        prepared.refused.append(f"test has labels that train lacks after cleaning: {', '.join(unknown[:8])}")
+
+
+def test_identity(rows: Sequence[Row]) -> str:
+    """Identity of a holdout: SHA-256 over its sorted row digests (id, text, label), so that order does not matter."""
+    return digest_of(sorted(digest_of([row["id"], row["text"], row["label"]]) for row in rows))

@@ -1,0 +1,45 @@
+"""prepare: what a model trains on and is judged on, with everything set aside accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from ftcore.records import DataRef, DatasetVersion, PreparedDataset, Record, canonical_json, digest_of
+from ftcore.spec import FineTuneSpec
+from ftcore.store import Output, Store, file_sha256, write_durable
+
+
+def run(
+    spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], output: Output, store: Store
+) -> PreparedDataset:
+    """Writes train, validation and test.jsonl, labels.json and quarantine.jsonl.
+
+    Raises:
+        DataRefused: Files that cannot be read as rows.
+        BaseModelError: The base model or its tokenizer is missing.
+    """
+    from ftcore.data.preparing import prepare_splits, test_identity
+    from ftcore.data.reading import read_splits, write_jsonl
+    from ftcore.data.tokens import token_stats
+    from ftcore.models.base import resolve_base
+
+    dataset = cast(DatasetVersion, inputs["ingest"])
+    raw = read_splits(store.resolve(dataset.uri) / "files", spec.data)
+    prepared = prepare_splits(raw, spec.prepare, spec.leakage, spec.validation)
+    for split, rows in prepared.splits.items():
+        write_jsonl(output.path / f"{split}.jsonl", rows)
+    write_durable(output.path / "labels.json", canonical_json(prepared.labels))
+    write_jsonl(output.path / "quarantine.jsonl", prepared.quarantine)
+    texts = [row["text"] for row in prepared.splits["train"]]
+    names = (*(f"{split}.jsonl" for split in prepared.splits), "labels.json")
+    return PreparedDataset(
+        uri=output.uri,
+        content_digest=digest_of({name: file_sha256(output.path / name) for name in names}),
+        labels=tuple(prepared.labels),
+        num_rows={split: len(rows) for split, rows in prepared.splits.items()},
+        num_quarantined=prepared.num_quarantined,
+        num_tokens=token_stats(texts, resolve_base(spec.base_model).path, spec.training.max_length),
+        test_digest=test_identity(prepared.splits["test"]),
+        refused=tuple(prepared.refused),
+    )

@@ -1,0 +1,60 @@
+"""What Great Expectations cannot see because it looks at one split at a time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ftcore.data.leakage import Leak, leaked_fraction
+from ftcore.spec import Split
+
+Row = Mapping[str, Any]
+
+
+def cross_split_faults(splits: Mapping[Split, Sequence[Row]]) -> list[str]:
+    """Reasons to refuse that concern several splits; empty: none.
+
+    - a label in test that train lacks: no model could ever be right on it;
+    - one label only in train: there is nothing to learn;
+    - one id in several splits: the same record on both sides.
+    """
+    faults = []
+    trained = _labels(splits["train"])
+    unknown = sorted(_labels(splits["test"]) - trained)
+    if trained and unknown:
+        count = sum(row.get("label") in unknown for row in splits["test"])
+        faults.append(
+            f"test has {count} rows with labels that train lacks: {_names(unknown)}; wanted every test label in train "
+            f"(train has {len(trained)}: {_names(sorted(trained))})"
+        )
+    if len(trained) == 1:
+        faults.append(f"train has only one label ({_names(sorted(trained))}), wanted at least two")
+    owners = Counter(
+        row["id"] for rows in splits.values() for row in {row.get("id"): row for row in rows}.values() if row.get("id")
+    )
+    shared = sorted(row_id for row_id, count in owners.items() if count > 1)
+    if shared:
+        faults.append(f"{len(shared)} ids are in more than one split, wanted each in one: {_names(shared)}")
+    return faults
+
+
+def leak_faults(leaks: Sequence[Leak], num_test: int, max_leaked: float) -> list[str]:
+    """A reason to refuse if more of test has leaked than `leakage.max_leaked` allows."""
+    fraction = leaked_fraction(leaks, num_test)
+    if fraction <= max_leaked:
+        return []
+    count = len({leak.test_row for leak in leaks})
+    return [
+        f"{count} of {num_test} test rows ({fraction:.2%}) have a twin in train or validation, wanted at most {max_leaked:.2%} "
+        "(leakage.max_leaked); leaks.jsonl names the pairs"
+    ]
+
+
+def _labels(rows: Sequence[Row]) -> set[str]:
+    return {row["label"] for row in rows if row.get("label")}
+
+
+def _names(values: Sequence[str], limit: int = 8) -> str:
+    listed = [value if len(value) <= 40 else f"{value[:39]}…" for value in values]
+    return ", ".join(listed[:limit]) + (f" and {len(listed) - limit} more" if len(listed) > limit else "")
