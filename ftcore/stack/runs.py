@@ -102,7 +102,9 @@ def finish_run(
         run: `dag_id`, `run_id`, `url`.
     """
     ending = _ending(records, refusals, approval)
-    payload = {**run, **ending.to_dict(), "request_id": plan["request_id"]}
+    payload = {**run, **ending.to_dict(), "request_id": plan["request_id"], "links": _links(records)}
+    if (verdict := records.get("judge")) is not None:
+        payload["verdict"] = {"outcome": verdict["outcome"], "reasons": list(verdict["reasons"])}
     ledger.append("run_finished", plan["spec"], payload, "airflow")
     request_id = plan["request_id"]
     if request_id is not None and _answers(ending, refusals):
@@ -142,6 +144,16 @@ def _ending(
         return Ending("held", (f"rejected by {who}" if who else "nobody approved in time",))
     stopped = next((stage for stage in ORDER if records.get(stage) is None), "finish")
     return Ending("crashed", (f"{stopped} did not finish",))
+
+
+def _links(records: Mapping[str, Mapping[str, Any] | None]) -> dict[str, str]:
+    """Reports of this run, as paths in the store."""
+    validation, verdict = records.get("validate") or {}, records.get("judge") or {}
+    links = {
+        "Data Docs": validation.get("docs_uri"),
+        "Verdict": f"{verdict['uri']}/verdict.md" if verdict.get("uri") else None,
+    }
+    return {name: uri for name, uri in links.items() if uri}
 
 
 def _answers(ending: Ending, refusals: Mapping[str, list[str]]) -> bool:
