@@ -138,9 +138,9 @@ def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, An
     if stage.name in ("prepare", "train", "evaluate"):
         from ftcore.models.base import base_digest
 
-        depends["base_model"] = base_digest(spec.base_model)
+        depends["base_model"] = base_digest(spec)
     if stage.isolated:
-        from ftcore.models.devices import device_class
+        from ftcore.models.hardware import device_class
 
         depends["device"] = device_class(spec.compute)
     return depends

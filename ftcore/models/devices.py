@@ -5,17 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
 from ftcore.errors import UsageError
+from ftcore.models.hardware import BF16_CPU_FLAGS, cpu_flags
 from ftcore.spec import ComputeSpec
 
 Precision = Literal["fp32", "bf16"]
-BF16_CPU_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 
 
 @dataclass(frozen=True)
@@ -60,13 +58,3 @@ def choose(compute: ComputeSpec) -> Device:
     if compute.precision != "auto":
         precision = compute.precision
     return Device(device, precision, compute.threads or len(os.sched_getaffinity(0)))
-
-
-@cache
-def cpu_flags() -> frozenset[str]:
-    """Instruction sets of the processor as Linux names them; empty where /proc/cpuinfo is not there."""
-    path = Path("/proc/cpuinfo")
-    if not path.exists():
-        return frozenset()
-    lines = (line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith(("flags", "Features")))
-    return frozenset(next(lines, ":").partition(":")[2].split())
