@@ -102,6 +102,12 @@ def read(
     return [_event(row) for row in connection.execute(query.limit(limit) if limit is not None else query)]
 
 
+def has_hash(connection: sa.Connection, wanted: str) -> bool:
+    """Whether an event's hash begins with `wanted`."""
+    query = sa.select(events.c.seq).where(events.c.hash.startswith(wanted, autoescape=True)).limit(1)
+    return connection.execute(query).one_or_none() is not None
+
+
 def _event(row: sa.Row[Any]) -> Event:
     try:
         payload = json.loads(row.payload)

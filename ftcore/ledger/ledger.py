@@ -75,6 +75,11 @@ class Ledger:
         with self._database.reading() as connection:
             return chain.read(connection, spec, kinds, after, limit, newest_first)
 
+    def has_hash(self, wanted: str) -> bool:
+        """Whether the chain holds the event with this hash (or beginning of a hash)."""
+        with self._database.reading() as connection:
+            return chain.has_hash(connection, wanted)
+
     def verify(self) -> ChainReport:
         """Check every event's hash and link, and every table against the events."""
         with self._database.reading() as connection:

@@ -1,0 +1,153 @@
+"""Check everything that the claim "this is in production, and this is why" rests on. Lists every fault, stops at none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ftcore.errors import FtcoreError, IntegrityError
+from ftcore.ledger import Ledger
+from ftcore.records import DataRef
+from ftcore.registry.package import package_uri, read_lineage, verify_package
+from ftcore.store import Manifest, Store
+
+
+@dataclass(frozen=True)
+class Check:
+    """One kind of thing that was checked."""
+
+    name: str
+    """`chain`, `packages`, `data versions` or `alias`."""
+    checked: int
+    """How many of them."""
+    faults: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """All checks, and the hash of the newest event: kept elsewhere, it shows later whether events were cut off the end."""
+
+    checks: tuple[Check, ...]
+    last_hash: str
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        return tuple(f"{check.name}: {fault}" for check in self.checks for fault in check.faults)
+
+    def to_dict(self) -> dict[str, Any]:
+        checks = [{"name": c.name, "checked": c.checked, "faults": list(c.faults)} for c in self.checks]
+        return {"ok": not self.faults, "last_hash": self.last_hash, "checks": checks}
+
+
+def verify(ledger: Ledger, store: Store, known_hash: str | None = None) -> AuditReport:
+    """Verify the chain, the packages, the data versions and MLflow's alias.
+
+    Args:
+        known_hash: Hash of an event seen earlier; a fault if the chain does not hold it any more.
+    """
+    chain = ledger.verify()
+    faults = list(chain.faults)
+    if known_hash is not None and not ledger.has_hash(known_hash):
+        faults.append(f"the event with hash {known_hash[:12]} is gone: events were cut off or replaced")
+    checks = [Check("chain", chain.num_events, tuple(faults))]
+    for name, steps in (("packages", _packages), ("data versions", _data_versions), ("alias", _aliases)):
+        checks.append(_run(name, steps(ledger, store)))
+    return AuditReport(tuple(checks), chain.last_hash)
+
+
+def _run(name: str, outcomes: Iterator[str]) -> Check:
+    """Collect one fault (or an empty string) per thing checked."""
+    seen: list[str] = []
+    try:
+        seen.extend(outcomes)
+    except IntegrityError as error:  # a broken event: the chain's own check names it, this one cannot go on
+        seen.append(f"cannot be checked: {error.message}")
+    return Check(name, len(seen), tuple(fault for fault in seen if fault))
+
+
+def _packages(ledger: Ledger, store: Store) -> Iterator[str]:
+    """Every package that the ledger names or that lies in the store; the fault, or an empty string."""
+    folder = store.root / "packages"
+    on_disk = {path.name for path in folder.iterdir() if path.is_dir()} if folder.is_dir() else set()
+    for digest in sorted(on_disk | set(_promoted(ledger))):
+        yield _fault_of_package(store, digest)
+
+
+def _fault_of_package(store: Store, digest: str) -> str:
+    try:
+        verify_package(store.root / package_uri(digest))
+    except IntegrityError as error:
+        return f"{digest[:12]}: {'; '.join(error.details) or error.message}"
+    return ""
+
+
+def _promoted(ledger: Ledger) -> dict[str, str]:
+    """Model digest -> spec of everything that ever became champion."""
+    events = ledger.events(kinds=("promotion_committed",))
+    return {str(event.payload.get("model_digest")): event.spec for event in events}
+
+
+def _data_versions(ledger: Ledger, store: Store) -> Iterator[str]:
+    """Every data version that feedback recorded, and every one that a champion was trained on."""
+    seen: dict[tuple[str | None, str, str], tuple[str, str]] = {}
+    for event in ledger.events(kinds=("data_version",)):
+        ref = event.payload.get("data", {})
+        seen[(ref.get("repo"), str(ref.get("rev")), str(ref.get("path")))] = (event.spec, "")
+    for digest, spec in _promoted(ledger).items():
+        try:
+            record = read_lineage(store.root / package_uri(digest))["records"]["ingest"]
+        except IntegrityError:
+            continue  # named by the check of packages
+        seen[(record["repo"], record["rev"], record["path"])] = (spec, record["uri"])
+    for (repo, rev, path), (spec, uri) in seen.items():
+        yield _fault_of_data(DataRef(repo=repo, rev=rev, path=path), spec, store, uri)
+
+
+def _fault_of_data(ref: DataRef, spec: str, store: Store, uri: str) -> str:
+    from ftcore.data.versions import resolve_rev
+
+    try:
+        found = resolve_rev(ref)
+        if found == ref.rev:
+            return ""
+        reason = f"the folder {ref.path} has changed since"
+    except FtcoreError as error:
+        reason = error.message
+    if uri and _is_intact(store, uri):
+        return ""  # the origin is gone, but the bytes as they arrived are kept
+    return f"version {ref.rev[:12]} of {spec} cannot be reached: {reason}"
+
+
+def _is_intact(store: Store, uri: str) -> bool:
+    folder = store.resolve(uri)
+    try:
+        Manifest.read(folder).verify(folder)
+    except IntegrityError:
+        return False
+    return True
+
+
+def _aliases(ledger: Ledger, store: Store) -> Iterator[str]:
+    """Every champion against MLflow's alias. MLflow not answering is a fault: what was not checked is not verified."""
+    from ftcore.registry import tracking, versions
+
+    heads = ledger.heads()
+    if not heads:
+        return
+    try:
+        client = tracking.connect()
+        with tracking.mlflow_errors():
+            shown = {head.spec: versions.shown_champion(client, head.spec) for head in heads}
+    except FtcoreError as error:
+        yield error.message
+        return
+    for head in heads:
+        champion = shown[head.spec]
+        if champion is None:
+            yield f"{head.spec}: MLflow shows no champion; the ledger says {head.model_digest[:12]}"
+        elif champion.model_digest != head.model_digest:
+            seen = (champion.model_digest or "a model not from ftcore")[:12]
+            yield f"{head.spec}: MLflow shows version {champion.version} ({seen}); the ledger says {head.model_digest[:12]}"
+        else:
+            yield ""

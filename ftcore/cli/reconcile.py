@@ -1,0 +1,61 @@
+"""`ftcore reconcile`: one sweep that brings ledger, MLflow and alert outbox to rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ftcore.cli._output import JsonFlag, print_json, print_line
+from ftcore.errors import SpecError, UsageError
+
+
+def reconcile(
+    project: Annotated[
+        Path | None,
+        typer.Option(help="Folder that holds dags/specs, for alert addresses; default: found from here upwards."),
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Finish or abort promotions that a crash left, put MLflow's alias back on the champion, deliver waiting alerts."""
+    from ftcore.ledger import open_ledger
+    from ftcore.monitoring.alerts import deliver
+    from ftcore.registry.reconcile import reconcile as sweep
+    from ftcore.stages.promote import actor
+    from ftcore.store import Store
+
+    store = Store()
+    with open_ledger() as ledger:
+        try:
+            done = sweep(ledger, store, actor=actor())
+        finally:  # MLflow being down must not hold alerts back
+            delivery = deliver(ledger, _addresses(project), store.root / "alerts.log")
+    if json:
+        alerts = {"delivered": delivery.delivered, "failed": delivery.failed, "waiting": delivery.waiting}
+        print_json({"done": done, "alerts": alerts})
+        return
+    for line in done or ["all promotions are finished; every alias is on its champion"]:
+        print_line(line)
+    print_line(f"alerts: {delivery.delivered} delivered, {delivery.failed} failed, {delivery.waiting} waiting")
+
+
+def _addresses(project: Path | None) -> dict[str, list[str]]:
+    """Spec name -> alert URLs of the project's specs; a faulty spec's alerts go to the log file alone."""
+    from ftcore.spec import load_spec
+    from ftcore.stack.project import find_project, spec_files
+
+    try:
+        folder = find_project(project)
+    except UsageError:
+        if project is not None:
+            raise
+        return {}
+    addresses = {}
+    for path in spec_files(folder):
+        try:
+            spec = load_spec(path)
+        except SpecError:
+            continue
+        addresses[spec.name] = spec.alerts.urls
+    return addresses
