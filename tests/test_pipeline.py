@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ftcore.errors import UsageError
+from ftcore.ledger import open_ledger
+from ftcore.pipeline import Step, key_inputs, run_pipeline
+from ftcore.records import DataRef, digest_of
+from ftcore.spec import FineTuneSpec, load_spec
+from ftcore.stages import STAGES
+from ftcore.store import Store
+
+SUITE = '{"name": "s", "expectations": []}'
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with a plain data folder."""
+    folder = tmp_path / "project"
+    (folder / "expectations").mkdir(parents=True)
+    (folder / "expectations" / "classification.json").write_text(SUITE)
+    (folder / "rows").mkdir()
+    (folder / "rows" / "train.jsonl").write_text('{"text": "a", "label": "x"}\n')
+    (folder / "rows" / "test.jsonl").write_text('{"text": "b", "label": "x"}\n')
+    (folder / "spec.yaml").write_text(
+        "name: tiny\nbase_model: {name: ./nowhere}\n"
+        "data: {repo: null, path: rows, files: {train: train.jsonl, test: test.jsonl}}\n"
+    )
+    return folder
+
+
+def ingest(project: Path) -> Step:
+    spec = load_spec(project / "spec.yaml")
+    [step] = run_pipeline(spec, Store(), open_ledger(), last="ingest")
+    return step
+
+
+def test_a_second_run_reuses_and_a_changed_row_runs_again(project: Path) -> None:
+    first, second = ingest(project), ingest(project)
+    assert (first.reused, second.reused) == (False, True)
+    assert first.record == second.record
+    (project / "rows" / "train.jsonl").write_text('{"text": "A", "label": "x"}\n')
+    third = ingest(project)
+    assert not third.reused
+    assert any("inputs.data.rev" in line for line in third.why)
+    assert third.record.digest != first.record.digest
+
+
+def test_a_damaged_output_is_made_again(project: Path, home: Path) -> None:
+    record = ingest(project).record
+    [file] = list((home / "stages" / "ingest").rglob("train.jsonl"))
+    file.write_text("damaged")
+    again = ingest(project)
+    assert not again.reused
+    assert again.record == record
+
+
+def test_unknown_and_empty_ranges_are_usage_errors(project: Path) -> None:
+    spec = load_spec(project / "spec.yaml")
+    for first, last, message in (("nope", "judge", "No stage"), ("judge", "ingest", "Nothing lies between")):
+        with pytest.raises(UsageError, match=message):
+            list(run_pipeline(spec, Store(), open_ledger(), first=first, last=last))
+
+
+def test_starting_late_needs_earlier_outputs(project: Path) -> None:
+    spec = load_spec(project / "spec.yaml")
+    with pytest.raises(UsageError, match="ingest has no output"):
+        list(run_pipeline(spec, Store(), open_ledger(), first="validate", last="validate"))
+
+
+@pytest.mark.parametrize(
+    ("stage", "override", "changes"),
+    [
+        ("ingest", "data.path=other", True),
+        ("ingest", "training.epochs=9", False),
+        ("validate", "leakage.max_leaked=0.5", True),
+        ("judge", "gate.margin=0.1", True),
+        ("judge", "training.seed=3", False),
+    ],
+)
+def test_a_key_covers_what_its_stage_reads_and_no_more(project: Path, stage: str, override: str, changes: bool) -> None:
+    (project / "other").mkdir()
+    before, after = (load_spec(project / "spec.yaml", extra) for extra in ([], [override]))
+    assert (key(stage, before) != key(stage, after)) is changes
+
+
+def key(stage: str, spec: FineTuneSpec) -> str:
+    inputs = {"data": DataRef(repo=None, rev="HEAD", path=str(spec.at(spec.data.path)))} if stage == "ingest" else {}
+    return digest_of(key_inputs(STAGES[stage], spec, inputs))
+
+
+def test_the_suite_is_part_of_validates_key(project: Path) -> None:
+    spec = load_spec(project / "spec.yaml")
+    before = key("validate", spec)
+    (project / "expectations" / "classification.json").write_text(SUITE + " ")
+    assert key("validate", spec) != before
+
+
+def test_a_commit_that_changes_no_data_keeps_the_datas_identity(project: Path) -> None:
+    """DVC data: a new commit is a new revision but the same rows, so everything after ingest is reused."""
+
+    def run(*command: str) -> None:
+        subprocess.run(command, cwd=project, check=True, capture_output=True)
+
+    text = (project / "spec.yaml").read_text().replace("repo: null", "repo: .")
+    (project / "spec.yaml").write_text(text)
+    run("git", "init", "-q")
+    run("git", "config", "user.email", "test@example.org")
+    run("git", "config", "user.name", "test")
+    run(sys.executable, "-m", "dvc", "init", "-q")
+    run(sys.executable, "-m", "dvc", "remote", "add", "-q", "-d", "here", str(project.parent / "remote"))
+    run(sys.executable, "-m", "dvc", "add", "-q", "rows")
+    run(sys.executable, "-m", "dvc", "push", "-q")
+    run("git", "add", "-A")
+    run("git", "commit", "-qm", "data")
+    first = ingest(project)
+    (project / "README.md").write_text("words")
+    run("git", "add", "-A")
+    run("git", "commit", "-qm", "words only")
+    second = ingest(project)
+    assert not second.reused, "another commit may hold other data: it is pulled and looked at"
+    assert second.record.digest == first.record.digest
