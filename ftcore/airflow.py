@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ from ftcore.stages import STAGES
 
 Context = Mapping[str, Any]
 
-START = datetime(2025, 1, 1, tzinfo=UTC)
 MAX_FAILED_RUNS = 3
 """After so many failed runs in a row Airflow pauses a DAG: a broken set-up must not burn compute all night."""
 _RETRIES = {
@@ -321,10 +320,10 @@ def _watching(purpose: str, spec: FineTuneSpec, cron: str | None, task_id: str, 
 
 def _dag(dag_id: str, spec_name: str, schedule: Any, timeout: timedelta, params: dict[str, Any] | None = None) -> DAG:
     alert = functools.partial(_alert, spec_name or "ftcore")
+    # No start date: with one, even `catchup=False` runs the last missed tick of every schedule as soon as Airflow starts.
     return DAG(
         dag_id,
         schedule=schedule,
-        start_date=START,
         catchup=False,
         max_active_runs=1,
         max_consecutive_failed_dag_runs=MAX_FAILED_RUNS,

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _GRACE_S = 10.0
+_NICE = 5
 
 
 @dataclass(frozen=True)
@@ -98,14 +99,19 @@ class Child:
             text=True,
             errors="replace",
             process_group=0,
-            preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+            preexec_fn=_settle,
         )
         return self._process
 
 
-def _die_with_parent() -> None:
-    """Runs in the child: a worker that is itself killed with SIGKILL takes its child along (Linux)."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _settle() -> None:
+    """Runs in the child before ftcore: leave room for Airflow's own processes, and die with the worker (Linux).
+
+    A worker that is itself killed with SIGKILL cannot stop its child; the kernel does it then.
+    """
+    os.nice(_NICE)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _stream(process: subprocess.Popen[str], say: Callable[[str], None]) -> tuple[str, ...]:

@@ -86,6 +86,10 @@ def airflow_environment(home: Path, project: Path, ports: Mapping[str, int]) -> 
         "API__SECRET_KEY": keys["secret_key"],
         "API_AUTH__JWT_SECRET": keys["jwt_secret"],
         "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.2,
+        # A training uses every core: the API server may answer late, and that must not fail a healthy task.
+        "WORKERS__EXECUTION_API_TIMEOUT": 30,
+        "WORKERS__EXECUTION_API_RETRIES": 10,
+        "WORKERS__MAX_FAILED_HEARTBEATS": 20,
         "DAG_PROCESSOR__PARSING_PROCESSES": 1,
         "DAG_PROCESSOR__REFRESH_INTERVAL": 30,
         "LOGGING__BASE_LOG_FOLDER": home / "logs" / "airflow",
