@@ -1,0 +1,101 @@
+"""Training checkpoints that can be believed: published whole, found again by content, never by name alone.
+
+A checkpoint is a folder `checkpoint-STEP` with a SHA-256 manifest written last and published by one rename. The newest
+checkpoint that verifies, and whose best checkpoint so far verifies too, is where training goes on; whatever lies above it is
+damaged and removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from ftcore.errors import IntegrityError
+from ftcore.store import Manifest, publish_folder, storage_errors
+
+STATE = "trainer_state.json"
+
+
+@contextlib.contextmanager
+def writing(folder: Path, step: int) -> Iterator[Path]:
+    """A place to write one checkpoint; published as `folder/checkpoint-STEP` when the block ends without an exception."""
+    temporary = folder / f".writing-{step}"
+    with storage_errors(folder):
+        shutil.rmtree(temporary, ignore_errors=True)  # left by a killed process
+        temporary.mkdir(parents=True)
+        try:
+            yield temporary
+            publish_folder(temporary, path_of(folder, step))
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def path_of(folder: Path, step: int) -> Path:
+    """Folder of the checkpoint of one step."""
+    return folder / f"checkpoint-{step}"
+
+
+def steps_in(folder: Path) -> list[int]:
+    """Steps with a checkpoint of that name, valid or not, ascending."""
+    if not folder.is_dir():
+        return []
+    found = (re.fullmatch(r"checkpoint-(\d+)", path.name) for path in folder.iterdir())
+    return sorted(int(match[1]) for match in found if match)
+
+
+def is_valid(folder: Path, step: int) -> bool:
+    """True if every file of the checkpoint is there and matches its manifest."""
+    try:
+        Manifest.read(path_of(folder, step)).verify(path_of(folder, step))
+    except IntegrityError:
+        return False
+    return True
+
+
+def best_step(folder: Path, step: int) -> int:
+    """The step with the lowest validation loss up to a valid checkpoint's step."""
+    state = json.loads((path_of(folder, step) / STATE).read_text(encoding="utf-8"))
+    return int(state["best_global_step"])
+
+
+def latest_valid(folder: Path) -> tuple[int | None, list[int]]:
+    """The newest step to resume from, found by verifying downward, and the damaged steps above it, now removed."""
+    damaged: list[int] = []
+    for step in reversed(steps_in(folder)):
+        if is_valid(folder, step) and is_valid(folder, best_step(folder, step)):
+            return step, damaged
+        damaged.append(step)
+        shutil.rmtree(path_of(folder, step))
+    return None, damaged
+
+
+def rotate(folder: Path, best: int, keep: int = 2) -> None:
+    """Delete all but the newest `keep` checkpoints and the best one."""
+    for step in steps_in(folder)[:-keep]:
+        if step != best:
+            shutil.rmtree(path_of(folder, step))
+
+
+@contextlib.contextmanager
+def exclusive(scratch: Path, private: Path) -> Iterator[Path]:
+    """The folder to keep checkpoints in: `scratch`, or `private` (deleted afterwards) while another process uses `scratch`.
+
+    The lock is the kernel's, so it ends with its process however that dies.
+    """
+    with storage_errors(scratch):
+        scratch.mkdir(parents=True, exist_ok=True)
+        with (scratch / "lock").open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                try:
+                    yield private
+                finally:
+                    shutil.rmtree(private, ignore_errors=True)
+                return
+            yield scratch
