@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +37,7 @@ def tiny_spec(name: str = "intents") -> FineTuneSpec:
     return FineTuneSpec.model_validate({"name": name, "base_model": {"name": "pkg:nothing/model"}})
 
 
-def candidate(
-    spec: FineTuneSpec, store: Store, ledger: Ledger, seed: int, outcome: str = "PASS"
-) -> dict[str, Record]:
+def candidate(spec: FineTuneSpec, store: Store, ledger: Ledger, seed: int, outcome: str = "PASS") -> dict[str, Record]:
     """Records of a candidate, judged against the champion of now. Another `seed` is another model."""
     head = ledger.head(spec.name)
     against = (head.model_digest, head.seq) if head is not None else (None, 0)
@@ -101,6 +100,8 @@ def write_model(folder: Path, seed: int) -> str:
     (folder / "tokenizer.json").write_text("{}")
     (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"}))
     (folder / "labels.json").write_text(json.dumps(["no", "yes"]))
+    if ballast := int(os.environ.get("FTCORE_BENCH_BALLAST_MB", "0")):  # a package of realistic size
+        (folder / "ballast.bin").write_bytes(os.urandom(1 << 20) * ballast)
     manifest = Manifest.of(folder)
     manifest.write(folder)
     return manifest.digest
