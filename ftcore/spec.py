@@ -31,6 +31,7 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Probability = Annotated[float, Field(gt=0.0, lt=1.0)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Split = Literal["train", "validation", "test"]
+MetricName = Literal["accuracy", "macro_precision", "macro_recall", "macro_f1"]
 
 
 class Section(BaseModel):
@@ -203,7 +204,7 @@ class GateSpec(Section):
     """Level of the tests: intervals are at 1 - alpha."""
     power: Probability = 0.8
     """Wanted chance of seeing a real gain; with too few rows the verdict is NOT ENOUGH EVIDENCE."""
-    floors: dict[str, float] = Field(default_factory=lambda: {"accuracy": 0.7, "macro_f1": 0.6})
+    floors: dict[MetricName, Fraction] = {"accuracy": 0.7, "macro_f1": 0.6}  # pydantic copies defaults
     """Absolute minima, by metric."""
     min_over_baseline: Fraction = 0.02
     """How far above the best baseline every promoted model must be."""

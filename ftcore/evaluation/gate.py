@@ -1,6 +1,6 @@
 """The gate: PASS, FAIL or NOT ENOUGH EVIDENCE, as a pure function of predictions and thresholds.
 
-In this order, and every reason is reported, not only the first:
+All checks are made and every reason is reported, not only the first; any FAIL decides, then any lack of evidence:
 
 1. integrity: faulty input, no rows, an unknown metric, or a candidate that already is the champion: FAIL;
 2. floors: each metric named in `floors` reaches its minimum, else FAIL;
@@ -18,8 +18,15 @@ Why fewer than n_needed rows may PASS. n_needed is the number of rows that lets 
 the wanted power: often tens of thousands. Power protects against missing a gain, not against promoting a worse model: the lower
 bound does that at any n, because it widens as rows become fewer. With n rows and discordance p, PASS takes a gain of about
 1.645 sqrt(p/n) - margin: 15 points on 600 rows pass easily, 1 point on 600 rows never does. A model that is worse by `margin`
-or more is promoted with probability at most 5 %, whatever n. An equally good one may pass more often (see docs and tests
-for figures): no harm by definition. Set `margin: 0` or `strict: true` where even that is unwanted.
+or more is promoted with probability at most 5 %, whatever n. Chance of PASS by true difference, discordance 12 %, defaults,
+10,000 simulated decisions each (numpy seed 7):
+
+    rows     -2 pt    -1 pt       0    +1 pt   +2 pt   +3 pt   +5 pt
+     600     .003     .023     .089     .275    .539    .794    .991
+   2,000     .0001    .011     .161     .606    .946    .998   1
+
+An equally good candidate passes more often than 5 %: no harm by definition. Where even that is unwanted, `margin: 0` asks for a
+gain shown at 95 % (then .036 and .042 in the column 0), and `strict: true` for McNemar's p.
 """
 
 from __future__ import annotations
@@ -82,15 +89,13 @@ def judge(gate: GateSpec, evidence: Evidence) -> Judgement:
     if faults:
         return Judgement("FAIL", tuple(faults))
     holdout = evidence.holdout
-    findings = [*_floors(gate, holdout), *_baselines(gate, evidence)]
+    absolute = [*_floors(gate, holdout), *_baselines(gate, evidence)]
     if not evidence.has_champion:
-        findings += _first_promotion(gate, evidence)
-        return _conclude(findings)
+        return _conclude([*_first_promotion(gate, evidence), *absolute])
     names = sorted(("accuracy", "macro_f1"), key=lambda name: name != gate.metric)
     differences = [paired_difference(holdout, name) for name in names]
-    findings += judge_difference(gate, differences[0])
     slices = compare_slices(holdout, gate)
-    findings += _slices(gate, holdout, slices)
+    findings = [*judge_difference(gate, differences[0]), *absolute, *_slices(gate, holdout, slices)]
     return _conclude(findings, tuple(_comparison(gate, item) for item in differences), slices)
 
 
@@ -108,13 +113,9 @@ def judge_difference(gate: GateSpec, seen: Difference) -> Iterator[Finding]:
         )
         return
     if seen.difference >= gate.min_gain and seen.difference > 0 and seen.lower > -gate.margin:
-        few = (
-            ""
-            if seen.n >= needed
-            else f" ({needed:,} rows would be needed for the smallest such gain; this one is clear already)"
-        )
+        few = "" if seen.n >= needed else f"; {needed:,} rows would be needed to count on seeing the smallest such gain"
         limits = f"wanted a gain of at least {_points(gate.min_gain)} and a lower bound above {_points(-gate.margin)}"
-        yield Finding("PASS", f"The candidate is better: {what}; {limits}{few}.")
+        yield Finding("PASS", f"A gain and no loss beyond the margin: {what}; {limits}{few}.")
         yield from _strict(gate, seen, needed)
     elif seen.upper < gate.min_gain:
         yield Finding("FAIL", f"A gain of {_points(gate.min_gain)} is ruled out: {what}.")

@@ -20,7 +20,9 @@ NUM_RESAMPLES = 10_000
 SEED = 20_261
 _CHUNK = 500  # resamples at a time: bounds memory
 _MAX_UNITS = 2_000
-_MAX_PRODUCT = 2e7
+_MAX_WORK = 6_000  # row draws per resample: about 0.5 s for all; with more rows the delta method is as good
+_MAX_FEATURES = 2e7
+_MULTINOMIAL_COST = 15  # one cell of a multinomial costs about as much as 15 row draws (measured)
 _NORMAL = NormalDist()
 
 Statistic = Callable[[Floats], Floats]
@@ -61,7 +63,8 @@ def units_of(codes: Sequence[Ints], groups: Ints | None, num_classes: int) -> Un
     else:
         size, owner, rows = np.ones(int(groups.max()) + 1, dtype=np.int64), groups, np.arange(len(groups))
     width = 3 * (len(codes) - 1) * num_classes
-    if len(size) > _MAX_UNITS or len(size) * width > _MAX_PRODUCT:
+    work = min(int(size.sum()), _MULTINOMIAL_COST * len(size))
+    if work > _MAX_WORK or len(size) > _MAX_UNITS or len(size) * width > _MAX_FEATURES:
         return Units(size.astype(float), None, num_classes)
     features = np.zeros((len(size), width), dtype=np.float32)
     target = codes[0][rows]
@@ -112,7 +115,7 @@ def _resamples(units: Units) -> Iterator[Floats]:
     rng = np.random.default_rng(SEED)
     num_units, num_draws = len(units.size), units.num_draws
     unit_of_draw = np.repeat(np.arange(num_units), units.size.astype(np.int64))
-    by_index = num_draws < 15 * num_units  # drawing rows one by one beats a multinomial over cells (measured)
+    by_index = num_draws < _MULTINOMIAL_COST * num_units
     for _ in range(NUM_RESAMPLES // _CHUNK):
         if by_index:
             drawn = unit_of_draw[rng.integers(0, num_draws, (_CHUNK, num_draws), dtype=np.int32)]

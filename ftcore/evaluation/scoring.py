@@ -1,0 +1,154 @@
+"""Scores candidate, champion and baselines on the same frozen rows, and writes what judging and monitoring need.
+
+Below the output folder: `predictions/<role>.jsonl`, `tables.json`, `reference/rows.jsonl` and `reference/embeddings.npy`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ftcore.data.reading import write_jsonl
+from ftcore.errors import IntegrityError
+from ftcore.evaluation.baselines import base_embeddings, majority_class, nearest_centroid, sample_per_class
+from ftcore.evaluation.metrics import confusion_matrix, per_class, per_slice, score
+from ftcore.evaluation.rows import Column, Floats, Holdout, holdout_of
+from ftcore.models.base import resolve_base
+from ftcore.models.devices import Device
+from ftcore.models.inference import Predictions, Predictor
+from ftcore.models.loading import load_classifier
+from ftcore.records import Scored, canonical_json, digest_of
+from ftcore.spec import FineTuneSpec
+from ftcore.store import write_durable
+
+Row = Mapping[str, Any]
+RESERVED = ("id", "target", "prediction", "confidence", "group")
+"""Columns of a prediction file that no slice column may replace."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One model's answers on the holdout, in the order of its rows."""
+
+    model_digest: str
+    labels: list[str]
+    confidences: list[float]
+    """Probability of the predicted class (baselines: share of the majority class; cosine similarity)."""
+
+
+def classify(folder: Path, rows: Sequence[Row], spec: FineTuneSpec, device: Device) -> Predictions:
+    """Predictions of a saved classifier.
+
+    Raises:
+        IntegrityError: The model fails its checks, or answers with NaN or infinity.
+    """
+    device.prepare()
+    predictor = Predictor(load_classifier(folder), device, spec.training.max_length, spec.evaluation.batch_size)
+    found = predictor.predict([row["text"] for row in rows])
+    if not (np.isfinite(found.probabilities).all() and np.isfinite(found.embeddings).all()):
+        raise IntegrityError(f"The model {folder} answers with NaN or infinity.")
+    return found
+
+
+def answers_of(found: Predictions, digest: str) -> Answers:
+    return Answers(digest, list(found.labels), found.confidences.astype(float).tolist())
+
+
+def baseline_answers(
+    name: str, train: Sequence[Row], test: Sequence[Row], spec: FineTuneSpec, device: Device
+) -> Answers:
+    """Answers of `majority` or `nearest_centroid`, made from the training split."""
+    labels = [row["label"] for row in train]
+    if name == "majority":
+        label = majority_class(labels)
+        share = labels.count(label) / len(labels)
+        return Answers(digest_of({"majority": label}), [label] * len(test), [share] * len(test))
+    base = resolve_base(spec.base_model)
+    chosen = sample_per_class(labels, spec.training.seed)
+    say(f"nearest centroid uses {len(chosen):,} of {len(train):,} training rows (at most 50 of a class)")
+    texts = [train[position]["text"] for position in chosen] + [row["text"] for row in test]
+    vectors: Floats = base_embeddings(base, texts, device, spec.training.max_length, spec.evaluation.batch_size)
+    kept = [labels[position] for position in chosen]
+    predicted, similarity = nearest_centroid(vectors[: len(chosen)], kept, vectors[len(chosen) :])
+    return Answers(digest_of({"nearest_centroid": base.digest}), predicted, similarity.tolist())
+
+
+def gather_holdout(test: Sequence[Row], answers: Mapping[str, Answers], slices: Sequence[str]) -> Holdout:
+    """Test rows and all answers as arrays; slice columns that no row has are left out."""
+    columns = {name: Column.of([_cell(row.get(name)) for row in test]) for name in slices if name not in RESERVED}
+    return holdout_of(
+        Column.of([row["label"] for row in test]),
+        {role: Column.of(item.labels) for role, item in answers.items()},
+        Column.of([_cell(row.get("group")) for row in test]),
+        {name: column for name, column in columns.items() if column.values},
+    )
+
+
+def _cell(value: Any) -> str | None:
+    return None if value is None or value == "" else str(value)
+
+
+def score_all(holdout: Holdout, answers: Mapping[str, Answers]) -> tuple[Scored, ...]:
+    """Metrics of every role, in the order of `answers`."""
+    return tuple(
+        Scored(role=role, model_digest=item.model_digest, metrics=score(holdout, role))
+        for role, item in answers.items()
+    )
+
+
+def write_predictions(folder: Path, test: Sequence[Row], answers: Mapping[str, Answers], slices: Sequence[str]) -> None:
+    """predictions/<role>.jsonl: id, target, prediction, confidence, group and source where present, slice columns."""
+    extra = [name for name in dict.fromkeys(("group", "source", *slices)) if name == "group" or name not in RESERVED]
+    for role, item in answers.items():
+        lines = [
+            {"id": str(row["id"]), "target": row["label"], "prediction": label, "confidence": confidence}
+            | {name: text for name in extra if (text := _cell(row.get(name))) is not None}
+            for row, label, confidence in zip(test, item.labels, item.confidences, strict=True)
+        ]
+        write_jsonl(folder / "predictions" / f"{role}.jsonl", lines)
+
+
+def write_tables(folder: Path, holdout: Holdout) -> None:
+    """tables.json: per role the confusion matrix, the table per class and the table per slice, each with n."""
+    tables = {
+        "num_rows": holdout.num_rows,
+        "num_groups": None if holdout.groups is None else int(holdout.groups.max()) + 1,
+        "classes": list(holdout.classes),
+        "slices": list(holdout.slices or {}),
+        "models": {
+            role: {
+                "confusion": confusion_matrix(holdout, role),
+                "per_class": per_class(holdout, role),
+                "per_slice": per_slice(holdout, role),
+            }
+            for role in holdout.predictions
+        },
+    }
+    write_durable(folder / "tables.json", canonical_json(tables))
+
+
+def write_reference(folder: Path, test: Sequence[Row], found: Predictions) -> None:
+    """The candidate's own picture of normal traffic, which monitoring compares production with."""
+    reference = folder / "reference"
+    reference.mkdir(parents=True, exist_ok=True)
+    confidences = found.confidences.astype(float).tolist()
+    lines = [
+        {
+            "id": str(row["id"]), "text": row["text"], "prediction": label, "confidence": confidence,
+            "num_chars": len(row["text"]), "num_tokens": int(num_tokens),
+        }
+        for row, label, confidence, num_tokens in zip(test, found.labels, confidences, found.num_tokens, strict=True)
+    ]  # fmt: skip
+    write_jsonl(reference / "rows.jsonl", lines)
+    np.save(reference / "embeddings.npy", found.embeddings.astype(np.float16), allow_pickle=False)
+
+
+def say(line: str) -> None:
+    """One progress line."""
+    sys.stderr.write(f"evaluate: {line}\n")
+    sys.stderr.flush()

@@ -1,0 +1,57 @@
+"""evaluate: candidate, champion and baselines on the same frozen rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import cast
+
+from ftcore.records import DataRef, Evaluation, ModelRef, PreparedDataset, Record, TrainingRun
+from ftcore.spec import FineTuneSpec
+from ftcore.store import Output, Store
+
+
+def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], output: Output, store: Store) -> Evaluation:
+    """Writes predictions/<role>.jsonl, tables.json and the candidate's monitoring reference. Refuses an empty split.
+
+    Raises:
+        IntegrityError: A model fails its checks or answers with NaN or infinity.
+        BaseModelError: The base model of the nearest-centroid baseline cannot be loaded.
+    """
+    from ftcore.data.reading import read_jsonl
+    from ftcore.evaluation import scoring
+    from ftcore.models.devices import choose
+
+    prepared, training = cast(PreparedDataset, inputs["prepare"]), cast(TrainingRun, inputs["train"])
+    champion = cast(ModelRef | None, inputs.get("champion"))
+    rows = store.resolve(prepared.uri)
+    train, test = read_jsonl(rows / "train.jsonl"), read_jsonl(rows / "test.jsonl")
+    record = Evaluation(
+        uri=output.uri,
+        test_digest=prepared.test_digest,
+        num_rows=len(test),
+        models=(),
+        candidate_digest=training.model_digest,
+        champion_digest=champion.model_digest if champion else None,
+        champion_seq=champion.seq if champion else 0,
+    )
+    empty = [name for name, part in (("training", train), ("test", test)) if not part]
+    if empty:
+        return replace(record, refused=tuple(f"The {name} split is empty: nothing can be measured." for name in empty))
+    device = choose(spec.compute)
+    scoring.say(f"{len(test):,} holdout rows, {device.device} {device.precision}")
+    found = scoring.classify(store.resolve(training.uri) / "model", test, spec, device)
+    answers = {"candidate": scoring.answers_of(found, training.model_digest)}
+    if champion is not None:
+        scoring.say(f"champion {champion.model_digest[:12]}")
+        theirs = scoring.classify(store.resolve(champion.uri) / "model", test, spec, device)
+        answers["champion"] = scoring.answers_of(theirs, champion.model_digest)
+    for name in spec.evaluation.baselines:
+        scoring.say(f"baseline {name}")
+        answers[name] = scoring.baseline_answers(name, train, test, spec, device)
+    slices = spec.evaluation.slices
+    holdout = scoring.gather_holdout(test, answers, slices)
+    scoring.write_predictions(output.path, test, answers, slices)
+    scoring.write_tables(output.path, holdout)
+    scoring.write_reference(output.path, test, found)
+    return replace(record, models=scoring.score_all(holdout, answers))
