@@ -157,7 +157,7 @@ class FinishOperator(BaseOperator):  # type: ignore[misc]
             raise AirflowSkipException("The run was not planned: nothing to finish.")
         records = {stage: _pull(context, stage) for stage in STAGES}
         refusals = {stage: reasons for stage in STAGES if (reasons := _pull(context, stage, key="refused"))}
-        approval = _pull(context, "approve") if "approve" in context["dag"].task_ids else None
+        approval = _pull(context, "approve", key="answer") if "approve" in context["dag"].task_ids else None
         ending = finish_run(open_ledger(), plan, records, refusals, approval, _run(context))
         self.log.info("%s: %s", ending.outcome, "; ".join(ending.reasons))
         if ending.outcome in ("refused", "crashed"):
@@ -188,6 +188,12 @@ class ApproveOperator(ApprovalOperator):  # type: ignore[misc]
         _skip_unless_passed(verdict)
         self.body = evidence(verdict)
         return super().execute(context)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Runs when the answer is there. Reject ends in an exception, so what it returns never reaches XCom: push it first."""
+        user = event.get("responded_by_user") or {}
+        context["ti"].xcom_push(key="answer", value={"chosen": event.get("chosen_options"), "by": user.get("name")})
+        return super().execute_complete(context, event)
 
 
 class AnnounceOperator(BaseOperator):  # type: ignore[misc]

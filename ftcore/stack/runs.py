@@ -98,7 +98,7 @@ def finish_run(
         plan: As `Plan.to_dict` gave it.
         records: Each stage's record; None where the stage has left none.
         refusals: Reasons by stage that refused.
-        approval: The approver's answer, if somebody was asked and the time is over or an answer came.
+        approval: `chosen` options and `by` whom (None: nobody, the time ran out); None when nobody was asked.
         run: `dag_id`, `run_id`, `url`.
     """
     ending = _ending(records, refusals, approval)
@@ -139,8 +139,8 @@ def _ending(
             return Ending("refused", (f"{stage} refused", *refusals[stage]))
     if verdict is not None and verdict["outcome"] != "PASS":
         return Ending("kept", (f"verdict {verdict['outcome']}", *verdict["reasons"]))
-    if approval is not None and approval.get("chosen_options") != ["Approve"]:
-        who = (approval.get("responded_by_user") or {}).get("name")
+    if approval is not None and approval["chosen"] != ["Approve"]:
+        who = approval["by"]
         return Ending("held", (f"rejected by {who}" if who else "nobody approved in time",))
     stopped = next((stage for stage in ORDER if records.get(stage) is None), "finish")
     return Ending("crashed", (f"{stopped} did not finish",))
