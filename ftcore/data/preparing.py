@@ -135,6 +135,6 @@ def _map_labels(prepared: Prepared) -> None:
         prepared.refused.append(f"test has labels that train lacks after cleaning: {', '.join(unknown[:8])}")
 
 
-def test_identity(rows: Sequence[Row]) -> str:
+def holdout_identity(rows: Sequence[Row]) -> str:
     """Identity of a holdout: SHA-256 over its sorted row digests (id, text, label), so that order does not matter."""
     return digest_of(sorted(digest_of([row["id"], row["text"], row["label"]]) for row in rows))

@@ -96,7 +96,8 @@ def _inside(path: str) -> str:
 def _list_files(fs: Any, source: str, ref: DataRef) -> list[tuple[str, str | None]]:
     """(path, MD5 that DVC recorded or None for a file that git itself tracks) of every file below `source`, sorted."""
     if not fs.exists(source):
-        there = ", ".join(sorted(PurePosixPath(name).name for name in fs.ls("/", detail=False))) or "nothing"
+        top = sorted(PurePosixPath(name).name for name in fs.ls("/", detail=False))
+        there = ", ".join(name for name in top if not name.startswith(".")) or "nothing"
         message = f"{ref.repo} at {ref.rev} has no path {ref.path!r} (data.path); it has: {there}."
         raise DataUnavailable(message, hint=f"dvc add {ref.path} && git add {ref.path}.dvc && git commit")
     if fs.isfile(source):

@@ -19,7 +19,7 @@ def run(
         DataRefused: Files that cannot be read as rows.
         BaseModelError: The base model or its tokenizer is missing.
     """
-    from ftcore.data.preparing import prepare_splits, test_identity
+    from ftcore.data.preparing import prepare_splits, holdout_identity
     from ftcore.data.reading import read_splits, write_jsonl
     from ftcore.data.tokens import token_stats
     from ftcore.models.base import resolve_base
@@ -40,6 +40,6 @@ def run(
         num_rows={split: len(rows) for split, rows in prepared.splits.items()},
         num_quarantined=prepared.num_quarantined,
         num_tokens=token_stats(texts, resolve_base(spec.base_model).path, spec.training.max_length),
-        test_digest=test_identity(prepared.splits["test"]),
+        test_digest=holdout_identity(prepared.splits["test"]),
         refused=tuple(prepared.refused),
     )

@@ -42,7 +42,13 @@ def test_lost_bytes_are_broken() -> None:
 
 @pytest.mark.parametrize(
     "twin",
-    ["  WHERE is MY order?!", "Where is my order", "where, is my\u200b order", "Ｗｈｅｒｅ is my order…", "where is my\norder"],
+    [
+        "  WHERE is MY order?!",
+        "Where is my order",
+        "where, is my\u200b order",
+        "Ｗｈｅｒｅ is my order…",
+        "where is my\norder",
+    ],
 )
 def test_twins_match(twin: str) -> None:
     assert normalise_for_match(twin) == normalise_for_match("Where is my order?")

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftcore.data.preparing import Prepared, prepare_splits, holdout_identity
+from ftcore.data.reading import read_file
+from ftcore.data.splitting import split_rows
+from ftcore.spec import ColumnsSpec, DataSpec, LeakageSpec, PrepareSpec, ValidationSpec
+
+LENIENT = ValidationSpec(max_quarantined=1.0)
+
+
+def rows(prefix: str, *pairs: tuple[str | None, str | None]) -> list[dict[str, Any]]:
+    return [{"id": f"{prefix}{n}", "text": text, "label": label} for n, (text, label) in enumerate(pairs)]
+
+
+def prepare(train: Any, validation: Any = (), test: Any = (), **settings: Any) -> Prepared:
+    raw = {
+        "train": rows("t", *train),
+        "validation": rows("v", *(validation or [("some other", "a")])),
+        "test": rows("x", *(test or [("a fresh one", "a")])),
+    }
+    leakage = settings.pop("leakage", LeakageSpec(max_leaked=1.0))
+    validation_spec = settings.pop("validation_spec", LENIENT)
+    return prepare_splits(raw, PrepareSpec(**settings), leakage, validation_spec)
+
+
+def reasons(prepared: Prepared) -> dict[str, str]:
+    return {item["id"]: item["reason"] for item in prepared.quarantine}
+
+
+def test_each_reason() -> None:
+    prepared = prepare(
+        [("fine", "a"), ("  ", "a"), (None, "a"), ("no label", None), ("lost \ufffd", "a"), ("x" * 60, "a"),
+         ("twice", "a"), ("Twice!", "a"), ("either", "a"), ("Either", "b"), ("seen it", "b"), ("other class", "b")],
+        validation=[("SEEN it", "b"), ("stranger", "c"), ("kept", "b")],
+        test=[("seen it!", "b"), ("new", "a")],
+        max_chars=50,
+    )  # fmt: skip
+    assert reasons(prepared) == {
+        "t1": "empty_text", "t2": "empty_text", "t3": "missing_label", "t4": "broken_encoding", "t5": "too_long",
+        "t7": "duplicate", "t8": "conflicting_label", "t9": "conflicting_label", "t10": "leaked", "v0": "leaked",
+        "v1": "unknown_label",
+    }  # fmt: skip
+    assert prepared.num_quarantined["leaked"] == 2
+    assert [row["id"] for row in prepared.splits["test"]] == ["x0", "x1"]  # never the test row
+    assert prepared.labels == ["a", "b"]
+    assert next(item for item in prepared.quarantine if item["id"] == "t7")["twin"] == "t6"
+    assert not any("text" in item for item in prepared.quarantine)
+    assert prepared.refused == []
+
+
+def test_budgets_refuse() -> None:
+    many = [(f"row {n}", "a") for n in range(9)] + [("", "a")]
+    prepared = prepare(many, validation_spec=ValidationSpec(max_quarantined=0.05))
+    assert "1 of 12 rows (8.33%) were set aside (empty_text 1)" in prepared.refused[0]
+    leaked = prepare(
+        [("same", "a"), ("b", "a")], test=[("Same.", "a"), ("new", "a")], leakage=LeakageSpec(max_leaked=0.4)
+    )
+    assert "1 of 2 test rows (50.00%)" in leaked.refused[0]
+
+
+def test_unknown_label_in_test_and_empty_splits_refuse() -> None:
+    assert "labels that train lacks after cleaning: z" in prepare([("a", "a")], test=[("b", "z")]).refused[0]
+    assert "train has 0 rows left" in " ".join(prepare([("", "a")]).refused)
+
+
+def test_switches() -> None:
+    kept = prepare([("Ã©a", "a"), ("Ã©a", "a")], fix_encoding=False, deduplicate=False)
+    assert [row["text"] for row in kept.splits["train"]] == ["Ã©a", "Ã©a"]
+    assert prepare([("Ã©a", "a")]).splits["train"][0]["text"] == "éa"
+
+
+words = st.sampled_from(["a", "A!", "b", "c d", "", "\ufffd", "e"])
+raw_rows = st.lists(st.tuples(words, st.sampled_from(["x", "y", None])), max_size=10)
+
+
+@given(raw_rows, raw_rows, raw_rows)
+def test_every_row_is_kept_once_or_set_aside_once(train: Any, validation: Any, test: Any) -> None:
+    raw = {"train": rows("t", *train), "validation": rows("v", *validation), "test": rows("x", *test)}
+    prepared = prepare_splits(raw, PrepareSpec(), LeakageSpec(max_leaked=1.0), LENIENT)
+    kept = [row["id"] for members in prepared.splits.values() for row in members]
+    aside = [item["id"] for item in prepared.quarantine]
+    assert sorted(kept + aside) == sorted(row["id"] for members in raw.values() for row in members)
+    again = prepare_splits(prepared.splits, PrepareSpec(), LeakageSpec(max_leaked=1.0), LENIENT)
+    assert again.splits == prepared.splits  # nothing left to do
+
+
+def holdout_identity_of_a_holdout_ignores_order() -> None:
+    members = rows("x", ("a", "a"), ("b", "b"))
+    assert holdout_identity(members) == holdout_identity(members[::-1])
+    assert holdout_identity(members) != holdout_identity(rows("x", ("a", "a"), ("b", "a")))
+
+
+def test_the_planted_faults_are_caught(request: Any) -> None:
+    path = request.config.rootpath / "data" / "dirty.jsonl"
+    if not path.is_file():
+        pytest.skip("the example data is not pulled (dvc pull)")
+    faults = {row["id"]: row["fault"] for row in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
+    found, _ = read_file(path, ColumnsSpec())
+    spec = DataSpec(validation_fraction=0.0, test_fraction=0.0)
+    everything = split_rows({"any": found}, spec)
+    got = reasons(prepare_splits(everything, PrepareSpec(), LeakageSpec(), LENIENT))
+    expected = {
+        "empty_text": "empty_text", "whitespace_text": "empty_text", "replacement_char": "broken_encoding",
+    }  # fmt: skip
+    for row_id, fault in faults.items():
+        if fault in expected:
+            assert got.get(row_id) == expected[fault], row_id
+    repaired = [row_id for row_id, fault in faults.items() if fault in ("mojibake", "zero_width", "control_chars")]
+    assert repaired
+    assert not set(repaired) & {row_id for row_id, reason in got.items() if reason == "broken_encoding"}
