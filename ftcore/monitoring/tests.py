@@ -171,7 +171,17 @@ def witness(kernel: NDArray[np.float32], n: int) -> NDArray[np.float64]:
     to_reference[n:] /= n
     to_current[:n] /= m
     to_current[n:] = (to_current[n:] - 1.0) / (m - 1)
-    return to_current - to_reference
+    scores: NDArray[np.float64] = to_current - to_reference
+    return scores
+
+
+def most_unlike(reference: Floats, current: Floats, count: int, rng: np.random.Generator) -> list[int]:
+    """Indices of the current rows that are least like the reference, strongest first: examples for a reader."""
+    x = _at_most(np.asarray(reference, dtype=np.float32), MMD_ROWS, rng)
+    chosen = np.sort(rng.permutation(len(current))[:MMD_ROWS])
+    kernel = rbf_kernel(np.concatenate([x, np.asarray(current, dtype=np.float32)[chosen]]))
+    scores = witness(kernel, len(x))[len(x) :]
+    return [int(chosen[position]) for position in np.argsort(-scores, kind="stable")[:count]]
 
 
 def _witness_auc(scores: NDArray[np.float64], n: int) -> float:

@@ -5,6 +5,7 @@
 | `POST /v1/{spec}/predict` | one `{id, label, confidence}` per text, and the digest of the model that answered |
 | `POST /v1/{spec}/feedback` | 202 once the labels are on disk |
 | `GET /v1/{spec}/version` | which model answers, since when |
+| `GET /live` | 200 while the process runs, with or without a champion |
 | `GET /health` | 200 if every spec can be served by the ledger's champion or an earlier one, else 503; one line per spec |
 
 Errors are `{"error": {"message", "hint"}}`: 404 unknown spec, 413 and 422 faulty input, 503 no champion yet or disk full.
@@ -43,6 +44,8 @@ class Answer:
     champion: Champion
     label: str
     confidence: float
+    num_chars: int
+    """Of the text as the model saw it: cleaned, not cut."""
     num_tokens: int
 
 
@@ -57,49 +60,72 @@ class Served:
         self.feedback = LogWriter(feedback_folder(home, slot.spec))
 
     def _predict(self, texts: Sequence[str]) -> list[Answer]:
-        champion = self.slot.current  # read once: the whole batch is answered by one model
-        if champion is None:
-            reason = self.slot.fault or "no model has been promoted yet"
-            raise ServiceUnavailable(f"{self.slot.spec} has no champion to answer: {reason}.", hint="ftcore run SPEC")
-        found = champion.predictor.predict(texts)
-        rows = zip(found.labels, found.confidences, found.num_tokens, strict=True)
-        return [Answer(champion, label, float(confidence), int(tokens)) for label, confidence, tokens in rows]
+        champion = self.champion()  # read once: the whole batch is answered by one model
+        cleaned = champion.model.clean(texts)
+        found = champion.model.predict(cleaned)
+        rows = zip(found.labels, found.confidences, map(len, cleaned), found.num_tokens, strict=True)
+        return [
+            Answer(champion, label, float(confidence), chars, int(tokens)) for label, confidence, chars, tokens in rows
+        ]
 
     async def predict(self, body: PredictRequest) -> dict[str, Any]:
-        texts = body.all_texts
-        answers = await self.batcher.ask(texts)
-        extra = {name: value for name, value in (("group", body.group), ("source", body.source)) if value is not None}
+        messages = body.messages
+        answers = await self.batcher.ask([message.text for message in messages])
         rows = [
             {
-                "id": uuid.uuid4().hex, "at": now_utc(), "model_digest": answer.champion.head.model_digest, "text": text,
-                "prediction": answer.label, "confidence": answer.confidence, "num_chars": len(text),
-                "num_tokens": answer.num_tokens, **extra,
+                "id": uuid.uuid4().hex, "at": now_utc(), "model_digest": answer.champion.head.model_digest,
+                "prediction": answer.label, "confidence": answer.confidence, "num_chars": answer.num_chars,
+                "num_tokens": answer.num_tokens, **message.model_dump(exclude_none=True),
             }
-            for text, answer in zip(texts, answers, strict=True)
+            for message, answer in zip(messages, answers, strict=True)
         ]  # fmt: skip
         await asyncio.wrap_future(self.predictions.append(rows))
-        shown = [{"id": row["id"], "label": row["prediction"], "confidence": row["confidence"]} for row in rows]
-        return {
-            "spec": self.slot.spec,
-            "model_digest": answers[0].champion.head.model_digest,
-            "predictions": shown,
-        }
+        shown = [
+            {
+                "id": row["id"],
+                "label": row["prediction"],
+                "confidence": row["confidence"],
+                "model_digest": row["model_digest"],
+            }
+            for row in rows
+        ]
+        return {"spec": self.slot.spec, "model_digest": shown[0]["model_digest"], "predictions": shown}
 
     async def take_feedback(self, body: FeedbackRequest) -> dict[str, Any]:
         rows = [{**item.model_dump(exclude_none=True), "at": now_utc()} for item in body.all_items]
         await asyncio.wrap_future(self.feedback.append(rows))
         return {"accepted": len(rows)}
 
-    def version(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         champion = self.slot.current
-        state = {"spec": self.slot.spec, "ready": champion is not None, "fault": self.slot.fault}
-        if champion is None:
-            return state
+        head = champion.head if champion else None
+        return {
+            "ready": champion is not None,
+            "model_digest": head.model_digest if head else None,
+            "since": head.since if head else None,
+            "fault": self.slot.fault,
+        }
+
+    def version(self) -> dict[str, Any]:
+        champion = self.champion()
         head = champion.head
         return {
-            **state, "model_digest": head.model_digest, "seq": head.seq, "promotion_id": head.promotion_id,
-            "since": head.since, "loaded_at": champion.loaded_at, "labels": list(champion.predictor.labels),
+            "spec": self.slot.spec, "model_digest": head.model_digest, "seq": head.seq, "promotion_id": head.promotion_id,
+            "since": head.since, "loaded_at": champion.loaded_at, "labels": list(champion.model.predictor.labels),
+            "fault": self.slot.fault,
         }  # fmt: skip
+
+    def champion(self) -> Champion:
+        """The champion that answers now.
+
+        Raises:
+            ServiceUnavailable: There is none yet, or it could not be loaded.
+        """
+        champion = self.slot.current
+        if champion is None:
+            reason = self.slot.fault or "no model has been promoted yet"
+            raise ServiceUnavailable(f"{self.slot.spec} has no champion to answer: {reason}.", hint="ftcore run SPEC")
+        return champion
 
     async def close(self) -> None:
         await self.batcher.close()
@@ -115,7 +141,7 @@ def create_app(
     load: Loader = load_champion,
     poll_s: float = POLL_S,
 ) -> FastAPI:
-    """The server over the champions of `specs` (names; empty: of every spec that has a champion at start).
+    """The server over the champions of `specs` (names; empty: of every spec that has or gets a champion).
 
     Args:
         store: Default FTCORE_HOME.
@@ -127,12 +153,26 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        book = ledger or open_ledger()
-        names = list(specs) or [head.spec for head in book.heads()]
-        slots = [Slot(name, book, store or Store(), load) for name in names]
-        await asyncio.gather(*(asyncio.to_thread(slot.refresh) for slot in slots))
-        served.update({slot.spec: Served(slot) for slot in slots})
-        follower = asyncio.create_task(_follow(slots, poll_s))
+        book, home = ledger or open_ledger(), store or Store()
+
+        async def refresh() -> None:
+            names = list(specs) or [head.spec for head in await asyncio.to_thread(book.heads)]
+            for name in names:
+                if name not in served:
+                    slot = Slot(name, book, home, load)
+                    await asyncio.to_thread(slot.refresh)
+                    served[name] = Served(slot)
+                else:
+                    await asyncio.to_thread(served[name].slot.refresh)
+
+        async def follow() -> None:
+            while True:
+                await asyncio.sleep(poll_s)
+                with contextlib.suppress(FtcoreError):  # the ledger does not answer: what is loaded goes on answering
+                    await refresh()
+
+        await refresh()
+        follower = asyncio.create_task(follow())
         try:
             yield
         finally:
@@ -147,13 +187,6 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _faulty_input)
     _add_routes(app, served)
     return app
-
-
-async def _follow(slots: Sequence[Slot], poll_s: float) -> None:
-    while True:
-        await asyncio.sleep(poll_s)
-        for slot in slots:
-            await asyncio.to_thread(slot.refresh)
 
 
 def _add_routes(app: FastAPI, served: dict[str, Served]) -> None:
@@ -178,16 +211,17 @@ def _add_routes(app: FastAPI, served: dict[str, Served]) -> None:
         """Which model answers."""
         return find(spec).version()
 
+    @app.get("/live")
+    async def live() -> dict[str, bool]:
+        """200 while the process runs, also before the first promotion."""
+        return {"live": True}
+
     @app.get("/health")
     async def health() -> JSONResponse:
         """200 when every spec can be answered."""
-        states = {name: one.version() for name, one in served.items()}
+        states = {name: one.state() for name, one in served.items()}
         ready = bool(states) and all(state["ready"] for state in states.values())
-        shown = {
-            name: {key: state.get(key) for key in ("ready", "model_digest", "since", "fault")}
-            for name, state in states.items()
-        }
-        return JSONResponse({"ready": ready, "specs": shown}, status_code=200 if ready else 503)
+        return JSONResponse({"ready": ready, "specs": states}, status_code=200 if ready else 503)
 
 
 async def _ftcore_error(request: Request, error: Exception) -> JSONResponse:

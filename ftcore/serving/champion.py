@@ -3,38 +3,59 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ftcore.data.cleaning import clean_text, squeeze_text
 from ftcore.errors import FtcoreError, IntegrityError, SpecError
 from ftcore.ledger import Head, Ledger
 from ftcore.models.devices import choose
-from ftcore.models.inference import Predictor
+from ftcore.models.inference import Predictions, Predictor
 from ftcore.models.loading import load_classifier
 from ftcore.registry.package import verify_package
 from ftcore.serving.log import now_utc
 from ftcore.spec import FineTuneSpec, load_spec
 from ftcore.store import Store
 
-Loader = Callable[[Head, Store], Predictor]
+Loader = Callable[[Head, Store], "Model"]
 
 RETRY_POLLS = 30
 """A champion that failed to load is tried again after so many polls (it may have been a full disk)."""
 
 
-def load_champion(head: Head, store: Store) -> Predictor:
-    """Verify a champion's package, then load its model as its spec says (length, device, precision).
+@dataclass(frozen=True)
+class Model:
+    """A predictor with the cleaning that its training rows went through: production must look to it as training did."""
+
+    predictor: Predictor
+    fix_encoding: bool
+
+    def clean(self, texts: Sequence[str]) -> list[str]:
+        """Texts as the model should see them."""
+        return [clean_text(text) if self.fix_encoding else squeeze_text(text) for text in texts]
+
+    def predict(self, cleaned: Sequence[str]) -> Predictions:
+        """Answers for texts that `clean` returned."""
+        return self.predictor.predict(cleaned)
+
+
+def load_champion(head: Head, store: Store) -> Model:
+    """Verify a champion's package, then load its model as its spec says (length, device, precision, cleaning).
 
     Raises:
         IntegrityError: The package is missing, damaged, or not the model that the ledger names.
     """
     folder = store.resolve(head.package_uri)
     verify_package(folder)
+    if folder.name != head.model_digest:
+        raise IntegrityError(f"The ledger names model {head.model_digest[:12]}, its package is {folder.name[:12]}.")
     spec = package_spec(folder)
     device = choose(spec.compute)
     device.prepare()
-    return Predictor(load_classifier(folder / "model"), device, spec.training.max_length, spec.evaluation.batch_size)
+    loaded = load_classifier(folder / "model")
+    predictor = Predictor(loaded, device, spec.training.max_length, spec.evaluation.batch_size)
+    return Model(predictor, spec.prepare.fix_encoding)
 
 
 def package_spec(folder: Path) -> FineTuneSpec:
@@ -54,7 +75,7 @@ class Champion:
     """One model that answers; replaced as a whole, so a reader always sees a matching pair."""
 
     head: Head
-    predictor: Predictor
+    model: Model
     loaded_at: str
 
 
@@ -97,11 +118,11 @@ class Slot:
         same_weights = self.current is not None and self.current.head.model_digest == head.model_digest
         try:
             # A rollback to what is loaded already needs no second copy.
-            predictor = self.current.predictor if same_weights and self.current else self.load(head, self.store)
+            model = self.current.model if same_weights and self.current else self.load(head, self.store)
         except (FtcoreError, OSError, MemoryError) as error:
             self._failed(head, error)
             return False
-        self.current = Champion(head, predictor, now_utc())
+        self.current = Champion(head, model, now_utc())
         self.fault = ""
         return True
 

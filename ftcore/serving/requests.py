@@ -31,23 +31,37 @@ class Closed(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class Message(Closed):
+    """One message; `group` (customer) and `source` (channel) are logged with the answer."""
+
+    text: Text
+    group: Word | None = None
+    source: Word | None = None
+
+
 class PredictRequest(Closed):
-    """`text` for one message or `texts` for up to 256; `group` (customer) and `source` (channel) are logged with them."""
+    """`text` for one message, `texts` for several, or `items` where messages come from different customers or channels."""
 
     text: Text | None = None
     texts: Annotated[list[Text], Field(min_length=1, max_length=MAX_TEXTS)] | None = None
+    items: Annotated[list[Message], Field(min_length=1, max_length=MAX_TEXTS)] | None = None
     group: Word | None = None
     source: Word | None = None
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
-        if (self.text is None) == (self.texts is None):
-            raise ValueError("wanted either `text` or `texts`")
+        if sum(part is not None for part in (self.text, self.texts, self.items)) != 1:
+            raise ValueError("wanted exactly one of `text`, `texts`, `items`")
+        if self.items is not None and (self.group or self.source):
+            raise ValueError("wanted `group` and `source` inside each of `items`")
         return self
 
     @property
-    def all_texts(self) -> list[str]:
-        return [self.text] if self.text is not None else list(self.texts or ())
+    def messages(self) -> list[Message]:
+        if self.items is not None:
+            return list(self.items)
+        texts = [self.text] if self.text is not None else list(self.texts or ())
+        return [Message(text=text, group=self.group, source=self.source) for text in texts]
 
 
 class FeedbackItem(Closed):

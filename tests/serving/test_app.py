@@ -13,16 +13,16 @@ from tiny_model import LABELS, load_tiny, save_tiny
 
 from ftcore.errors import IntegrityError
 from ftcore.ledger import Head, Ledger, open_ledger
-from ftcore.models.inference import Predictor
 from ftcore.serving.app import create_app
+from ftcore.serving.champion import Model
 from ftcore.serving.log import feedback_folder, predictions_folder, read_log
 from ftcore.store import Store
 
 SPEC = "support"
 
 
-def load(head: Head, store: Store) -> Predictor:
-    return load_tiny(store.resolve(head.package_uri) / "model")
+def load(head: Head, store: Store) -> Model:
+    return Model(load_tiny(store.resolve(head.package_uri) / "model"), fix_encoding=True)
 
 
 def promote(ledger: Ledger, store: Store, seed: int) -> str:
@@ -70,7 +70,7 @@ def wait_for(check: object, what: str) -> None:
 def test_answers_are_logged_before_they_are_sent(client: TestClient, store: Store, ledger: Ledger) -> None:
     answer = client.post(
         f"/v1/{SPEC}/predict",
-        json={"texts": ["where is the parcel", "reset my password"], "source": "web", "group": "c1"},
+        json={"texts": ["where  is the\u200b parcel", "reset my password"], "source": "web", "group": "c1"},
     )
     assert answer.status_code == 200
     body = answer.json()
@@ -80,7 +80,7 @@ def test_answers_are_logged_before_they_are_sent(client: TestClient, store: Stor
     head = ledger.head(SPEC)
     assert head is not None
     assert body["model_digest"] == head.model_digest == rows[0]["model_digest"]
-    assert rows[0]["text"] == "where is the parcel"
+    assert rows[0]["text"] == "where  is the\u200b parcel"  # as it was sent
     assert (rows[0]["source"], rows[0]["group"], rows[0]["num_chars"], rows[0]["num_tokens"]) == ("web", "c1", 19, 6)
     for row, shown in zip(rows, body["predictions"], strict=True):
         assert row["prediction"] == shown["label"]
@@ -100,8 +100,8 @@ def test_feedback_is_on_disk_when_accepted(client: TestClient, store: Store) -> 
 @pytest.mark.parametrize(
     ("body", "part"),
     [
-        ({}, "wanted either `text` or `texts`"),
-        ({"text": "a", "texts": ["b"]}, "wanted either"),
+        ({}, "exactly one of `text`, `texts`, `items`"),
+        ({"text": "a", "texts": ["b"]}, "exactly one of"),
         ({"texts": []}, "at least 1 item"),
         ({"texts": ["x"] * 257}, "at most 256 items"),
         ({"text": "x" * 20_001}, "at most 20000 characters"),
@@ -171,6 +171,25 @@ def test_no_champion_yet_then_the_first_one(store: Store, ledger: Ledger) -> Non
         assert client.post(f"/v1/{SPEC}/predict", json={"text": "hello"}).status_code == 200
 
 
+def test_all_specs_are_served_as_they_get_champions(store: Store, ledger: Ledger) -> None:
+    with TestClient(create_app([], store=store, ledger=ledger, load=load, poll_s=0.05)) as client:
+        assert client.get(f"/v1/{SPEC}/version").status_code == 404
+        promote(ledger, store, 1)
+        wait_for(lambda: client.get(f"/v1/{SPEC}/version").status_code == 200, "serving the new spec")
+
+
+def test_items_carry_their_own_group_and_source(client: TestClient, store: Store) -> None:
+    items = [{"text": "lost card", "group": "c1", "source": "web"}, {"text": "late bill", "group": "c2"}]
+    answer = client.post(f"/v1/{SPEC}/predict", json={"items": items})
+    assert len(answer.json()["predictions"]) == 2
+    rows, _ = read_log(predictions_folder(store.root, SPEC))
+    assert sorted((row["text"], row["group"], row.get("source")) for row in rows) == [
+        ("late bill", "c2", None),
+        ("lost card", "c1", "web"),
+    ]
+    assert client.post(f"/v1/{SPEC}/predict", json={"items": items, "group": "c3"}).status_code == 422
+
+
 def test_nothing_to_serve_is_not_healthy(store: Store, ledger: Ledger) -> None:
     with TestClient(create_app([], store=store, ledger=ledger, load=load)) as client:
         assert client.get("/health").status_code == 503
@@ -223,7 +242,7 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_old_one(client: TestClient,
 def test_rollback_to_what_is_loaded_needs_no_second_load(store: Store, ledger: Ledger) -> None:
     loads: list[str] = []
 
-    def counting(head: Head, store: Store) -> Predictor:
+    def counting(head: Head, store: Store) -> Model:
         loads.append(head.model_digest)
         if len(loads) > 1:
             raise IntegrityError("broken")

@@ -1,0 +1,60 @@
+"""`ftcore feedback send` and `ftcore feedback collect`: labels back in, labels out as a data version."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ftcore.cli._names import SpecName, spec_name
+from ftcore.cli._output import JsonFlag, SetOption, SpecArgument, print_json, print_line
+from ftcore.errors import UsageError
+from ftcore.spec import load_spec
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Send labels back; turn them into a data version.")
+
+
+@app.command()
+def send(
+    spec: SpecName,
+    identity: Annotated[str | None, typer.Option("--id", help="The id that the answer carried.")] = None,
+    label: Annotated[str | None, typer.Option(help="The right label.")] = None,
+    file: Annotated[
+        Path | None, typer.Option(help="Many at once: CSV or JSONL with id, label, optional source.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Note the right label of one or many answers, straight into the feedback log (no server needed)."""
+    from ftcore.serving.labels import append_labels, read_labels
+
+    if (file is None) == (identity is None or label is None):
+        raise UsageError(
+            "Wanted either --id and --label, or --file.", hint="ftcore feedback send SPEC --id ID --label LABEL"
+        )
+    rows = read_labels(file) if file is not None else [{"id": identity, "label": label}]
+    accepted = append_labels(spec_name(spec), rows)
+    print_json({"accepted": accepted}) if json else print_line(f"{accepted} label(s) noted.")
+
+
+@app.command()
+def collect(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = False) -> None:
+    """Make labelled production rows a new data version, if enough have come, and attach it to the open retrain request."""
+    from ftcore.ledger import open_ledger
+    from ftcore.ledger.ledger import SERVICE
+    from ftcore.monitoring.feedback import collect_feedback, feedback_counts
+    from ftcore.store import Store
+
+    loaded, store = load_spec(spec, overrides or ()), Store()
+    ref = collect_feedback(loaded, store, open_ledger(), SERVICE)
+    counts = feedback_counts(loaded, store)
+    if json:
+        print_json({"data": asdict(ref) if ref else None, **counts})
+    elif ref:
+        print_line(f"New data version {ref.rev[:12]} in {ref.repo}.")
+    else:
+        needed = loaded.monitoring.min_feedback_rows
+        print_line(
+            f"No new data version: {counts['matched']} labelled answers in the logs, of which fewer than {needed} are new."
+        )

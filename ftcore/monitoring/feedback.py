@@ -1,0 +1,192 @@
+"""Labels that came back from production become a new data version that retraining can learn from.
+
+The feedback log is joined with the prediction log by the id that each answer carried. What is new since the last version is
+written as one more file, `feedback-<n>.jsonl`, in the user's own column names, to the data repository under FTCORE_HOME.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from ftcore.data.cleaning import clean_text
+from ftcore.data.reading import read_jsonl, read_splits
+from ftcore.data.versions import DataRepository, pull
+from ftcore.errors import UsageError
+from ftcore.ledger import Ledger
+from ftcore.records import DataRef, DatasetVersion, canonical_json
+from ftcore.registry.package import read_lineage
+from ftcore.serving.log import Row, feedback_folder, predictions_folder, read_log
+from ftcore.spec import ColumnsSpec, DataSpec, FineTuneSpec
+from ftcore.store import Manifest, Store
+
+MIN_NEW_LABEL_ROWS = 5
+"""A label that the data set does not know yet waits until it has so many rows: a mistyped label must not become a class."""
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Feedback matched to predictions."""
+
+    rows: tuple[Row, ...]
+    """Canonical columns, in the order of the predictions; one row per answered id."""
+    unknown: int
+    """Feedback for ids that no prediction carries."""
+    held_back: Mapping[str, int]
+    """New labels with too few rows so far."""
+
+
+def collect_feedback(spec: FineTuneSpec, store: Store, ledger: Ledger, actor: str) -> DataRef | None:
+    """Make a new data version from labelled production rows, if there are enough new ones.
+
+    The version is recorded in the ledger and attached to the spec's open retrain request. Safe to repeat and to run twice at
+    once: rows already in a version are not taken again, and what a crash left unrecorded is recorded by the next call.
+
+    Returns:
+        The new version; None if there are fewer than `monitoring.min_feedback_rows` new rows.
+
+    Raises:
+        UsageError: No pattern of `data.files` would read the new file.
+    """
+    head = ledger.head(spec.name)
+    if head is None:
+        return None
+    lineage = read_lineage(store.resolve(head.package_uri))
+    trained_on = DatasetVersion.from_dict(lineage["records"]["ingest"])
+    repository = DataRepository(store.root, spec.name)
+    ref = _newest_or_seed(repository, trained_on, spec, store)
+    with tempfile.TemporaryDirectory(prefix="ftcore-feedback-") as temporary:
+        current = Path(temporary) / "data"
+        pull(ref, current)
+        files = sorted(current.glob("feedback-*.jsonl"))
+        if files and _current_rev(ledger, spec.name) != ref.rev:  # a crash came between publishing and recording
+            _record(spec, ledger, ref, current, actor)
+        taken = {str(row[spec.data.columns.id]) for path in files for row in read_jsonl(path)}
+        known = {str(row["label"]) for rows in read_splits(current, spec.data).values() for row in rows if row["label"]}
+    joined = join(_logged(store, spec.name, "feedback"), _logged(store, spec.name, "predictions"), known, taken)
+    if len(joined.rows) < spec.monitoring.min_feedback_rows:
+        _attach(ledger, spec.name, trained_on.rev, actor)
+        return None
+    name = f"feedback-{len(files) + 1}.jsonl"
+    check_pattern(name, spec.data)
+    content = "".join(canonical_json(in_user_columns(row, spec.data.columns)) + "\n" for row in joined.rows)
+    published = repository.add({name: content.encode()}, f"{len(joined.rows)} labelled rows from production")
+    with tempfile.TemporaryDirectory(prefix="ftcore-feedback-") as temporary:
+        pull(published, Path(temporary) / "data")
+        _record(spec, ledger, published, Path(temporary) / "data", actor)
+    _attach(ledger, spec.name, trained_on.rev, actor)
+    return published
+
+
+def join(feedback: Sequence[Row], predictions: Sequence[Row], known: set[str], taken: set[str] | None = None) -> Joined:
+    """Match labels to answered messages.
+
+    The last label of an id wins. Labels are cleaned as texts are, and one that differs from a known label only in case or
+    spaces is taken for it.
+
+    Args:
+        feedback: Rows with `id`, `label`, in time order.
+        predictions: Rows of the prediction log.
+        known: Labels of the data set.
+        taken: Ids that a data version has already.
+    """
+    by_form = {_form(label): label for label in sorted(known)}
+    labels = {str(row["id"]): clean_text(str(row["label"])) for row in feedback}
+    answered = {str(row["id"]): row for row in predictions}
+    found: list[Row] = []
+    for identity, row in answered.items():
+        if labels.get(identity) and identity not in (taken or set()):
+            label = by_form.get(_form(labels[identity]), labels[identity])
+            found.append(_canonical(row, label))
+    counts = Counter(str(row["label"]) for row in found)
+    held_back = {label: n for label, n in sorted(counts.items()) if label not in known and n < MIN_NEW_LABEL_ROWS}
+    rows = tuple(row for row in found if row["label"] not in held_back)
+    return Joined(rows, sum(identity not in answered for identity in labels), held_back)
+
+
+def _form(label: str) -> str:
+    return "_".join(label.casefold().replace("-", " ").replace("_", " ").split())
+
+
+def _canonical(row: Row, label: str) -> Row:
+    """A training row from a logged answer. The channel it came through stays its source, so slices stay comparable."""
+    return {
+        "id": str(row["id"]),
+        "text": str(row["text"]),
+        "label": label,
+        "group": str(row.get("group") or row["id"]),
+        "timestamp": str(row["at"]),
+        "source": str(row.get("source") or "feedback"),
+    }
+
+
+def in_user_columns(row: Row, columns: ColumnsSpec) -> Row:
+    """The row under the names that the user's own files have."""
+    return {str(getattr(columns, part)): value for part, value in row.items()}
+
+
+def check_pattern(name: str, data: DataSpec) -> None:
+    """A file that no pattern reads would be feedback lost without a word.
+
+    Raises:
+        UsageError: None of the patterns for `any` or `train` matches.
+    """
+    for part in ("any", "train"):
+        patterns = data.files.get(part, [])
+        for pattern in [patterns] if isinstance(patterns, str) else patterns:
+            if PurePosixPath(name).match(pattern):
+                return
+    part = "any" if "any" in data.files else "train"
+    raise UsageError(
+        f"No pattern under data.files.{part} matches {name}, the file that feedback writes.",
+        hint=f"add feedback-*.jsonl to data.files.{part} in the spec",
+    )
+
+
+def _newest_or_seed(
+    repository: DataRepository, trained_on: DatasetVersion, spec: FineTuneSpec, store: Store
+) -> DataRef:
+    """The repository's newest version; a new repository starts with the very files that the champion was trained on."""
+    newest = repository.newest()
+    if newest is not None:
+        return newest
+    files = store.resolve(trained_on.uri) / "files"
+    if files.is_dir():
+        return repository.ensure(files)
+    with tempfile.TemporaryDirectory(prefix="ftcore-seed-") as temporary:
+        ref = DataRef(repo=trained_on.repo, rev=trained_on.rev, path=trained_on.path, remote=spec.data.remote)
+        pull(ref, Path(temporary) / "data")
+        return repository.ensure(Path(temporary) / "data")
+
+
+def _logged(store: Store, spec: str, what: str) -> list[Row]:
+    folder = feedback_folder(store.root, spec) if what == "feedback" else predictions_folder(store.root, spec)
+    return read_log(folder)[0]
+
+
+def _record(spec: FineTuneSpec, ledger: Ledger, ref: DataRef, folder: Path, actor: str) -> None:
+    num_rows = sum(len(rows) for rows in read_splits(folder, spec.data).values())
+    ledger.record_data_version(spec.name, ref, Manifest.of(folder).digest, num_rows, actor)
+
+
+def _attach(ledger: Ledger, spec: str, trained_rev: str, actor: str) -> None:
+    """Tie the newest recorded version to the open request, unless the champion has learned from it already."""
+    request, data = ledger.request(spec), ledger.current_data(spec)
+    if request is not None and data is not None and data.rev != trained_rev:
+        ledger.attach_data(request.request_id, data, actor)
+
+
+def _current_rev(ledger: Ledger, spec: str) -> str | None:
+    data = ledger.current_data(spec)
+    return data.rev if data else None
+
+
+def feedback_counts(spec: FineTuneSpec, store: Store) -> dict[str, int]:
+    """For people: how much feedback lies in the logs, joined or not."""
+    feedback, predictions = _logged(store, spec.name, "feedback"), _logged(store, spec.name, "predictions")
+    joined = join(feedback, predictions, known={str(row["label"]) for row in feedback})
+    counts = {"feedback": len(feedback), "predictions": len(predictions)}
+    return {**counts, "matched": len(joined.rows), "unknown_ids": joined.unknown}
