@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 import stat
 import subprocess
@@ -91,7 +90,7 @@ def test_make_env_fills_every_secret_once_and_privately(tmp_path: Path, monkeypa
     make_env.main()
     written = tmp_path / ".env"
     values = dict(re.findall(r"^([A-Z0-9_]+)=(.*)$", written.read_text(encoding="utf-8"), re.MULTILINE))
-    assert all(values.values()) and stat.S_IMODE(os.stat(written).st_mode) == 0o600
+    assert all(values.values()) and stat.S_IMODE(written.stat().st_mode) == 0o600
     made = [values[name] for name in re.findall(r"^([A-Z0-9_]+)=$", (DOCKER / "env.example").read_text(), re.MULTILINE)]
     assert len(set(made)) == len(made) and min(len(value) for value in made) >= 32
     with pytest.raises(SystemExit, match="exists"):
