@@ -3,6 +3,5 @@
 from pathlib import Path
 
 from ftcore.airflow import reconcile
-from ftcore.stack.project import good_specs
 
-dag = reconcile(good_specs(Path(__file__).parent / "specs"))
+dag = reconcile(Path(__file__).parent.parent)

@@ -17,12 +17,12 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, BaseOperator, CronTriggerTimetable, Param, TriggerRule, conf
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 
 from ftcore.errors import SpecError
 from ftcore.spec import FineTuneSpec, load_spec
 from ftcore.stack.child import Answer, Child
-from ftcore.stack.project import spec_faults
+from ftcore.stack.project import good_specs, spec_faults
 from ftcore.stages import STAGES
 
 Context = Mapping[str, Any]
@@ -56,17 +56,20 @@ class FtcoreOperator(BaseOperator):  # type: ignore[misc]
         self.check(answer)
         return answer.document
 
-    def call(self, arguments: list[str]) -> Answer:
+    def call(self, arguments: list[str], env: Mapping[str, str] | None = None) -> Answer:
         """Run the child; its progress goes to the task's log as it comes."""
-        self._child = Child([*arguments, "--json"])
-        return self._child.run(lambda line: self.log.info("%s", line))
+        self._child = Child([*arguments, "--json"], env)
+        try:
+            return self._child.run(lambda line: self.log.info("%s", line))
+        except AirflowTaskTimeout as error:  # running that long again would not be shorter
+            raise AirflowFailException(f"{error}: ended, not retried") from None
 
     def check(self, answer: Answer) -> None:
         """Raise unless the child ended well: a refusal or wrong usage is final, a crash may be retried."""
-        if answer.outcome in ("refused", "usage"):
-            raise AirflowFailException(f"{answer.outcome}: {answer.explain()}")
-        if answer.outcome == "crashed":
+        if answer.outcome == "crashed" and answer.may_succeed_later:
             raise RuntimeError(answer.explain())
+        if answer.outcome != "done":
+            raise AirflowFailException(f"{answer.outcome}: {answer.explain()}")
 
     def on_kill(self) -> None:
         """Airflow ends the task: its child must not live on."""
@@ -102,7 +105,9 @@ class StageOperator(FtcoreOperator):
         with tempfile.TemporaryDirectory(prefix="ftcore-") as folder:
             file = Path(folder) / "inputs.json"
             file.write_text(json.dumps({name: value for name, value in inputs.items() if value is not None}))
-            answer = self.call([*self.arguments, "--inputs", str(file)])
+            approver = (_pull(context, "approve", key="answer") or {}).get("by")
+            actor = {"FTCORE_ACTOR": approver or f"airflow/{self.dag_id}"}
+            answer = self.call([*self.arguments, "--inputs", str(file)], actor)
         if answer.outcome == "refused":
             self._refuse(context, answer)
         self.check(answer)
@@ -278,11 +283,11 @@ def audit() -> DAG:
     return dag
 
 
-def reconcile(spec_paths: list[Path]) -> DAG:
+def reconcile(project: Path) -> DAG:
     """Every five minutes, from the state and not from events: finish promotions, deliver alerts, announce again."""
     with _dag("reconcile", "", "*/5 * * * *", timedelta(minutes=30)) as dag:
-        sweep = FtcoreOperator(task_id="sweep", arguments=["reconcile"])
-        for path in spec_paths:
+        sweep = FtcoreOperator(task_id="sweep", arguments=["reconcile", "--project", str(project)])
+        for path in good_specs(project / "dags" / "specs"):
             name = load_spec(path).name
             # The sweep failing (say, MLflow is down) must not keep a ready request waiting.
             sweep >> AnnounceOperator(task_id=f"announce__{name}", spec_name=name, trigger_rule=TriggerRule.ALL_DONE)

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from ftcore.cli._env import quiet_env
-from ftcore.cli._output import print_error
+from ftcore.cli._output import print_error, print_json
 from ftcore.errors import FtcoreError
 
 # verb -> (module:attribute, one line of help). A verb's module is imported only when that verb is used, so that
@@ -87,5 +87,13 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except FtcoreError as error:
+        if "--json" in sys.argv:  # programs read standard output; Airflow decides on a retry by `transient`
+            told = {
+                "kind": type(error).__name__,
+                "message": error.message,
+                "hint": error.hint,
+                "transient": error.transient,
+            }
+            print_json({"error": told})
         print_error(error)
         sys.exit(error.exit_code)

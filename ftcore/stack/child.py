@@ -36,6 +36,12 @@ class Answer:
         """`done`, `refused`, `usage` or `crashed`."""
         return {0: "done", 2: "usage", 3: "refused"}.get(self.code, "crashed")
 
+    @property
+    def may_succeed_later(self) -> bool:
+        """For a crash: False when the child itself named an error that a repetition cannot cure."""
+        error = (self.document or {}).get("error")
+        return error is None or bool(error["transient"])
+
     def explain(self) -> str:
         """Why it did not end well, for a person."""
         if self.code == -signal.SIGKILL:
