@@ -80,7 +80,6 @@ def base_embeddings(base: BaseModel, texts: Sequence[str], device: Device, max_l
     Raises:
         BaseModelError: The base model cannot be loaded as an encoder.
     """
-    device.prepare()
     try:
         model = AutoModel.from_pretrained(base.path, local_files_only=True, use_safetensors=True, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(base.path, local_files_only=True)

@@ -163,8 +163,9 @@ def _integrity(gate: GateSpec, evidence: Evidence) -> Iterator[str]:
     for role in wanted:
         if role not in holdout.predictions:
             yield f"The predictions of the {role} are missing."
-        elif len(holdout.predictions[role]) != holdout.num_rows:
-            yield f"The {role} was scored on {len(holdout.predictions[role]):,} rows, the holdout has {holdout.num_rows:,}."
+    for role, predicted in holdout.predictions.items():
+        if len(predicted) != holdout.num_rows:
+            yield f"The {role} was scored on {len(predicted):,} rows, the holdout has {holdout.num_rows:,}."
     if evidence.candidate_digest is not None and evidence.candidate_digest == evidence.champion_digest:
         yield f"The candidate {evidence.candidate_digest[:12]} is already the champion."
     for name, floor in gate.floors.items():

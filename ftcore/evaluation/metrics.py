@@ -88,7 +88,8 @@ def wilson(num_right: float, num_rows: float, confidence: float = 0.95) -> tuple
     centre = share + z * z / (2 * num_rows)
     spread = z * math.sqrt(share * (1 - share) / num_rows + z * z / (4 * num_rows**2))
     scale = 1 + z * z / num_rows
-    return max(0.0, (centre - spread) / scale), min(1.0, (centre + spread) / scale)
+    low = 0.0 if num_right <= 0 else (centre - spread) / scale  # exactly 0 and 1 at the ends, not 1e-17 beside
+    return low, 1.0 if share >= 1 else (centre + spread) / scale
 
 
 def score(holdout: Holdout, role: str) -> tuple[Metric, ...]:

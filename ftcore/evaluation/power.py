@@ -41,8 +41,9 @@ def rows_needed(discordance: float, gain: float, alpha: float, power: float) -> 
     Args:
         discordance: Share of rows that exactly one of the models gets right (0 to 1), times the design effect where
             rows come in groups. A gain of d needs discordance of at least d, so smaller values count as d.
-        gain: Smallest difference worth seeing, a fraction above 0.
+        gain: Smallest difference worth seeing, a fraction; below one in a million counts as one in a million.
     """
+    gain = max(gain, 1e-6)
     p = max(discordance, gain)
     z_a, z_b = normal_quantile(1 - alpha), normal_quantile(power)
     root = z_a * math.sqrt(p) + z_b * math.sqrt(max(p - gain * gain, 0.0))

@@ -47,7 +47,6 @@ def classify(folder: Path, rows: Sequence[Row], spec: FineTuneSpec, device: Devi
     Raises:
         IntegrityError: The model fails its checks, or answers with NaN or infinity.
     """
-    device.prepare()
     predictor = Predictor(load_classifier(folder), device, spec.training.max_length, spec.evaluation.batch_size)
     found = predictor.predict([row["text"] for row in rows])
     if not (np.isfinite(found.probabilities).all() and np.isfinite(found.embeddings).all()):

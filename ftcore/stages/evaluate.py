@@ -39,6 +39,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     if empty:
         return replace(record, refused=tuple(f"The {name} split is empty: nothing can be measured." for name in empty))
     device = choose(spec.compute)
+    device.prepare()
     scoring.say(f"{len(test):,} holdout rows, {device.device} {device.precision}")
     found = scoring.classify(store.resolve(training.uri) / "model", test, spec, device)
     answers = {"candidate": scoring.answers_of(found, training.model_digest)}

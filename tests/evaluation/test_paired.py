@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from ftcore.evaluation.paired import accuracy_spread, macro_difference, paired_difference, spread_of
+from ftcore.evaluation.power import rows_needed, t_quantile
+from ftcore.evaluation.resampling import mcnemar_tail, sign_flip_p_value
+from ftcore.evaluation.rows import Holdout
+
+
+def holdout_from(right: np.ndarray, groups: np.ndarray | None = None) -> Holdout:
+    """right: [2, rows] whether candidate and champion are right; wrong answers are class 1."""
+    target = np.zeros(right.shape[1], dtype=np.int64)
+    predictions = {role: np.where(row, 0, 1) for role, row in zip(("candidate", "champion"), right, strict=True)}
+    return Holdout(("a", "b"), target, predictions, groups)
+
+
+@given(st.integers(0, 400), st.integers(0, 400))
+@settings(max_examples=80, deadline=None)
+def test_mcnemar_is_the_exact_binomial_tail(won: int, lost: int) -> None:
+    wanted = stats.binom.sf(won - 1, won + lost, 0.5) if won + lost else 1.0
+    assert mcnemar_tail(won, lost) == pytest.approx(wanted, rel=1e-8, abs=1e-14)
+
+
+def test_mcnemar_holds_for_a_million_rows() -> None:
+    assert mcnemar_tail(500_600, 499_400) == pytest.approx(stats.binom.sf(500_599, 1_000_000, 0.5), rel=1e-5)
+
+
+@pytest.mark.parametrize(("gain", "rows"), [(0.01, 7_400), (0.02, 1_850), (0.03, 820), (0.05, 295)])
+def test_rows_needed_as_published(gain: float, rows: int) -> None:
+    assert rows_needed(0.12, gain, 0.05, 0.8) == pytest.approx(rows, rel=0.01)
+
+
+def test_rows_needed_gives_the_wanted_power() -> None:
+    rng = np.random.default_rng(5)
+    n = rows_needed(0.12, 0.03, 0.05, 0.8)
+    won, lost, _ = rng.multinomial(n, [0.075, 0.045, 0.88], size=20_000).T
+    found = ((won - lost) / np.sqrt(won + lost) > 1.645).mean()
+    assert found == pytest.approx(0.8, abs=0.02)
+
+
+def test_rows_needed_without_discordance_is_still_finite() -> None:
+    assert 0 < rows_needed(0.0, 0.005, 0.05, 0.8) < 10_000
+
+
+@pytest.mark.parametrize("df", [3, 5, 10, 30, 200])
+@pytest.mark.parametrize("probability", [0.95, 0.975])
+def test_t_quantile(df: int, probability: float) -> None:
+    assert t_quantile(probability, df) == pytest.approx(stats.t.ppf(probability, df), rel=0.004)
+
+
+def test_interval_covers_the_true_difference() -> None:
+    rng = np.random.default_rng(9)
+    true, n = 0.02, 500
+    counts = rng.multinomial(n, [0.07, 0.05, 0.88], size=4_000)
+    inside = [(s := spread_of(won, lost, n)).bound(0.025) <= true <= s.bound(0.975) for won, lost, _ in counts]
+    assert 0.94 <= np.mean(inside) <= 0.965
+
+
+def test_clustered_interval_covers_where_the_plain_one_does_not() -> None:
+    """60 groups of 8 rows that win or lose together."""
+    rng = np.random.default_rng(10)
+    groups = np.repeat(np.arange(60), 8)
+    plain, clustered = [], []
+    for _ in range(600):
+        wins = np.repeat(rng.choice([1, -1, 0], 60, p=[0.1, 0.1, 0.8]), 8)
+        for kept, spread in ((plain, accuracy_spread(wins, None)), (clustered, accuracy_spread(wins, groups))):
+            kept.append(spread.bound(0.025) <= 0 <= spread.bound(0.975))
+    assert np.mean(plain) < 0.7
+    assert np.mean(clustered) >= 0.92
+
+
+def test_one_group_says_as_much_as_one_row() -> None:
+    wins = np.array([1] * 30 + [0] * 70)
+    assert accuracy_spread(wins, np.zeros(100, np.int64)).bound(0.05) < 0
+
+
+def test_sign_flip_agrees_with_mcnemar_on_single_rows() -> None:
+    sums = np.array([1.0] * 60 + [-1.0] * 45 + [0.0] * 400)
+    assert sign_flip_p_value(sums) == pytest.approx(mcnemar_tail(60, 45), abs=0.01)
+
+
+def test_identical_models_differ_by_nothing() -> None:
+    right = np.random.default_rng(1).random(300) < 0.8
+    for metric in ("accuracy", "macro_f1"):
+        seen = paired_difference(holdout_from(np.stack([right, right])), metric)
+        assert seen.difference == 0 and seen.lower <= 0 <= seen.upper and seen.p_value == 1.0
+
+
+def random_classes(seed: int, n: int, gain: float, num_classes: int = 4) -> Holdout:
+    rng = np.random.default_rng(seed)
+    target = rng.integers(0, num_classes, n)
+    wrong = (target + 1) % num_classes
+    champion = np.where(rng.random(n) < 0.8, target, wrong)
+    redrawn = np.where(rng.random(n) < 0.8 + 4 * gain, target, wrong)
+    candidate = np.where(rng.random(n) < 0.25, redrawn, champion)
+    return Holdout(tuple("abcd"), target, {"candidate": candidate, "champion": champion})
+
+
+def test_macro_bootstrap_agrees_with_the_delta_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    holdout = random_classes(4, 2_000, 0.02)
+    resampled = macro_difference(holdout, "candidate", "champion")
+    monkeypatch.setattr("ftcore.evaluation.resampling._MAX_WORK", 0)
+    formula = macro_difference(holdout, "candidate", "champion")
+    assert "BCa" in resampled.method and "delta" in formula.method
+    for name in ("ci_low", "lower", "upper", "ci_high"):
+        assert getattr(resampled, name) == pytest.approx(getattr(formula, name), abs=0.001)
+    assert resampled.p_value == pytest.approx(formula.p_value, abs=0.01)
+
+
+def test_macro_intervals_and_p_values_keep_their_error_rate() -> None:
+    """No true difference: p < .1 in about 10 % of 80 pairs, and the 95 % interval holds 0 in about 95 %."""
+    seen = [macro_difference(random_classes(seed, 250, 0.0), "candidate", "champion") for seed in range(80)]
+    assert 2 <= sum(item.p_value < 0.1 for item in seen) <= 16
+    assert sum(item.ci_low <= 0 <= item.ci_high for item in seen) >= 70
+
+
+def test_grouped_macro_interval_is_wider() -> None:
+    alone = random_classes(6, 600, 0.02)
+    copied = Holdout(
+        alone.classes, np.repeat(alone.target, 3), {role: np.repeat(p, 3) for role, p in alone.predictions.items()}
+    )
+    grouped = Holdout(copied.classes, copied.target, copied.predictions, np.repeat(np.arange(600), 3))
+    widths = [(d := macro_difference(h, "candidate", "champion")).ci_high - d.ci_low for h in (alone, copied, grouped)]
+    assert widths[2] == pytest.approx(widths[0], rel=0.05)
+    assert widths[1] == pytest.approx(widths[0] / math.sqrt(3), rel=0.05)
