@@ -65,7 +65,7 @@ class Child:
         # Airflow's settings hold its keys; a stage has no business with them.
         plain = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW__")}
         self._env = plain | {"PYTHONUNBUFFERED": "1", "NO_COLOR": "1"} | dict(env or {})
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, say: Callable[[str], None]) -> Answer:
         """Run to the end; every line of standard error goes to `say` as it comes.
@@ -95,15 +95,13 @@ class Child:
             _signal_group(process.pid, signal.SIGKILL)
             process.wait()
 
-    def _start(self, stdout: IO[str]) -> subprocess.Popen[str]:
+    def _start(self, stdout: IO[str]) -> subprocess.Popen[bytes]:
         self._process = subprocess.Popen(
             self._command,
             env=self._env,
             stdin=subprocess.DEVNULL,
             stdout=stdout,
             stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
             process_group=0,
             preexec_fn=_settle,
         )
@@ -120,12 +118,12 @@ def _settle() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _stream(process: subprocess.Popen[str], say: Callable[[str], None]) -> tuple[str, ...]:
+def _stream(process: subprocess.Popen[bytes], say: Callable[[str], None]) -> tuple[str, ...]:
     """Pass standard error on line by line; of a progress bar that redraws itself only the last state."""
     last_lines: list[str] = []
     assert process.stderr is not None
     for raw in process.stderr:
-        line = raw.rstrip().rpartition("\r")[2]
+        line = raw.decode(errors="replace").rstrip().rpartition("\r")[2]
         if line:
             say(line)
             last_lines = [*last_lines, line][-5:]
