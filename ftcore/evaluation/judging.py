@@ -16,7 +16,7 @@ from ftcore.evaluation.rows import Column, Holdout
 from ftcore.records import Evaluation, Scored
 from ftcore.spec import GateSpec
 
-_NO_ROWS = Column((), Column.of([]).codes)
+_NO_CODES = Column.of([]).codes
 _MODELS = ("candidate", "champion")
 
 
@@ -28,16 +28,17 @@ def gather_evidence(evaluation: Evaluation, folder: Path, slices: tuple[str, ...
     """
     roles = [scored.role for scored in evaluation.models]
     baselines = tuple(role for role in roles if role not in _MODELS)
-    faults = list(_record_faults(evaluation, roles))
-    try:
-        files = {role: read_predictions(folder / "predictions" / f"{role}.jsonl", ("group", *slices)) for role in roles}
-        holdout = match(files, slices)
-    except (DataRefused, UsageError) as error:
-        faults += [error.message, *error.details]
-        holdout = Holdout((), _NO_ROWS.codes, {})
-    else:
-        holdout = _with_label_slices(holdout)
-        faults += _metric_faults(evaluation, holdout)
+    faults = [*evaluation.refused, *_record_faults(evaluation, roles)]
+    holdout = Holdout((), _NO_CODES, {})
+    if roles:
+        try:
+            files = {
+                role: read_predictions(folder / "predictions" / f"{role}.jsonl", ("group", *slices)) for role in roles
+            }
+            holdout = _with_label_slices(match(files, slices))
+            faults += _metric_faults(evaluation, holdout)
+        except (DataRefused, UsageError) as error:
+            faults += [error.message, *error.details]
     return Evidence(holdout, baselines, evaluation.candidate_digest, evaluation.champion_digest, tuple(faults))
 
 

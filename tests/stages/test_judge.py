@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ftcore.data.reading import write_jsonl
+from ftcore.evaluation.judging import escape
+from ftcore.evaluation.metrics import score
+from ftcore.evaluation.rows import Column, holdout_of
+from ftcore.records import Evaluation, Scored, Verdict, record_from_dict
+from ftcore.spec import FineTuneSpec
+from ftcore.stages import judge
+from ftcore.store import Output, Store
+
+SPEC = FineTuneSpec.model_validate({"name": "tiny", "base_model": {"name": "none"}})
+SHARES = {"candidate": 0.92, "champion": 0.80, "majority": 0.3, "nearest_centroid": 0.6}
+
+
+def evaluated(root: Path, shares: dict[str, float], num_rows: int = 600) -> Evaluation:
+    """An evaluation whose roles are right on the given shares of rows."""
+    rng = np.random.default_rng(8)
+    target = [f"c{i % 4}" for i in range(num_rows)]
+    answers: dict[str, list[str]] = {}
+    for role, share in shares.items():
+        right = set(rng.permutation(num_rows)[: int(share * num_rows)].tolist())
+        answers[role] = [label if i in right else f"c{(i + 1) % 4}" for i, label in enumerate(target)]
+        rows = [
+            {
+                "id": str(i),
+                "target": target[i],
+                "prediction": answers[role][i],
+                "confidence": 0.5,
+                "source": f"s{i % 2}",
+            }
+            for i in range(num_rows)
+        ]
+        write_jsonl(root / "evaluated" / "predictions" / f"{role}.jsonl", rows)
+    (root / "evaluated" / "tables.json").write_text(json.dumps({"slices": ["source"]}))
+    holdout = holdout_of(Column.of(target), {role: Column.of(labels) for role, labels in answers.items()})
+    scored = tuple(Scored(role=role, model_digest=role[:4] * 16, metrics=score(holdout, role)) for role in shares)
+    return Evaluation(
+        uri="evaluated", test_digest="t" * 64, num_rows=num_rows, models=scored, candidate_digest="cand" * 16,
+        champion_digest="cham" * 16 if "champion" in shares else None, champion_seq=3 if "champion" in shares else 0,
+    )  # fmt: skip
+
+
+def judged(root: Path, evaluation: Evaluation, spec: FineTuneSpec = SPEC) -> Verdict:
+    (root / "judged").mkdir(exist_ok=True)
+    return judge.run(spec, {"evaluate": evaluation}, Output(root / "judged", "judged", root / "s"), Store(root))
+
+
+def test_a_clearly_better_candidate_passes(tmp_path: Path) -> None:
+    evaluation = evaluated(tmp_path, SHARES)
+    verdict = judged(tmp_path, evaluation)
+    assert verdict.outcome == "PASS" and not verdict.refused
+    assert "+12.00 points" in verdict.reasons[0]
+    assert verdict.champion_seq == 3 and verdict.evaluation_digest == evaluation.digest
+    assert record_from_dict(verdict.to_dict()) == verdict
+    stored = json.loads((tmp_path / "judged" / "verdict.json").read_text())
+    assert stored["verdict"] == "PASS" and {item["column"] for item in stored["slices"]} == {"source", "label"}
+    page = (tmp_path / "judged" / "verdict.md").read_text()
+    assert page.startswith("# tiny: PASS") and "nearest&#95;centroid" in page
+
+
+def test_a_first_promotion_passes_on_floors_and_baselines(tmp_path: Path) -> None:
+    shares = {role: share for role, share in SHARES.items() if role != "champion"}
+    verdict = judged(tmp_path, evaluated(tmp_path, shares))
+    assert verdict.outcome == "PASS" and verdict.metrics == () and verdict.champion_digest is None
+
+
+@pytest.mark.parametrize(
+    ("candidate", "rows", "outcome"),
+    [(0.7, 600, "FAIL"), (0.81, 600, "NOT ENOUGH EVIDENCE"), (0.92, 120, "NOT ENOUGH EVIDENCE")],
+)
+def test_anything_but_pass_is_a_refusal(tmp_path: Path, candidate: float, rows: int, outcome: str) -> None:
+    verdict = judged(tmp_path, evaluated(tmp_path, SHARES | {"candidate": candidate}, rows))
+    assert verdict.outcome == outcome and verdict.refused == verdict.reasons != ()
+
+
+def changed_rows(root: Path, role: str, **change: Any) -> None:
+    path = root / "evaluated" / "predictions" / f"{role}.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    rows[5] |= change
+    write_jsonl(path, rows)
+
+
+@pytest.mark.parametrize(
+    ("role", "change", "reason"),
+    [
+        ("champion", {"id": "other"}, "ids of"),
+        ("champion", {"target": "c9"}, "target differs"),
+        ("candidate", {"prediction": None}, "no prediction"),
+        ("candidate", {"prediction": "c77"}, "recorded as"),
+    ],
+)
+def test_rows_that_do_not_fit_fail(tmp_path: Path, role: str, change: dict[str, Any], reason: str) -> None:
+    evaluation = evaluated(tmp_path, SHARES)
+    changed_rows(tmp_path, role, **change)
+    verdict = judged(tmp_path, evaluation)
+    assert verdict.outcome == "FAIL" and any(reason in line for line in verdict.reasons), verdict.reasons
+
+
+def test_missing_predictions_fail(tmp_path: Path) -> None:
+    evaluation = evaluated(tmp_path, SHARES)
+    (tmp_path / "evaluated" / "predictions" / "champion.jsonl").unlink()
+    verdict = judged(tmp_path, evaluation)
+    assert verdict.outcome == "FAIL" and any("No file" in line for line in verdict.reasons)
+
+
+def test_a_missing_metric_fails(tmp_path: Path) -> None:
+    evaluation = evaluated(tmp_path, SHARES)
+    candidate = replace(evaluation.models[0], metrics=evaluation.models[0].metrics[:2])
+    verdict = judged(tmp_path, replace(evaluation, models=(candidate, *evaluation.models[1:])))
+    assert verdict.outcome == "FAIL" and "macro_recall of the candidate is missing." in verdict.reasons
+
+
+def test_an_evaluation_of_another_model_fails(tmp_path: Path) -> None:
+    verdict = judged(tmp_path, replace(evaluated(tmp_path, SHARES), candidate_digest="f" * 64))
+    assert verdict.outcome == "FAIL" and "the evaluation names ffffffffffff" in verdict.reasons[0]
+
+
+def test_a_champion_that_was_never_scored_fails(tmp_path: Path) -> None:
+    evaluation = evaluated(tmp_path, {role: share for role, share in SHARES.items() if role != "champion"})
+    verdict = judged(tmp_path, replace(evaluation, champion_digest="a" * 64))
+    assert verdict.outcome == "FAIL"
+
+
+@pytest.mark.parametrize(
+    "text", ["<script>alert(1)</script>", "a|b", "[x](javascript:y)", "`c`\n# head", "![i](u)", "\x1b[31m\u202e"]
+)
+def test_escape_leaves_no_markup(text: str) -> None:
+    left = escape(text)
+    assert not set(left.replace("&#", "").replace(";", "")) & set("<>|`[]()!*_\n\x1b\u202e#")
