@@ -47,6 +47,8 @@ def pull(ref: DataRef, target: Path) -> str:
         try:
             if ref.repo is None:
                 shutil.copytree(_plain_folder(ref.path), target, symlinks=True)
+                if Manifest.of(target).digest != rev:
+                    raise DataUnavailable(f"{ref.path} changed while it was copied.", hint="run the same command again")
             else:
                 _pull_dvc(ref, rev, target)
         except BaseException:

@@ -6,7 +6,9 @@ leaves out of its answer is a failure.
 
 from __future__ import annotations
 
+import html
 import os
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,7 @@ def run_suite(suite: Suite, splits: Mapping[Split, Sequence[Row]], docs: Path) -
         reports.append(
             SplitReport(split=split, num_rows=len(frame), num_expectations=len(asked[split]), failed=tuple(failed))
         )
+    _escape_results(context)
     context.build_data_docs(site_names=[_SITE])
     return reports
 
@@ -93,8 +96,10 @@ def _context(docs: Path) -> Any:
     context = gx.get_context(mode="ephemeral")
     context.enable_analytics(False)
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    for site in list(context.get_site_names()):
-        context.delete_data_docs_site(site)  # the default one lives in a temporary folder that nobody would find
+    # The default site lives in a temporary folder that nobody would find and nobody would delete.
+    for name, site in dict(context.list_data_docs_sites()).items():
+        context.delete_data_docs_site(name)
+        shutil.rmtree(site["store_backend"]["base_directory"], ignore_errors=True)
     store = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(docs)}
     index = {"class_name": "DefaultSiteIndexBuilder"}
     site_config = {
@@ -114,14 +119,34 @@ def _run_split(
     gx_suite = context.suites.add(gx.ExpectationSuite(name=name, expectations=list(expectations)))
     batch = source.add_dataframe_asset(split).add_batch_definition_whole_dataframe("all")
     definition = context.validation_definitions.add(gx.ValidationDefinition(name=split, data=batch, suite=gx_suite))
-    # Row ids of everything unexpected, so that a message can name rows without showing their text.
-    detail = {"result_format": "COMPLETE", "partial_unexpected_count": 10}
-    if "id" in frame.columns:
-        detail["unexpected_index_column_names"] = ["id"]
+    # Positions of what is unexpected, not values: neither messages nor Data Docs show row text.
+    detail = {"result_format": "COMPLETE", "partial_unexpected_count": 0, "exclude_unexpected_values": True}
     checkpoint = gx.Checkpoint(name=split, validation_definitions=[definition], result_format=detail)
     (outcome,) = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": frame}).run_results.values()
     answers = {result.expectation_config.id: result for result in outcome.results}
     return [answers.get(expectation.id) for expectation in gx_suite.expectations]
+
+
+def _escape_results(context: Any) -> None:
+    """Escape what GX observed before Data Docs show it: GX 1.24 writes observed values into its pages as they are, so that a
+    label `<script>` would run in the reader's browser."""
+    store = context.validation_results_store
+    for key in store.list_keys():
+        validation = store.get(key)
+        for result in validation.results:
+            result.result = _escaped(result.result)
+            result.exception_info = _escaped(result.exception_info)
+        store.update(key, validation)
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return html.escape(value)
+    if isinstance(value, Mapping):
+        return {_escaped(key): _escaped(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_escaped(item) for item in value]
+    return value
 
 
 def judge(entry: Entry, result: Any, frame: pd.DataFrame) -> str | None:
@@ -135,7 +160,7 @@ def judge(entry: Entry, result: Any, frame: pd.DataFrame) -> str | None:
         return f"{entry}: raised {error} instead of an answer (see the Data Docs)"
     answer = result.result or {}
     if result.success is not True:
-        return f"{entry}: {_wanted(entry)}{_seen(entry, answer)}"
+        return f"{entry}: {_wanted(entry)}{_seen(entry, answer, frame)}"
     elements = answer.get("element_count")
     if elements is None:
         return None  # a table or aggregate expectation: it has looked at the whole column
@@ -163,20 +188,16 @@ def _wanted(entry: Entry) -> str:
     return f"wanted {settings if len(settings) <= 160 else settings[:159] + '…'}; " if settings else ""
 
 
-def _seen(entry: Entry, answer: Mapping[str, Any]) -> str:
+def _seen(entry: Entry, answer: Mapping[str, Any], frame: pd.DataFrame) -> str:
     if answer.get("unexpected_count") is not None:
         elements = answer.get("element_count") or 0
         count = answer["unexpected_count"]
         seen = f"saw {count} of {elements} rows ({count / elements:.2%}) otherwise" if elements else "saw no rows"
-        if entry.column in _SHOWN:
-            values = sorted({str(value) for value in answer.get("partial_unexpected_list") or ()})
-            seen += f", values {_short(values)}" if values else ""
-        ids = [
-            str(item["id"])
-            for item in answer.get("unexpected_index_list") or ()
-            if isinstance(item, Mapping) and "id" in item
-        ]
-        return seen + (f"; ids {', '.join(ids[:3])}{' …' if len(ids) > 3 else ''}" if ids else "")
+        rows = frame.iloc[[number for number in answer.get("unexpected_index_list") or () if isinstance(number, int)]]
+        if entry.column in _SHOWN and len(rows):
+            seen += f", values {_short(sorted({str(value) for value in rows[entry.column]}))}"
+        ids = list(map(str, rows["id"])) if "id" in rows else []
+        return seen + (f"; ids {_short(ids, 3)}" if ids else "")
     observed = answer.get("observed_value")
     if isinstance(observed, list | set | tuple):
         return f"saw {len(observed)} values" + (
@@ -185,6 +206,6 @@ def _seen(entry: Entry, answer: Mapping[str, Any]) -> str:
     return f"saw {observed}" if isinstance(observed, int | float) else "it was not met"
 
 
-def _short(values: Iterable[str]) -> str:
+def _short(values: Iterable[str], limit: int = 8) -> str:
     listed = [value if len(value) <= 40 else f"{value[:39]}…" for value in values]
-    return ", ".join(listed[:8]) + (f" and {len(listed) - 8} more" if len(listed) > 8 else "")
+    return ", ".join(listed[:limit]) + (f" and {len(listed) - limit} more" if len(listed) > limit else "")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftcore.data.preparing import Prepared, prepare_splits, holdout_identity
+from ftcore.data.preparing import Prepared, holdout_identity, prepare_splits
 from ftcore.data.reading import read_file
 from ftcore.data.splitting import split_rows
 from ftcore.spec import ColumnsSpec, DataSpec, LeakageSpec, PrepareSpec, ValidationSpec

@@ -75,7 +75,8 @@ def test_every_fault_is_reported_at_once_without_row_text(tmp_path: Path) -> Non
     message = str(caught.value)
     for seen in ("bad.jsonl line 2: saw invalid JSON", "line 3: saw a JSON list", "line 4: saw a list in column 'text'",
                  "line 5: saw a float in column 'label'", "line 6: saw a JSON str", "line 7: saw the byte 0xff",
-                 "line 8: saw a NUL byte", "other.csv line 2: saw 2 fields, wanted 3", "other.csv line 4: saw 4 fields"):  # fmt: skip
+                 "line 8: saw a NUL byte", "other.csv line 2: saw 2 fields, wanted 3",
+                 "other.csv line 4: saw 4 fields"):  # fmt: skip
         assert seen in message
     assert "9 faults" in message
     assert "secret" not in message

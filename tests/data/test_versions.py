@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -194,6 +193,6 @@ def test_plain_folder(tmp_path: Path) -> None:
     assert pull(data, tmp_path / "out") == first == Manifest.of(tmp_path / "out").digest
     (folder / "sub" / "a.jsonl").write_text("2\n")
     assert resolve_rev(data) != first
-    os.symlink("/etc/passwd", folder / "link")
+    (folder / "link").symlink_to("/etc/passwd")
     failing(data, tmp_path / "out2", IntegrityError)
     assert "wanted a folder" in failing(DataRef(repo=None, rev="", path=str(tmp_path / "no")), tmp_path / "out2")

@@ -90,8 +90,10 @@ def test_every_fault_of_a_suite_is_listed(tmp_path: Path) -> None:
 
 def test_row_text_cannot_become_markup_in_the_docs(tmp_path: Path) -> None:
     attack = "<script>alert(1)</script>"
-    run(tmp_path, [*rows(3), {"id": attack, "text": attack, "label": attack}],
+    run(tmp_path, [*rows(3), {"id": attack, "text": attack, "label": attack, "source": attack}],
         entry("expect_column_values_to_match_regex", "label", regex="^[a-z]+$"),
+        entry("expect_column_values_to_be_unique", "<i>markup</i>"),
+        entry("expect_column_most_common_value_to_be_in_set", "source", value_set=["a"]),
         entry("expect_column_value_lengths_to_be_between", "text", max_value=12))  # fmt: skip
     pages = "".join(path.read_text() for path in (tmp_path / "docs").rglob("*.html"))
     assert "alert(1)" in pages

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def leakage(*args: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "ftcore", "leakage", *args]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[str]:
+    train = tmp_path / "train.csv"
+    train.write_text(
+        "question,who,when,y\nsame text,c1,2026-01-01,a\nHello World,c2,2026-03-01,b\nmine,c3,2026-01-02,a\n"
+    )
+    test = tmp_path / "test.jsonl"
+    rows = [
+        {"question": "new", "who": "c3", "when": "2026-04-01", "y": "a"},
+        {"question": "same text", "who": "c9", "when": "2026-04-02", "y": "a"},
+        {"question": "hello, world!", "who": "c8", "when": "2026-02-01", "y": "a"},
+    ]
+    test.write_text("\n".join(map(json.dumps, rows)))
+    return ["--train", str(train), "--test", str(test), "--text-field", "question"]
+
+
+def answer(*args: str) -> dict[str, Any]:
+    result = leakage(*args, "--json")
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)  # type: ignore[no-any-return]
+
+
+def test_the_documented_answer(files: list[str]) -> None:
+    found = answer(*files)
+    assert found.keys() == {"rows", "hits", "leaked_test_rows", "seconds"}
+    assert found["rows"] == {"train": 3, "test": 3}
+    assert found["hits"] == [
+        {"rule": "exact", "test_row": 1, "train_row": 0, "score": 1.0},
+        {"rule": "normalised", "test_row": 2, "train_row": 1, "score": 1.0},
+    ]
+    assert found["leaked_test_rows"] == [1, 2]
+
+
+def test_group_time_and_label_fields(files: list[str]) -> None:
+    found = answer(*files, "--group-field", "who", "--time-field", "when", "--label-field", "y")
+    hits = {(hit["rule"], hit["test_row"], hit["train_row"]) for hit in found["hits"]}
+    assert hits == {("group", 0, 2), ("exact", 1, 0), ("normalised", 2, 1), ("time", 2, 1)}
+    assert found["conflicting_labels"] == 1
+
+
+def test_a_budget_makes_it_a_check(files: list[str]) -> None:
+    assert leakage(*files, "--max-leaked", "0.5").returncode == 3
+    assert leakage(*files, "--max-leaked", "0.7").returncode == 0
+    text = leakage(*files).stdout
+    assert "2 test rows leaked (66.67%)" in text
+
+
+def test_mistakes_get_a_message(files: list[str], tmp_path: Path) -> None:
+    wrong = leakage(*files[:4])
+    assert wrong.returncode == 3
+    assert "no column for text: saw the columns 'question', 'who', 'when', 'y'" in wrong.stderr
+    assert "--text-field" in wrong.stderr
+    missing = leakage("--train", str(tmp_path / "no.csv"), "--test", files[3])
+    assert missing.returncode == 2
+    (tmp_path / "empty.csv").write_text("question\n")
+    empty = leakage(*files[:2], "--test", str(tmp_path / "empty.csv"), "--text-field", "question")
+    assert "saw 0 rows" in empty.stderr
+    assert not any("Traceback" in result.stderr for result in (wrong, missing, empty))

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ftcore.errors import DataRefused, DataUnavailable
+from ftcore.records import DatasetVersion, ValidationReport
+from ftcore.spec import FineTuneSpec
+from ftcore.stages import validate
+from ftcore.store import Store
+from ftcore.validation.suites import STARTER
+
+
+def rows(prefix: str, count: int, **more: Any) -> list[dict[str, Any]]:
+    return [{"id": f"{prefix}{n}", "text": f"{prefix} message {n}", "label": "ab"[n % 2]} | more for n in range(count)]
+
+
+def run(tmp_path: Path, files: dict[str, list[dict[str, Any]] | bytes], **spec: Any) -> tuple[ValidationReport, Path]:
+    """Validate files laid down as ingest would; default splits by file name."""
+    store = Store(tmp_path / "home")
+    folder = store.root / "stages" / "ingest" / "k" / "files"
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        data = content if isinstance(content, bytes) else "".join(json.dumps(row) + "\n" for row in content).encode()
+        (folder / name).write_bytes(data)
+    settings = {
+        "name": "demo", "base_model": {"name": "pkg:x/y"}, "validation": {"suite": str(STARTER)},
+        "data": {"repo": None, "files": {"train": "train.jsonl", "validation": "validation.jsonl", "test": "test.jsonl"}},
+    }  # fmt: skip
+    dataset = DatasetVersion(
+        repo=None, rev="r", path="p", uri="stages/ingest/k", manifest_digest="d", num_files=1, num_bytes=1
+    )
+    with store.writing("validate", "v") as output:
+        record = validate.run(FineTuneSpec.model_validate(settings | spec), {"ingest": dataset}, output, store)
+        store.commit(output, record, {})
+    return record, store.resolve(record.uri)
+
+
+def good() -> dict[str, Any]:
+    return {"train.jsonl": rows("t", 60), "validation.jsonl": rows("v", 20), "test.jsonl": rows("x", 30)}
+
+
+def test_good_data_passes_with_docs(tmp_path: Path) -> None:
+    report, folder = run(tmp_path, good())
+    assert report.refused == ()
+    assert [split.num_rows for split in report.splits] == [60, 20, 30]
+    assert report.num_leaked == {"exact": 0, "normalised": 0}
+    assert (folder / "docs" / "index.html").is_file()
+    assert report.docs_uri == f"{report.uri}/docs/index.html"
+
+
+def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
+    leaked = {"id": "leak", "text": "T MESSAGE 7!", "label": "zeta"}
+    files = good() | {"validation.jsonl": [], "test.jsonl": [*rows("x", 30), leaked]}
+    report, folder = run(tmp_path, files)
+    reasons = "\n".join(report.refused)
+    assert "validation: expect_table_row_count_to_be_between" in reasons
+    assert "labels that train lacks: zeta" in reasons
+    assert "1 of 31 test rows (3.23%) have a twin" in reasons
+    assert json.loads((folder / "leaks.jsonl").read_text()) == {
+        "rule": "normalised", "test_id": "leak", "train_id": "t7", "score": 1.0,
+    }  # fmt: skip
+    assert (folder / "docs" / "index.html").is_file()
+
+
+def test_zero_rows_are_refused(tmp_path: Path) -> None:
+    report, _ = run(tmp_path, dict.fromkeys(good(), b""))
+    assert sum("saw 0" in reason for reason in report.refused) >= 3
+
+
+def test_broken_files_are_refused_before_anything_is_published(tmp_path: Path) -> None:
+    with pytest.raises(DataRefused, match=r"train.jsonl line 1: saw a NUL byte"):
+        run(tmp_path, good() | {"train.jsonl": b"\0\n"})
+    assert not (tmp_path / "home" / "stages" / "validate").exists()
+
+
+def test_a_missing_file_is_unavailable(tmp_path: Path) -> None:
+    files = good()
+    del files["test.jsonl"]
+    with pytest.raises(DataUnavailable, match="test.jsonl"):
+        run(tmp_path, files)
