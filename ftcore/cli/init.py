@@ -81,6 +81,9 @@ def init(
 ) -> None:
     """Scaffold a project: spec, expectation suite, git and DVC data repository with a local remote, README."""
     root = Path(folder).expanduser().absolute()
+    if not base_model.startswith("pkg:") and not Path(base_model).expanduser().is_dir() and revision is None:
+        message = f"{base_model!r} is no local folder, so it must be a Hub id, which needs a pinned revision."
+        raise UsageError(message, hint=f"ftcore init {folder} --base-model {base_model} --revision COMMIT")
     files = _scaffold(root, _spec_name(name, root), base_model, revision)
     if json:
         print_json({"folder": str(root), "files": files})
@@ -124,7 +127,7 @@ def _scaffold(root: Path, name: str, base_model: str, revision: str | None) -> l
             write_durable(draft / "README.md", _README.format(name=name))
             write_durable(draft / ".gitignore", ".ftcore/\n")
             (draft / "data").mkdir()
-            load_spec(draft / spec)  # what we hand out must pass our own check (a Hub id without revision does not)
+            load_spec(draft / spec)  # what we hand out must pass our own check
             _version(draft)
             files = sorted(
                 path.relative_to(draft).as_posix()

@@ -50,7 +50,6 @@ def test_nothing_is_overwritten_and_nothing_is_left_behind(tmp_path: Path) -> No
     refused = ftcore("init", "full", cwd=tmp_path)
     assert refused.returncode == 2
     assert "wanted an empty or new folder" in refused.stderr
-    # A Hub id without a pinned revision does not pass our own spec check.
     unpinned = ftcore("init", "hub", "--base-model", "org/model", cwd=tmp_path)
     assert unpinned.returncode == 2
     assert "revision" in unpinned.stderr
