@@ -1,0 +1,103 @@
+"""A real Airflow: started, used through its API, seen through its page, stopped, and nothing left behind."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from ftcore.ledger import open_ledger
+from ftcore.stack import control
+from ftcore.stack.airflow_client import AirflowClient
+from ftcore.stack.control import Stack, down, load_stack, status, up
+
+ROOT = Path(__file__).parents[2]
+AIRFLOW = {"api-server", "scheduler", "dag-processor", "triggerer"}
+FINETUNING = "continuous_finetuning__support_intents"
+
+pytestmark = pytest.mark.functional
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Airflow's four processes; the other services have tests of their own. The project's data is out of reach."""
+    folder = tmp_path_factory.mktemp("stack")
+    project, home = folder / "project", folder / "home"
+    for name in ("dags", "plugins", "expectations"):
+        shutil.copytree(ROOT / name, project / name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FTCORE_HOME", str(home))
+        real = control.services
+        patch.setattr(control, "services", lambda *args: [item for item in real(*args) if item.name in AIRFLOW])
+        lines: list[str] = []
+        try:
+            yield up(home, project, announce=lines.append)
+        finally:
+            down(home)
+        assert not any(
+            process.alive for process in (load_stack(home) or control.Stack("", "", {}, {}, "")).processes.values()
+        )
+
+
+@pytest.fixture
+def airflow(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[AirflowClient]:
+    monkeypatch.setenv("FTCORE_HOME", stack.home)
+    with AirflowClient(stack.url("airflow"), *stack.credentials) as client:
+        yield client
+
+
+def test_up_again_changes_nothing_and_status_tells_it_all(stack: Stack, airflow: AirflowClient) -> None:
+    again = up(Path(stack.home), Path(stack.project))
+    assert again.processes == stack.processes
+    told = status(Path(stack.home))
+    assert told["running"]
+    assert {name for name, row in told["services"].items() if row["alive"]} == AIRFLOW
+    assert airflow.import_errors() == []
+    assert {"audit", "reconcile", FINETUNING} <= set(airflow.dags())
+
+
+def test_a_run_that_cannot_get_its_data_fails_says_why_and_raises_an_alert(airflow: AirflowClient) -> None:
+    seen: list[tuple[str, str | None]] = []
+    run_id = airflow.trigger(FINETUNING)
+    run = airflow.follow(
+        FINETUNING, run_id, timeout_s=240, on_change=lambda task: seen.append((task.task_id, task.state))
+    )
+    states = {task.task_id: task.state for task in airflow.tasks(FINETUNING, run_id)}
+    assert run.state == "failed"
+    assert (states["plan"], states["ingest"], states["promote"], states["finish"]) == (
+        "success", "failed", "upstream_failed", "failed",
+    )  # fmt: skip
+    assert ("ingest", "failed") in seen
+    log = "\n".join(airflow.log(FINETUNING, run_id, "ingest"))
+    assert "Traceback" not in log.split("Task failed with exception")[0]
+    (event,) = open_ledger().events("support_intents", kinds=("run_finished",))
+    assert event.payload["outcome"] == "crashed"
+    assert [alert.title for alert in open_ledger().pending_alerts()] == [f"{FINETUNING}: ingest failed"]
+
+
+def test_a_lost_event_is_announced_again_by_the_sweeps_announce_task(airflow: AirflowClient) -> None:
+    """No request is ready: announce must skip, and so emit nothing."""
+    run_id = airflow.trigger("reconcile")
+    airflow.follow("reconcile", run_id, timeout_s=240)
+    states = {task.task_id: task.state for task in airflow.tasks("reconcile", run_id)}
+    assert states["announce__support_intents"] == "skipped"
+
+
+def test_the_page_needs_airflows_login(stack: Stack) -> None:
+    user, password = stack.credentials
+    with httpx.Client(base_url=stack.url("airflow"), trust_env=False) as browser:
+        assert browser.get("/ftcore/").status_code == 401
+        assert browser.get("/ftcore/files/run/secrets.json").status_code == 401
+        away = browser.get("/ftcore/", headers={"Accept": "text/html"})
+        assert (away.status_code, away.headers["location"].split("?")[0]) == (307, "/auth/login")
+        token = browser.post("/auth/token", json={"username": user, "password": password}).json()["access_token"]
+        headers = {"Authorization": f"Bearer {token}"}
+        page = browser.get("/ftcore/", headers=headers)
+        assert page.status_code == 200
+        assert "support_intents" in page.text
+        assert browser.get("/ftcore/files/run/secrets.json", headers=headers).status_code == 404
+        plugins = browser.get("/api/v2/plugins", headers=headers).json()["plugins"]
+        assert [view["href"] for plugin in plugins for view in plugin["external_views"]] == ["/ftcore/"]
