@@ -57,7 +57,7 @@ def services(home: Path, project: Path, ports: Mapping[str, int]) -> list[Servic
             "server",
             (sys.executable, "-m", "ftcore", "serve", "--all", "--host", LOOPBACK, "--port", str(ports["server"])),
             plain,
-            lambda since: _answers(f"{url['server']}/health"),
+            lambda since: _answers(f"{url['server']}/live"),
         ),
         Service("api-server", (sys.executable, "-m", "airflow", "api-server"), airflow, lambda since: _answers(health)),
         # Task logs are read from disk by the API server, so no process needs to serve them.

@@ -144,7 +144,7 @@ class Scenario:
         dag_id = f"drift_watch__{self.spec.name}"
         run_id = self.airflow.trigger(dag_id)
         self._follow(dag_id, run_id, row)
-        [event] = self.ledger.events(self.spec.name, kinds=("drift_decision",), limit=1, newest_first=True)
+        [event] = self.ledger.events(self.spec.name, kinds=("drift.decision",), limit=1, newest_first=True)
         row.decision, row.why = event.payload["verdict"], "; ".join(event.payload["reasons"][:1])
         return dict(event.payload)
 
