@@ -1,0 +1,70 @@
+"""The stage: prepared rows in, a record and a loadable model out; twice the same."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from tiny_bert import LABELS, build_tiny_bert, make_rows
+
+from ftcore.errors import BaseModelError
+from ftcore.models.loading import load_classifier
+from ftcore.records import PreparedDataset, TrainingRun
+from ftcore.spec import FineTuneSpec
+from ftcore.stages import train
+from ftcore.store import Store
+
+
+@pytest.fixture
+def prepared(home: Path) -> PreparedDataset:
+    folder = home / "stages" / "prepare" / "k"
+    folder.mkdir(parents=True)
+    for split, rows in (("train", make_rows(24)), ("validation", make_rows(9, seed=1))):
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "labels.json").write_text(json.dumps(LABELS))
+    return PreparedDataset(
+        uri="stages/prepare/k", content_digest="c" * 64, labels=LABELS, num_rows={}, num_quarantined={}, num_tokens={},
+        test_digest="t" * 64,
+    )  # fmt: skip
+
+
+def run(base: str, prepared: PreparedDataset, key: str, **base_model: str) -> TrainingRun:
+    spec = FineTuneSpec.model_validate(
+        {
+            "name": "tiny",
+            "base_model": {"name": base, **base_model},
+            "training": {"epochs": 2, "batch_size": 8, "max_length": 16},
+            "compute": {"device": "cpu", "precision": "fp32", "threads": 1},
+        }
+    )
+    store = Store()
+    with store.writing("train", key) as output:
+        record = train.run(spec, {"prepare": prepared}, output, store)
+        store.commit(output, record, {})
+    assert store.find("train", key) == record
+    return record
+
+
+def test_a_candidate_comes_out_and_twice_the_same(prepared: PreparedDataset, tmp_path: Path, home: Path) -> None:
+    base = build_tiny_bert(tmp_path / "base")
+    one, two = run(str(base.path), prepared, "one"), run(str(base.path), prepared, "two")
+
+    assert (one.num_steps, one.num_epochs, one.method, one.device, one.precision) == (6, 2.0, "full", "cpu", "fp32")
+    assert one.data_digest == prepared.digest and one.base_digest == base.digest
+    assert load_classifier(home / one.uri / "model").labels == LABELS
+    assert not (home / one.uri / "checkpoints").exists()
+    assert not (home / "scratch" / "train" / "one").exists()
+    unlike = {"uri": "", "train_s": 0.0, "samples_per_s": 0.0}
+    assert dataclasses.replace(one, **unlike) == dataclasses.replace(two, **unlike)
+
+
+def test_a_base_model_that_fails_its_checksum_leaves_nothing(
+    prepared: PreparedDataset, tmp_path: Path, home: Path
+) -> None:
+    base = build_tiny_bert(tmp_path / "base")
+    with pytest.raises(BaseModelError, match="has sha256"):
+        run(str(base.path), prepared, "bad", sha256="0" * 64)
+    assert not (home / "stages" / "train").exists()
+    assert not list((home / "tmp").iterdir())
