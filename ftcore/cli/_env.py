@@ -13,6 +13,8 @@ _QUIET = {
     "MLFLOW_ALLOW_MODEL_CODE_EXECUTION": "false",
     "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "false",
     "TOKENIZERS_PARALLELISM": "false",
+    # With other processes on the same cores, threads that spin while they wait make training several times slower.
+    "OMP_WAIT_POLICY": "PASSIVE",
     "GIT_PYTHON_REFRESH": "quiet",
 }
 
