@@ -69,8 +69,10 @@ def start(name: str, command: Sequence[str], *, env: Mapping[str, str], cwd: Pat
     return Started(name, child.pid, start_mark(child.pid) or "", str(log), str(cwd))
 
 
-def stop(processes: Iterable[Started], *, grace_s: float = 15.0) -> list[str]:
+def stop(processes: Iterable[Started], *, grace_s: float = 8.0) -> list[str]:
     """End process groups: SIGTERM to all, SIGKILL after `grace_s` to those that stay.
+
+    Airflow's API server on SQLite closes everything in order and then hangs on a database thread: it often needs the latter.
 
     Returns:
         Names of the services that had to be killed.
