@@ -19,7 +19,7 @@ import json
 import platform
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +68,8 @@ def build_package(spec: FineTuneSpec, records: Mapping[str, Record], store: Stor
             source = store.resolve(training.uri)
             for part in ("model", "adapter"):
                 if (source / part).is_dir():
-                    shutil.copytree(source / part, temporary / part)
-            shutil.copytree(store.resolve(evaluation.uri) / "reference", temporary / "reference")
+                    copy_folder(source / part, temporary / part)
+            copy_folder(store.resolve(evaluation.uri) / "reference", temporary / "reference")
             settings = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
             (temporary / "spec.yaml").write_text(settings, encoding="utf-8")
             (temporary / LINEAGE).write_text(canonical_json(lineage(spec, records, store)), encoding="utf-8")
@@ -83,6 +83,16 @@ def build_package(spec: FineTuneSpec, records: Mapping[str, Record], store: Stor
         shutil.rmtree(temporary, ignore_errors=True)
     verify_package(final)
     return package_uri(training.model_digest)
+
+
+def copy_folder(source: Path, target: Path, copy: Callable[[Path, Path], object] = shutil.copyfile) -> None:
+    """Copy a folder's files. Unlike shutil.copytree it stops at the first fault, with the operating system's own error."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.iterdir()):
+        if path.is_dir():
+            copy_folder(path, target / path.name, copy)
+        else:
+            copy(path, target / path.name)
 
 
 def verify_package(path: Path) -> None:

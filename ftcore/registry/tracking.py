@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from ftcore.errors import FtcoreError, ServiceUnavailable
+from ftcore.errors import FtcoreError, ServiceUnavailable, StorageError
 from ftcore.records import Evaluation, Record, TrainingRun, Verdict
 from ftcore.spec import FineTuneSpec
 from ftcore.store import Store, ftcore_home
@@ -131,11 +131,16 @@ def upload_folder(client: MlflowClient, run: Any, folder: Path, artifact_path: s
     its files lie under FTCORE_HOME, so they are written there.
     """
     base = str(run.info.artifact_uri)
-    if base.startswith("mlflow-artifacts:") and tracking_uri().startswith("sqlite:"):
-        inside = urlsplit(base).path.lstrip("/")
-        shutil.copytree(folder, ftcore_home() / "mlflow" / "artifacts" / inside / artifact_path, dirs_exist_ok=True)
-    else:
-        client.log_artifacts(run.info.run_id, str(folder), artifact_path)
+    try:
+        if base.startswith("mlflow-artifacts:") and tracking_uri().startswith("sqlite:"):
+            inside = urlsplit(base).path.lstrip("/")
+            shutil.copytree(folder, ftcore_home() / "mlflow" / "artifacts" / inside / artifact_path, dirs_exist_ok=True)
+        else:
+            client.log_artifacts(run.info.run_id, str(folder), artifact_path)
+    except shutil.Error as error:  # how copytree, which MLflow uses as well, reports a full disk
+        raise StorageError(
+            f"Cannot write MLflow's artifacts: {_first_line(error)}", hint="df -h; then run again"
+        ) from error
     return f"{base}/{artifact_path}"
 
 
@@ -144,6 +149,7 @@ def log_stage(spec: FineTuneSpec, record: Record, store: Store) -> None:
 
     Raises:
         ServiceUnavailable: MLflow does not answer.
+        StorageError: Its artifacts cannot be written.
     """
     match record:
         case TrainingRun():

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from ftcore.registry.package import copy_folder
 from ftcore.registry.tracking import find_or_create_run, upload_folder
 
 if TYPE_CHECKING:
@@ -110,12 +111,12 @@ def _find_version(client: MlflowClient, name: str, model_digest: str) -> str | N
 def _mlflow_folder(package: Path, run_id: str, model_digest: str) -> Path:
     """A copy of the package in MLflow's layout; large files are hard links where the file system allows."""
     folder = package.parents[1] / "tmp" / f"mlmodel-{model_digest[:16]}-{uuid.uuid4().hex[:8]}"
-    shutil.copytree(package, folder, copy_function=_link_or_copy)
+    copy_folder(package, folder, _link_or_copy)
     tokenizer = folder / "components" / "tokenizer"
     tokenizer.mkdir(parents=True)
     for name in _TOKENIZER_FILES:
         if (package / "model" / name).is_file():
-            _link_or_copy(str(package / "model" / name), str(tokenizer / name))
+            _link_or_copy(package / "model" / name, tokenizer / name)
     versions = {name: importlib.metadata.version(name) for name in ("mlflow", "transformers", "torch")}
     (folder / "requirements.txt").write_text("".join(f"{name}=={version}\n" for name, version in versions.items()))
     python_env = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
@@ -157,9 +158,8 @@ def _mlmodel(package: Path, run_id: str, model_digest: str, versions: dict[str, 
     }
 
 
-def _link_or_copy(source: str, target: str) -> str:
+def _link_or_copy(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except OSError:  # another file system, or one without links
         shutil.copyfile(source, target)
-    return target
