@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging as transformers_logging
 
 from ftcore.errors import BaseModelError, DataRefused
 from ftcore.evaluation.rows import Floats
@@ -80,6 +81,8 @@ def base_embeddings(base: BaseModel, texts: Sequence[str], device: Device, max_l
     Raises:
         BaseModelError: The base model cannot be loaded as an encoder.
     """
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()  # heads that an encoder does not use are expected, not news
     try:
         model = AutoModel.from_pretrained(base.path, local_files_only=True, use_safetensors=True, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(base.path, local_files_only=True)

@@ -62,6 +62,12 @@ def test_fewer_rows_than_min_rows_are_never_enough() -> None:
     assert found.outcome == "NOT ENOUGH EVIDENCE" and "199 rows" in found.reasons[0]
 
 
+def test_no_difference_never_passes_even_where_no_gain_is_asked() -> None:
+    gate = GateSpec(floors={}, min_gain=0, margin=0.05)
+    assert judge(gate, Evidence(holdout_of_counts(30, 30, 3000))).outcome != "PASS"
+    assert judge(gate, Evidence(holdout_of_counts(31, 30, 3000))).outcome == "PASS"
+
+
 def test_a_worse_candidate_fails() -> None:
     assert judge(GATE, Evidence(holdout_of_counts(60, 120, 2000))).outcome == "FAIL"
 
@@ -211,6 +217,11 @@ def test_a_slice_that_gets_worse_blocks() -> None:
     found = judge(GATE, Evidence(sliced(24)))
     assert found.outcome == "FAIL" and "source='bad' (300 rows)" in found.reasons[0]
     assert [item.value for item in found.slices if item.blocked] == ["bad"]
+
+
+def test_a_slice_that_is_certainly_worse_blocks_before_five_points() -> None:
+    found = judge(GATE, Evidence(sliced(40, rows=1000)))
+    assert found.outcome == "FAIL" and "(Holm)" in found.reasons[0]
 
 
 def test_a_small_slice_is_shown_but_does_not_block() -> None:
