@@ -47,15 +47,15 @@ def one(name: str, p: float) -> DriftTest:
 
 
 def test_false_alarms_stay_under_alpha() -> None:
-    """300 windows without change at alpha 0.05: at most 8 % (a 95 % bound around 5 %) may have any significant test."""
+    """150 windows without change at alpha 0.05: at most 13 (9 %; chance of more: 2 %) may have any significant test."""
     rng = np.random.default_rng(1)
     alarms = sum(
         min(test.p_adjusted for test in compare_windows(traffic(rng, 120), traffic(rng, 100), alpha=0.05, seed=seed))
         < 0.05
-        for seed in range(300)
+        for seed in range(150)
     )
-    assert alarms <= 24
-    assert alarms >= 3  # a test that never fires is not calibrated, it is broken
+    assert alarms <= 13
+    assert alarms >= 1  # a test that never fires is not calibrated, it is broken
 
 
 @pytest.mark.parametrize("share", [0.2, 0.4])
