@@ -20,9 +20,9 @@ def serve(
     ] = 1,
 ) -> None:
     """Serve champions: POST /v1/SPEC/predict, POST /v1/SPEC/feedback, GET /v1/SPEC/version, GET /health, /docs."""
-    from ftcore.serving.server import serve_forever
-
     names = [spec_name(spec) for spec in specs or ()]
     if bool(names) == all_specs:
         raise UsageError("Wanted either names of specs or --all.", hint="ftcore serve support_intents")
+    from ftcore.serving.server import serve_forever
+
     serve_forever(names, host=host, port=port, workers=workers)
