@@ -41,7 +41,7 @@ def tamper(path: Path, statement: str) -> None:
 @pytest.mark.parametrize(
     ("statement", "named"),
     [
-        ("UPDATE events SET payload = replace(payload, 'm1', 'm') WHERE seq = 3", "event 3 (promotion_committed, intents): its pay"),
+        ("UPDATE events SET payload = replace(payload, 'm1', 'm') WHERE seq = 3", "event 3 (promotion_committed, intents)"),
         ("UPDATE events SET payload = CAST(x'ff' AS TEXT) WHERE seq = 1", "event 1 (note, intents): its payload was changed"),
         ("UPDATE events SET actor = 'eve' WHERE seq = 2", "event 2 (promotion_prepared, intents): its hash"),
         ("UPDATE events SET at = '2020' WHERE seq = 1", "event 1 (note, intents): its hash"),

@@ -1,0 +1,157 @@
+"""Promotion, rollback and reconcile on a real MLflow store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from candidates import candidate, tiny_spec
+
+from ftcore.errors import IntegrityError, PromotionRefused, ServiceUnavailable, StaleChampion
+from ftcore.ledger import Ledger, open_ledger
+from ftcore.records import Promotion, Record, TrainingRun, Verdict
+from ftcore.registry import tracking, versions
+from ftcore.registry.promotion import promote, rollback
+from ftcore.registry.reconcile import reconcile
+from ftcore.store import Store
+
+SPEC = tiny_spec()
+DOWN = "http://127.0.0.1:9"
+
+
+@pytest.fixture
+def ledger() -> Iterator[Ledger]:
+    with open_ledger() as opened:
+        yield opened
+
+
+def champion(ledger: Ledger, seed: int) -> Promotion:
+    return promote(SPEC, candidate(SPEC, Store(), ledger, seed), ledger, Store(), actor="ada")
+
+
+def shown() -> str | None:
+    found = versions.shown_champion(tracking.connect(), SPEC.name)
+    return found.model_digest if found is not None else None
+
+
+def test_promotion_shows_in_mlflow_and_repeats_as_itself(with_mlflow: Path, ledger: Ledger) -> None:
+    records = candidate(SPEC, Store(), ledger, 1)
+    done = promote(SPEC, records, ledger, Store(), actor="ada")
+    assert (done.state, done.mlflow_version, shown()) == ("APPLIED", "1", records["train"].digest)
+    count = len(ledger.events())
+    assert promote(SPEC, records, ledger, Store(), actor="ada") == done
+    assert len(ledger.events()) == count
+    version = tracking.connect().get_model_version(SPEC.name, "1")
+    assert version.tags[versions.PROMOTION_TAG] == done.promotion_id
+    assert reconcile(ledger, Store(), actor="ada") == []
+
+
+def test_rollback_goes_back_one_at_a_time_and_alias_follows(with_mlflow: Path, ledger: Ledger) -> None:
+    first, second, third = (champion(ledger, seed) for seed in (1, 2, 3))
+    assert rollback(SPEC.name, ledger, Store(), actor="ada").model_digest == second.model_digest
+    assert rollback(SPEC.name, ledger, Store(), actor="ada").model_digest == first.model_digest == shown()
+    with pytest.raises(PromotionRefused, match="has no predecessor"):
+        rollback(SPEC.name, ledger, Store(), actor="ada")
+    back = rollback(SPEC.name, ledger, Store(), actor="ada", to=third.model_digest[:10])
+    assert (back.model_digest, back.state, shown()) == (third.model_digest, "APPLIED", third.model_digest)
+    assert [event.payload["intent"] for event in ledger.events(kinds=("promotion_committed",))][3:] == ["rollback"] * 3
+    assert ledger.verify().ok
+
+
+def test_rollback_works_with_mlflow_down_and_reconcile_moves_the_alias(
+    with_mlflow: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = champion(ledger, 1), champion(ledger, 2)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", DOWN)
+    assert rollback(SPEC.name, ledger, Store(), actor="ada").state == "COMMITTED"
+    head = ledger.head(SPEC.name)
+    assert head is not None
+    assert head.model_digest == first.model_digest
+    with pytest.raises(ServiceUnavailable, match=f"MLflow at {DOWN} does not answer"):
+        reconcile(ledger, Store(), actor="ada")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert shown() == second.model_digest
+    assert len(reconcile(ledger, Store(), actor="ada")) == 1
+    assert shown() == first.model_digest
+    assert ledger.pending_alerts() == []  # nobody changed anything from outside
+
+
+def test_mlflow_down_changes_nothing(home: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", DOWN)
+    records = candidate(SPEC, Store(), ledger, 1)
+    with pytest.raises(ServiceUnavailable, match="ftcore up"):
+        promote(SPEC, records, ledger, Store(), actor="ada")
+    assert (ledger.events(), ledger.head(SPEC.name), (home / "packages").exists()) == ([], None, False)
+
+
+def test_alias_changed_outside_is_repaired_and_alarmed(with_mlflow: Path, ledger: Ledger) -> None:
+    champion(ledger, 1)
+    second = champion(ledger, 2)
+    client = tracking.connect()
+    for change in (
+        lambda: client.set_registered_model_alias(SPEC.name, versions.ALIAS, "1"),
+        lambda: client.delete_registered_model_alias(SPEC.name, versions.ALIAS),
+    ):
+        change()
+        assert len(reconcile(ledger, Store(), actor="ada")) == 1
+        assert shown() == second.model_digest
+    assert [alert.title for alert in ledger.pending_alerts()] == ["intents: alias changed outside ftcore"] * 2
+    assert reconcile(ledger, Store(), actor="ada") == []
+    assert ledger.verify().ok
+
+
+def test_evidence_that_does_not_fit_is_refused(ledger: Ledger) -> None:
+    records = candidate(SPEC, Store(), ledger, 1)
+    verdict, training = records["judge"], records["train"]
+    assert isinstance(verdict, Verdict)
+    assert isinstance(training, TrainingRun)
+    cases: list[tuple[dict[str, Record], str]] = [
+        (candidate(SPEC, Store(), ledger, 2, outcome="FAIL"), "the verdict is FAIL, wanted PASS"),
+        (candidate(SPEC, Store(), ledger, 3, outcome="NOT ENOUGH EVIDENCE"), "the verdict is NOT ENOUGH EVIDENCE"),
+        ({**records, "judge": replace(verdict, reasons=("forged",))}, "the verdict is not the one stored"),
+        ({**records, "judge": replace(verdict, champion_seq=7)}, "champion judged and champion evaluated differ"),
+        ({**records, "train": replace(training, model_digest="0" * 64)}, "model judged and model trained differ"),
+        ({**records, "train": candidate(SPEC, Store(), ledger, 4)["train"]}, "model judged and model trained differ"),
+    ]
+    for changed, message in cases:
+        with pytest.raises(PromotionRefused, match=message):
+            promote(SPEC, changed, ledger, Store(), actor="eve")
+    assert ledger.events() == []
+
+
+def test_candidate_compared_with_an_older_champion_is_stale(with_mlflow: Path, ledger: Ledger) -> None:
+    late = candidate(SPEC, Store(), ledger, 2)
+    first = champion(ledger, 1)
+    with pytest.raises(StaleChampion, match=f"champion of intents is {first.model_digest[:12]}"):
+        promote(SPEC, late, ledger, Store(), actor="ada")
+    head = ledger.head(SPEC.name)
+    assert head is not None
+    assert head.model_digest == first.model_digest
+    assert ledger.unfinished() == []
+
+
+def test_damaged_package_is_never_rolled_back_to(with_mlflow: Path, ledger: Ledger) -> None:
+    first, second = champion(ledger, 1), champion(ledger, 2)
+    weights = Store().resolve(first.package_uri) / "model" / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    with pytest.raises(IntegrityError) as caught:
+        rollback(SPEC.name, ledger, Store(), actor="ada")
+    assert "changed: model/model.safetensors" in caught.value.details
+    head = ledger.head(SPEC.name)
+    assert head is not None
+    assert head.model_digest == second.model_digest
+
+
+def test_prepared_with_a_damaged_package_is_aborted(home: Path, ledger: Ledger) -> None:
+    fence = ledger.issue_fence("intents")
+    ledger.prepare(
+        spec="intents", model_digest="m", verdict_digest="v", expected_digest=None, expected_seq=0, package_uri="packages/m",
+        fence=fence, actor="ada", reason="",
+    )  # fmt: skip
+    [line] = reconcile(ledger, Store(), actor="ada")
+    assert "aborted: its package is damaged" in line
+    assert (ledger.unfinished(), ledger.head("intents")) == ([], None)
