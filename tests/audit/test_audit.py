@@ -1,0 +1,121 @@
+"""`ftcore audit` and `ftcore champion`: every fault named, every question answered, exit codes kept."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "registry"))
+
+from candidates import candidate, tiny_spec
+
+from ftcore.audit.verify import verify
+from ftcore.cli import audit as audit_cli
+from ftcore.cli import champion as champion_cli
+from ftcore.ledger import Ledger, open_ledger
+from ftcore.records import DataRef
+from ftcore.registry.package import build_package
+from ftcore.store import Store
+
+SPEC = tiny_spec()
+
+
+@pytest.fixture
+def ledger(monkeypatch: pytest.MonkeyPatch) -> Iterator[Ledger]:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # these questions need no MLflow
+    with open_ledger() as opened:
+        yield opened
+
+
+def commit(ledger: Ledger, seed: int) -> str:
+    """Make a champion as far as the ledger goes; returns its digest."""
+    records = candidate(SPEC, Store(), ledger, seed)
+    verdict = records["judge"]
+    head = ledger.head(SPEC.name)
+    ledger.append("promotion_evidence", SPEC.name, {"digest": verdict.digest, "verdict": verdict.to_dict()}, "ada")
+    fence = ledger.issue_fence(SPEC.name)
+    prepared = ledger.prepare(
+        spec=SPEC.name, model_digest=records["train"].digest, verdict_digest=verdict.digest,
+        expected_digest=head.model_digest if head else None, expected_seq=head.seq if head else 0,
+        package_uri=build_package(SPEC, records, Store()), fence=fence, actor="ada", reason="better",
+    )  # fmt: skip
+    return ledger.commit(prepared.promotion_id, fence).model_digest
+
+
+def faults(ledger: Ledger) -> dict[str, tuple[str, ...]]:
+    return {check.name: check.faults for check in verify(ledger, Store()).checks if check.faults}
+
+
+def test_verify_lists_every_fault_and_stops_at_none(ledger: Ledger, home: Path) -> None:
+    digest = commit(ledger, 1)
+    data = home / "plain"
+    data.mkdir()
+    ledger.record_data_version(SPEC.name, DataRef(repo=None, rev="0" * 64, path=str(data)), "d", 1)
+    (home / "packages" / digest / "spec.yaml").write_text("changed")
+    (home / "packages" / digest / "extra").write_text("added")
+    found = faults(ledger)
+    assert found["packages"] == (f"{digest[:12]}: added: extra; changed: spec.yaml",)
+    assert len(found["data versions"]) == 2  # the repository is not there, the folder has changed
+    assert "does not answer" in found["alias"][0]
+    assert "chain" not in found
+
+
+def test_missing_package_of_a_champion_is_a_fault(ledger: Ledger, home: Path) -> None:
+    digest = commit(ledger, 1)
+    (home / "packages" / digest).rename(home / "elsewhere")
+    assert digest[:12] in faults(ledger)["packages"][0]
+
+
+def test_why_answers_within_two_seconds(ledger: Ledger) -> None:
+    digest = commit(ledger, 1)
+    started = time.monotonic()
+    command = [sys.executable, "-m", "ftcore", "audit", "why", digest[:8], "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    seconds = time.monotonic() - started
+    answer = json.loads(done.stdout)
+    assert (answer["model_digest"], answer["approver"], answer["verdict"]["outcome"]) == (digest, "ada", "PASS")
+    assert answer["data"]["rev"] == "a" * 40
+    assert answer["base_model"]["name"] == SPEC.base_model.name
+    assert answer["metrics"]["candidate"]["accuracy"]["value"] == 0.9
+    assert seconds < 6  # 2 s on an idle machine; tests share theirs
+
+
+def test_pack_is_checked_without_ftcore(ledger: Ledger, tmp_path: Path) -> None:
+    commit(ledger, 1)
+    ledger.append("note", "another_spec", {"secret": "not for this auditor"}, "bob")
+    result = CliRunner().invoke(audit_cli.app, ["export", SPEC.name, "--out", str(tmp_path / "pack.zip")])
+    assert result.exit_code == 0, result.output
+    with zipfile.ZipFile(tmp_path / "pack.zip") as pack:
+        pack.extractall(tmp_path / "pack")
+    assert "not for this auditor" not in (tmp_path / "pack" / "events.jsonl").read_text()
+    check = [sys.executable, "-I", "check.py"]
+    assert (
+        "ok: 4 events"
+        in subprocess.run(check, cwd=tmp_path / "pack", capture_output=True, text=True, check=True).stdout
+    )
+    events = tmp_path / "pack" / "events.jsonl"
+    events.write_text(events.read_text().replace("better", "bitter"))
+    assert subprocess.run(check, cwd=tmp_path / "pack", capture_output=True, check=False).returncode != 0
+
+
+def test_exit_codes_and_json(ledger: Ledger) -> None:
+    run = CliRunner().invoke
+    assert json.loads(run(champion_cli.app, ["show", SPEC.name, "--json"]).output)["champion"] is None
+    first, second = commit(ledger, 1), commit(ledger, 2)
+    answer = run(audit_cli.app, ["verify", "--json"])
+    assert (answer.exit_code, json.loads(answer.output)["ok"]) == (1, False)  # MLflow is down: alias not verified
+    rolled = run(champion_cli.app, ["rollback", SPEC.name, "--reason", "worse on refunds", "--actor", "bob"])
+    assert (rolled.exit_code, first in rolled.output) == (0, True)
+    rows = json.loads(run(champion_cli.app, ["history", SPEC.name, "--json"]).output)["history"]
+    assert [(row["model"], row["actor"], row["intent"]) for row in rows] == [
+        (first, "ada", "promotion"), (second, "ada", "promotion"), (first, "bob", "rollback"),
+    ]  # fmt: skip
+    assert rows[2]["reason"] == "worse on refunds"
