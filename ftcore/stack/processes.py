@@ -70,7 +70,7 @@ def start(name: str, command: Sequence[str], *, env: Mapping[str, str], cwd: Pat
 
 
 def stop(processes: Iterable[Started], *, grace_s: float = 8.0) -> list[str]:
-    """End process groups: SIGTERM to all, SIGKILL after `grace_s` to those that stay.
+    """End services with all their processes: SIGTERM to all, SIGKILL after `grace_s` to those that stay.
 
     Airflow's API server on SQLite closes everything in order and then hangs on a database thread: it often needs the latter.
 
@@ -81,9 +81,9 @@ def stop(processes: Iterable[Started], *, grace_s: float = 8.0) -> list[str]:
     for process in running:
         _signal(process, signal.SIGTERM)
     deadline = time.monotonic() + grace_s
-    while time.monotonic() < deadline and any(process.alive for process in running):
+    while time.monotonic() < deadline and any(process.alive or _orphans(process) for process in running):
         time.sleep(0.1)
-    killed = [process.name for process in running if process.alive]
+    killed = [process.name for process in running if process.alive or _orphans(process)]
     for process in running:
         if process.alive or _orphans(process):
             _signal(process, signal.SIGKILL)
@@ -93,31 +93,38 @@ def stop(processes: Iterable[Started], *, grace_s: float = 8.0) -> list[str]:
 
 
 def _signal(process: Started, number: signal.Signals) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, number)
+    """Signal the leader's group and what else lives in its session: Airflow gives every task a group of its own."""
+    others = _members(process) if process.alive else _orphans(process)
+    if process.alive:  # else its id is no longer ours: only the members that are surely ours
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, number)
+    for pid in others:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, number)
 
 
 def _members(process: Started) -> list[int]:
-    """Process ids of the group, where /proc tells."""
+    """Process ids of the leader's session, where /proc tells."""
     members = []
     for folder in _PROC.glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if os.getpgid(int(folder.name)) == process.pid:
+            if os.getsid(int(folder.name)) == process.pid:
                 members.append(int(folder.name))
-    return members
+    return [pid for pid in members if start_mark(pid)]
 
 
 def _orphans(process: Started) -> list[int]:
-    """Members that outlived their leader. None of ours when the id has a new leader or they live in another folder."""
-    members = [] if start_mark(process.pid) else _members(process)
-    try:
-        return members if all(str((_PROC / str(pid) / "cwd").readlink()) == process.cwd for pid in members) else []
-    except OSError:
-        return []
+    """Members that outlived their leader. None when the id has a new owner; those in another folder are strangers."""
+    found = []
+    for pid in [] if start_mark(process.pid) else _members(process):
+        with contextlib.suppress(OSError):
+            if str((_PROC / str(pid) / "cwd").readlink()) == process.cwd:
+                found.append(pid)
+    return found
 
 
 def memory_mib(process: Started) -> float | None:
-    """Memory of all processes of the group: proportional set size in MiB; None where the kernel does not tell."""
+    """Memory of all processes of the session: proportional set size in MiB; None where the kernel does not tell."""
     if not _PROC.is_dir():
         return None
     total_kib = 0

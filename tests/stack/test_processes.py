@@ -34,6 +34,21 @@ def wait_for_line(process: Started) -> str:
     return lines[-1]
 
 
+# The same, the child in a process group of its own, as Airflow starts its tasks.
+APART = FAMILY.replace("])", "], process_group=0)")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_task_in_a_group_of_its_own_is_stopped_too(tmp_path: Path) -> None:
+    service = begin(tmp_path, APART)
+    child = int(wait_for_line(service))
+    assert stop([service]) == []
+    deadline = time.monotonic() + 5
+    while start_mark(child) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert start_mark(child) is None
+
+
 def test_stop_ends_the_process_and_its_children(tmp_path: Path) -> None:
     family = begin(tmp_path, FAMILY)
     child = int(wait_for_line(family))
