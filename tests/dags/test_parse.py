@@ -37,7 +37,13 @@ def probe(names: list[str], home: Path) -> dict[str, object]:
 
 
 def test_dag_files_are_cheap_and_light(tmp_path: Path) -> None:
-    assert [path.stem for path in DAG_FILES] == ["audit", "continuous_finetuning", "drift_watch", "feedback", "reconcile"]
+    assert [path.stem for path in DAG_FILES] == [
+        "audit",
+        "continuous_finetuning",
+        "drift_watch",
+        "feedback",
+        "reconcile",
+    ]
     seen = probe([path.stem for path in DAG_FILES], tmp_path)
     assert not HEAVY & set(seen["added"])
     assert {name: cost for name, cost in seen["cost_s"].items() if cost > 0.3} == {}

@@ -74,7 +74,9 @@ def test_a_retrain_schedule_comes_on_top_of_the_asset(tmp_path: Path) -> None:
 
 
 def test_only_announce_emits_the_retrain_event_and_only_promote_the_champion_event() -> None:
-    retrain, champion = (make("support_intents") for make in (ftcore_airflow.retrain_asset, ftcore_airflow.champion_asset))
+    retrain, champion = (
+        make("support_intents") for make in (ftcore_airflow.retrain_asset, ftcore_airflow.champion_asset)
+    )
     dags = [make(SPEC) for make in (ftcore_airflow.drift_watch, ftcore_airflow.feedback)]
     dags += [ftcore_airflow.reconcile(SPEC.parents[2]), ftcore_airflow.continuous_finetuning(SPEC)]
     outlets = {(dag.dag_id, task.task_id): task.outlets for dag in dags for task in dag.tasks if task.outlets}
