@@ -22,6 +22,7 @@ from ftcore.records import DataRef
 from ftcore.store import storage_errors, write_durable
 
 _LOCK_TIMEOUT_S = 300.0
+_RESERVE_BYTES = 16 << 20
 _DATA = "data"
 _REMOTE = "store"
 # Set in this repository only. Hooks and signing of the user's global settings must not run here.
@@ -57,6 +58,7 @@ class DataRepository:
         with self._locked(), storage_errors(self.root):
             if not self._has_commit():
                 shutil.rmtree(self.root, ignore_errors=True)  # half-made by a crash
+                self._check_space(sum(path.stat().st_size for path in seed.rglob("*") if path.is_file()))
                 self._create()
                 shutil.copytree(seed, self.root / _DATA, symlinks=True)
                 self._publish("Seed from an ingested data version", "spec")
@@ -83,6 +85,7 @@ class DataRepository:
         with self._locked(), storage_errors(self.root):
             if not self._has_commit():
                 raise DataUnavailable(f"There is no data repository at {self.root} yet.", hint="ftcore run SPEC")
+            self._check_space(sum(map(len, files.values())))
             self._restore()
             for name, content in files.items():
                 write_durable(self.root / _DATA / name, content)
@@ -112,6 +115,16 @@ class DataRepository:
                         raise DataUnavailable(message, hint=f"fuser {path}") from None
                     time.sleep(0.1)
             yield
+
+    def _check_space(self, num_bytes: int) -> None:
+        """Refuse before the disk is full: DVC keeps its state in SQLite and, on a full disk, retries that without end."""
+        need = 3 * num_bytes + _RESERVE_BYTES  # work tree, cache and remote
+        free = shutil.disk_usage(self.root.parent).free
+        if free < need:
+            message = f"The disk is nearly full: {free:,} bytes free at {self.root.parent}, {need:,} needed. Nothing was written."
+            raise StorageError(
+                message, hint=f"df -h {self.root.parent}; free some space, then run the same command again"
+            )
 
     def _has_commit(self) -> bool:
         # Ask about this folder only: git would otherwise walk up and answer for an enclosing checkout.

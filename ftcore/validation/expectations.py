@@ -23,6 +23,7 @@ from great_expectations.expectations.registry import get_expectation_impl
 from ftcore.errors import UsageError
 from ftcore.records import SplitReport
 from ftcore.spec import Split
+from ftcore.store import storage_errors
 from ftcore.validation.suites import Entry, Suite
 
 _COLUMNS = ("id", "text", "label", "group", "timestamp", "source")
@@ -54,14 +55,16 @@ def run_suite(suite: Suite, splits: Mapping[Split, Sequence[Row]], docs: Path) -
     reports = []
     for split, frame in frames.items():
         results = _run_split(context, source, f"{suite.name}_{split}", split, built[split], frame)
-        failed = [
-            line for entry, result in zip(asked[split], results, strict=True) if (line := judge(entry, result, frame))
-        ]
+        judged = zip(asked[split], results, strict=True)
+        failed = [line for entry, result in judged if (line := judge(entry, result, frame))]
+        if frame.empty:  # whatever GX answered, and one line says it all
+            failed = [f"saw 0 rows, wanted at least 1; none of {len(asked[split])} expectations can be judged"]
         reports.append(
             SplitReport(split=split, num_rows=len(frame), num_expectations=len(asked[split]), failed=tuple(failed))
         )
     _escape_results(context)
-    context.build_data_docs(site_names=[_SITE])
+    with storage_errors(docs):
+        context.build_data_docs(site_names=[_SITE])
     return reports
 
 

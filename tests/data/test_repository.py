@@ -9,7 +9,7 @@ import pytest
 
 from ftcore.data.repository import DataRepository
 from ftcore.data.versions import pull
-from ftcore.errors import DataUnavailable, UsageError
+from ftcore.errors import DataUnavailable, StorageError, UsageError
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +80,15 @@ def test_home_can_be_moved(repository: DataRepository, tmp_path: Path) -> None:
     moved = DataRepository(tmp_path / "moved", "demo")
     moved.add({"a.jsonl": b"1\n"}, "m")
     assert content(moved, tmp_path / "out") == SEED | {"a.jsonl": "1\n"}
+
+
+def test_a_nearly_full_disk_is_refused_first(repository: DataRepository, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = repository.newest()
+    usage = shutil.disk_usage("/")._replace(free=10 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(StorageError, match="nearly full"):
+        repository.add({"a.jsonl": b"1"}, "m")
+    assert repository.newest() == before
 
 
 def test_before_seeding(tmp_path: Path) -> None:
