@@ -53,7 +53,7 @@ def compare_slices(holdout: Holdout, gate: GateSpec) -> tuple[SliceComparison, .
 
     A slice is blocked when the candidate is certainly worse on it (Holm-adjusted one-sided upper 95 % bound of the
     difference below 0, and a drop beyond `margin`, so that millions of rows cannot make a trifle block), or when it drops by
-    more than 5 points on 200 rows or more.
+    more than 5 points on 200 rows or more and its uncorrected bound is below 0.
     """
     wins = wins_of(holdout, "candidate", "champion")
     parts = [part for name, column in (holdout.slices or {}).items() for part in _parts(holdout, wins, name, column)]
@@ -90,6 +90,11 @@ def _holm_levels(parts: list[_Part]) -> list[float]:
     return levels
 
 
+def _is_large_drop(part: _Part, difference: float) -> bool:
+    """More than 5 points on 200 rows or more, and not a matter of a few discordant groups (uncorrected bound below 0)."""
+    return difference < -LARGE_DROP and len(part.rows) >= LARGE_DROP_ROWS and part.spread.bound(1 - _ALPHA) < 0
+
+
 def _compare(holdout: Holdout, part: _Part, level: float | None, margin: float) -> SliceComparison:
     target = holdout.target[part.rows]
     candidate, champion = (
@@ -103,7 +108,7 @@ def _compare(holdout: Holdout, part: _Part, level: float | None, margin: float) 
             f"{where} the candidate is worse by {-100 * difference:.1f} points: "
             f"upper 95 % bound {100 * upper:+.1f} points (Holm)."
         )
-    elif upper is not None and difference < -LARGE_DROP and len(part.rows) >= LARGE_DROP_ROWS:
+    elif upper is not None and _is_large_drop(part, difference):
         reason = f"{where} accuracy drops by {-100 * difference:.1f} points; allowed {100 * LARGE_DROP:.0f}."
     return SliceComparison(
         column=part.column, value=part.value, n=len(part.rows), champion=champion, candidate=candidate,
