@@ -34,9 +34,9 @@ STAGES: dict[str, Stage] = {
         Stage("ingest", ("data",), ("data",), ("data",)),
         Stage("validate", ("ingest",), ("data", "validation", "leakage"), ("data", "validation")),
         Stage("prepare", ("ingest", "validate"), ("data", "leakage", "prepare", "validation", "base_model", "training"), ("data",)),
-        Stage("train", ("prepare",), ("base_model", "method", "training", "compute"), ("training",), isolated=True),
+        Stage("train", ("prepare",), ("base_model", "method", "training", "compute"), ("training", "models"), isolated=True),
         Stage("evaluate", ("prepare", "train", "champion"), ("evaluation", "compute", "base_model", "training"),
-              ("evaluation", "training"), isolated=True),
+              ("evaluation", "training", "models"), isolated=True),
         Stage("judge", ("evaluate",), ("gate",), ("evaluation",)),
         Stage("promote", ("ingest", "validate", "prepare", "train", "evaluate", "judge"), (), ("registry",)),
     )
