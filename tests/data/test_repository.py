@@ -154,6 +154,12 @@ def test_a_half_done_seed_is_repaired(seeded: Path, tmp_path: Path, point: int) 
     assert content(repository, tmp_path / "out") == SEED
 
 
+def test_a_second_writer_waits(repository: DataRepository, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ftcore.data.repository._LOCK_TIMEOUT_S", 0.3)
+    with repository._locked(), pytest.raises(DataUnavailable, match="Another process has been writing"):
+        repository.add({"a.jsonl": b"1"}, "m")
+
+
 def test_several_processes_at_once(repository: DataRepository, tmp_path: Path) -> None:
     code = "import sys; from pathlib import Path; from ftcore.data.repository import DataRepository\n\
 DataRepository(Path(sys.argv[1]), 'demo').add({f'{sys.argv[2]}.jsonl': b'x\\n'}, sys.argv[2])"

@@ -34,7 +34,7 @@ def test_a_group_is_never_torn_and_no_row_is_lost(members: list[dict]) -> None:
     homes: dict[str, set[str]] = {}
     for split in SPLITS:
         for row in splits[split]:
-            homes.setdefault(split_key(row), set()).add(split)
+            homes.setdefault(row.get("group") or row["text"], set()).add(split)
     assert all(len(home) == 1 for home in homes.values())
 
 
@@ -61,6 +61,11 @@ def test_validation_comes_out_of_train_and_test_files_stay_whole() -> None:
     own = split_rows({"train": train, "validation": test[:5], "test": test}, DataSpec())
     assert own["train"] == train
     assert own["validation"] == test[:5]
+
+
+def test_the_group_decides_whatever_the_text() -> None:
+    assert split_key({"text": "a", "group": "c1"}) == split_key({"text": "b", "group": "c1"})
+    assert split_key({"text": "a", "group": "c1"}) != split_key({"text": "a", "group": "c2"})
 
 
 def test_equal_messages_without_group_share_a_split() -> None:
