@@ -1,9 +1,9 @@
 """Promotion under fire: kill -9 at every point, eight racers, seconds to roll back.
 
-    python benchmarks/promotion.py                 all three, about ten minutes on two cores
+    python benchmarks/promotion.py                 all three, about twenty minutes on two busy cores
     python benchmarks/promotion.py --only crashes  (or races, rollback)
 
-Real parts: the ledger on SQLite, an MLflow SQLite store, real packages. Needs a few hundred MB under --work.
+Real parts: the ledger on SQLite, an MLflow SQLite store, real packages. Needs 2 GB under --work.
 """
 
 from __future__ import annotations
