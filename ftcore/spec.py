@@ -243,7 +243,7 @@ class MonitoringSpec(Section):
 
 
 class AlertsSpec(Section):
-    """Where alarms go. The log file under FTCORE_HOME always gets them."""
+    """Where alarms go, besides the log file under FTCORE_HOME and the channels in `$FTCORE_ALERT_URLS`."""
 
     urls: list[str] = Field(default_factory=list)
     """Webhooks (http, https) or any apprise URL. `${NAME}` is filled from the environment at delivery: no secret is stored."""

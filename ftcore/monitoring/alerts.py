@@ -1,4 +1,4 @@
-"""Delivers the ledger's alert outbox: the log file always, then the spec's webhooks and apprise URLs.
+"""Delivers the ledger's alert outbox: the log file always, then webhooks and apprise URLs of the spec and of the platform.
 
 At least once per channel: a receipt is written after each delivery, so a crash between the two repeats one message and loses
 none. A failed alert stays in the outbox and is tried again on a later sweep, at growing intervals. `${NAME}` in a URL is taken
@@ -25,6 +25,7 @@ from ftcore.ledger import Alert, Ledger
 from ftcore.records import canonical_json, digest_of
 from ftcore.store import storage_errors
 
+PLATFORM_URLS = "FTCORE_ALERT_URLS"
 TIMEOUT_S = 10.0
 FIRST_RETRY_S = 60.0
 LAST_RETRY_S = 6 * 3600.0
@@ -76,7 +77,7 @@ def _due(alert: Alert) -> datetime:
 
 def _deliver_one(ledger: Ledger, alert: Alert, urls: Sequence[str], log: Path) -> bool:
     errors: list[str] = []
-    channels = {"log": "", **{channel_name(url): url for url in urls}}
+    channels = {"log": "", **{channel_name(url): url for url in (*urls, *platform_urls())}}
     missing = [channel for channel in channels if channel not in alert.channels_done]
     for channel in missing:
         try:
@@ -93,6 +94,11 @@ def _deliver_one(ledger: Ledger, alert: Alert, urls: Sequence[str], log: Path) -
     if errors:
         ledger.mark_failed(alert.id, "; ".join(errors))
     return not errors
+
+
+def platform_urls() -> list[str]:
+    """Channels of the platform team, for the alerts of all specs: `$FTCORE_ALERT_URLS`, separated by white space."""
+    return os.environ.get(PLATFORM_URLS, "").split()
 
 
 def channel_name(url: str) -> str:

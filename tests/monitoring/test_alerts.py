@@ -124,3 +124,12 @@ def test_other_schemes_go_through_apprise(ledger: Ledger, receiver: Receiver, ho
     ledger.enqueue_alert("s", "warning", "title", "body", "two")
     assert deliver(ledger, {"s": ["nosuchscheme://x"]}, home / "alerts.log").failed == 1
     assert "does not understand" in ledger.pending_alerts()[0].last_error
+
+
+def test_the_platforms_channels_get_the_alerts_of_every_spec(
+    ledger: Ledger, receiver: Receiver, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FTCORE_ALERT_URLS", f" {receiver.url}/a\n{receiver.url}/b ")
+    ledger.enqueue_alert("unknown_spec", "warning", "title", "body", "key", {})
+    assert deliver(ledger, {}, home / "alerts.log") == Delivery(1, 0, 0)
+    assert [item["title"] for item in receiver.got] == ["title", "title"]

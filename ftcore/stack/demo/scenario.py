@@ -19,7 +19,7 @@ from ftcore.stack.demo.receiver import Receiver
 from ftcore.stack.demo.timeline import DemoFailed, Row, Timeline, expect
 from ftcore.stack.demo.traffic import Answers, Production, halves, read_rows
 
-WEBHOOK_VARIABLE = "FTCORE_ALERT_WEBHOOK"  # named in the example spec's alerts.urls
+ALERT_URLS = "FTCORE_ALERT_URLS"  # the platform's alert channels
 REFERENCE_ROWS = 400
 FEEDBACK_SHARE = 0.6
 RUN_TIMEOUT_S = 900.0
@@ -192,7 +192,7 @@ def play(spec: FineTuneSpec, home: Path, timeline: Timeline) -> Stack:
         FtcoreError: A decision came out other than stated, or a part failed.
     """
     with Receiver() as receiver:
-        os.environ[WEBHOOK_VARIABLE] = receiver.url
+        os.environ[ALERT_URLS] = receiver.url
         with timeline.step("Airflow, MLflow and the ftcore server start") as row:
             stack = up(home, spec.root, announce=lambda line: timeline.announce(f"    {line}"))
             row.decision = stack.url("airflow")

@@ -1,0 +1,137 @@
+"""What a user sees when the input is bad: one message that helps, no traceback, nothing half-written, the champion unchanged."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ftcore.ledger import open_ledger
+from tests.tiny_bert import build_tiny_bert, make_rows
+
+pytestmark = pytest.mark.functional
+
+Result = subprocess.CompletedProcess[str]
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project whose data is a plain folder and whose base model is tiny."""
+    folder = tmp_path / "project"
+    (folder / "rows").mkdir(parents=True)
+    (folder / "expectations").mkdir()
+    build_tiny_bert(folder / "base")
+    (folder / "expectations" / "classification.json").write_text(
+        (ROOT / "expectations" / "classification.json").read_text()
+    )
+    write_rows(folder, "train.jsonl", 90)
+    write_rows(folder, "test.jsonl", 60, seed=1)
+    (folder / "spec.yaml").write_text(
+        f"name: tiny\nbase_model: {{name: {folder / 'base'}}}\n"
+        "data: {repo: null, path: rows, files: {train: train.jsonl, test: test.jsonl}}\n"
+        "training: {epochs: 1, batch_size: 16, max_length: 16}\n"
+        "leakage: {max_leaked: 1.0}\nvalidation: {max_quarantined: 0.9}\n"
+    )
+    return folder
+
+
+def write_rows(project: Path, name: str, count: int, seed: int = 0) -> None:
+    lines = [json.dumps({**row, "id": f"{name}-{row['id']}"}) for row in make_rows(count, seed)]
+    (project / "rows" / name).write_text("\n".join(lines) + "\n")
+
+
+def run(project: Path, *options: str, **env: str) -> Result:
+    command = [sys.executable, "-m", "ftcore", "run", str(project / "spec.yaml"), *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, **env})
+
+
+def break_line(text: str) -> Callable[[Path], None]:
+    def breaking(project: Path) -> None:
+        path = project / "rows" / "train.jsonl"
+        path.write_text(path.read_text() + text + "\n")
+
+    return breaking
+
+
+def remove_file(project: Path) -> None:
+    (project / "rows" / "train.jsonl").unlink()
+
+
+def empty_file(project: Path) -> None:
+    (project / "rows" / "test.jsonl").write_text("")
+
+
+def wrong_column(project: Path) -> None:
+    for path in (project / "rows").iterdir():
+        path.write_text(path.read_text().replace('"label"', '"category"'))
+
+
+def unknown_label(project: Path) -> None:
+    path = project / "rows" / "test.jsonl"
+    path.write_text(path.read_text().replace('"label": "refund"', '"label": "teleport"'))
+
+
+def long_line(project: Path) -> None:
+    with (project / "rows" / "train.jsonl").open("r+b") as file:
+        file.truncate(1 << 30)  # sparse: 1 GB without a line break costs no disk
+
+
+@pytest.mark.parametrize(
+    ("damage", "code", "seen"),
+    [
+        (remove_file, 1, "train.jsonl"),
+        (empty_file, 3, "test"),
+        (wrong_column, 3, "category"),
+        (unknown_label, 3, "teleport"),
+        (break_line('{"text": "a\x00b", "label": "card"}'), 3, "NUL"),
+        (break_line("{not json"), 3, "train.jsonl"),
+        (long_line, 3, "train.jsonl"),
+    ],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+def test_bad_data_is_refused_with_a_message(
+    project: Path, home: Path, damage: Callable[[Path], None], code: int, seen: str
+) -> None:
+    damage(project)
+    result = run(project)
+    text = result.stdout + result.stderr
+    assert result.returncode == code, text
+    assert seen in text
+    assert "Traceback" not in text
+    assert open_ledger().head("tiny") is None
+    assert not any((home / "tmp").glob("*")), "a half-written output was left behind"
+
+
+def test_unreachable_remote(project: Path, tmp_path: Path) -> None:
+    def call(*command: str) -> None:
+        subprocess.run(command, cwd=project, check=True, capture_output=True)
+
+    call("git", "init", "-q")
+    call(sys.executable, "-m", "dvc", "init", "-q")
+    call(sys.executable, "-m", "dvc", "remote", "add", "-q", "-d", "far", str(tmp_path / "gone"))
+    call(sys.executable, "-m", "dvc", "add", "-q", "rows")
+    call("git", "add", "-A")
+    call("git", "-c", "user.name=t", "-c", "user.email=t@example.org", "commit", "-qm", "data")
+    subprocess.run(["rm", "-rf", str(project / ".dvc" / "cache")], check=True)
+    result = run(project, "--set", "data.repo=.")
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert "dvc push" in result.stderr or "dvc remote" in result.stderr, result.stderr
+
+
+def test_mlflow_down_keeps_the_work_and_says_so(project: Path) -> None:
+    address = "http://127.0.0.1:9"  # the discard port: nobody listens
+    result = run(project, "--to", "train", MLFLOW_TRACKING_URI=address)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert address in result.stderr
+    again = run(project, "--to", "train", "--json")
+    assert again.returncode == 0, again.stderr
+    steps = {step["stage"]: step["reused"] for step in json.loads(again.stdout)["steps"]}
+    assert steps == {"ingest": True, "validate": True, "prepare": True, "train": True}
