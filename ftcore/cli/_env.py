@@ -10,8 +10,8 @@ _QUIET = {
     "GX_ANALYTICS_ENABLED": "false",
     "HF_HUB_DISABLE_TELEMETRY": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ALLOW_MODEL_CODE_EXECUTION": "false",
-    "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "false",
     "TOKENIZERS_PARALLELISM": "false",
     # With other processes on the same cores, threads that spin while they wait make training several times slower.
     "OMP_WAIT_POLICY": "PASSIVE",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,13 @@ SpecArgument = Annotated[str, typer.Argument(help="Spec file, for example dags/s
 SetOption = Annotated[
     list[str] | None, typer.Option("--set", help="Override a setting: training.epochs=3 (repeatable).")
 ]
+
+
+@contextlib.contextmanager
+def libraries_on_stderr() -> Iterator[None]:
+    """Libraries print as they please (MLflow: addresses of runs); standard output is for the answer alone."""
+    with contextlib.redirect_stdout(sys.stderr):
+        yield
 
 
 def print_json(value: Any) -> None:

@@ -6,7 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
-from ftcore.cli._output import JsonFlag, SetOption, SpecArgument, print_json, print_line, print_note
+from ftcore.cli._output import (
+    JsonFlag,
+    SetOption,
+    SpecArgument,
+    libraries_on_stderr,
+    print_json,
+    print_line,
+    print_note,
+)
 from ftcore.records import (
     Evaluation,
     PreparedDataset,
@@ -39,8 +47,14 @@ def run(
 
     loaded = load_spec(spec, overrides or ())
     steps = []
-    announce = (lambda name: None) if json else (lambda name: print_note(f"{name} …"))
-    for step in run_pipeline(loaded, Store(), open_ledger(), first=first, last=last, rev=rev, announce=announce):
+    pipeline = run_pipeline(
+        loaded, Store(), open_ledger(), first=first, last=last, rev=rev, announce=lambda name: print_note(f"{name} …")
+    )
+    while True:
+        with libraries_on_stderr():
+            step = next(pipeline, None)
+        if step is None:
+            break
         steps.append(step)
         if not json:
             how = "reused" if step.reused else f"{step.seconds:.1f} s"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ftcore.cli._output import JsonFlag, SetOption, SpecArgument, print_json, print_line
+from ftcore.cli._output import JsonFlag, SetOption, SpecArgument, libraries_on_stderr, print_json, print_line
 from ftcore.errors import UsageError
 from ftcore.spec import load_spec
 
@@ -35,8 +35,9 @@ def stage(
         raise UsageError(f"No stage {name!r}; stages: {', '.join(ORDER)}.")
     loaded = load_spec(spec, overrides or ())
     store = Store()
-    step = run_stage(name, loaded, gather(STAGES[name], loaded, open_ledger(), _read(inputs)), store)
-    log_to_mlflow(step, loaded, store)
+    with libraries_on_stderr():
+        step = run_stage(name, loaded, gather(STAGES[name], loaded, open_ledger(), _read(inputs)), store)
+        log_to_mlflow(step, loaded, store)
     if json:
         print_json(step.to_dict())
     else:

@@ -95,7 +95,6 @@ def airflow_environment(home: Path, project: Path, ports: Mapping[str, int]) -> 
         "LOGGING__BASE_LOG_FOLDER": home / "logs" / "airflow",
         "LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": home / "logs" / "airflow" / "dag_processor",
         "LOGGING__COLORED_CONSOLE_LOG": False,
-        "USAGE_DATA_COLLECTION__ENABLED": False,
     }
     plain = {f"AIRFLOW__{name}": str(value) for name, value in settings.items()}
     return ftcore_environment(home, ports) | plain | {"AIRFLOW_HOME": str(home / "airflow")}
