@@ -139,6 +139,8 @@ class MethodSpec(Section):
     """full: all weights move; lora: low-rank adapters (PEFT), merged into the model that is served."""
     freeze_embeddings: bool = True
     """Keep the input embeddings as they are (full only): faster, and kinder to words that training never shows."""
+    freeze_layers: Annotated[int, Field(ge=0)] = 0
+    """Also keep the first so many encoder layers as they are (full only): half of them make training about 1.5 times faster."""
     rank: Annotated[int, Field(ge=1, le=1024)] = 16
     """LoRA rank."""
     alpha: Annotated[float, Field(gt=0)] = 32.0

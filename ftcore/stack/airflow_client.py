@@ -13,7 +13,7 @@ import httpx
 from ftcore.errors import ServiceUnavailable, UsageError
 
 FINISHED = frozenset({"success", "failed"})
-_POLL_S = 0.5
+_POLL_S = 1.0
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def airflow_environment(home: Path, project: Path, ports: Mapping[str, int]) -> 
         "API__WORKERS": 1,
         "API__SECRET_KEY": keys["secret_key"],
         "API_AUTH__JWT_SECRET": keys["jwt_secret"],
-        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.2,
+        "SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": 0.5,
         # A training uses every core: the API server may answer late, and that must not fail a healthy task.
         "WORKERS__EXECUTION_API_TIMEOUT": 30,
         "WORKERS__EXECUTION_API_RETRIES": 10,

@@ -14,7 +14,9 @@ from ftcore.models.base import BaseModel
 from ftcore.spec import MethodSpec
 
 
-def build_model(base: BaseModel, num_labels: int, method: MethodSpec, seed: int) -> nn.Module:
+def build_model(
+    base: BaseModel, num_labels: int, method: MethodSpec, seed: int, attention: str | None = None
+) -> nn.Module:
     """The base model with a fresh classification head, in float32, with the right weights frozen.
 
     Args:
@@ -22,12 +24,14 @@ def build_model(base: BaseModel, num_labels: int, method: MethodSpec, seed: int)
         num_labels: Number of classes.
         method: `full` or `lora` and its settings.
         seed: Fixes the head's (and the adapters') first values.
+        attention: transformers' name of the attention implementation; None: its default.
 
     Raises:
-        BaseModelError: The folder cannot be loaded as a sequence classifier, or `target_modules` matches nothing.
+        BaseModelError: The folder cannot be loaded as a sequence classifier, `target_modules` matches nothing, or the model has
+            fewer layers than `freeze_layers`.
     """
     set_seed(seed)
-    model = load_base(base.path, num_labels, base.name)
+    model = load_base(base.path, num_labels, base.name, attention)
     if method.name == "lora":
         config = LoraConfig(
             task_type=TaskType.SEQ_CLS,
@@ -41,13 +45,27 @@ def build_model(base: BaseModel, num_labels: int, method: MethodSpec, seed: int)
         except ValueError as error:
             hint = "--set method.target_modules=all-linear"
             raise BaseModelError(f"LoRA does not fit {base.name}: {str(error).splitlines()[0]}", hint=hint) from error
-    if method.freeze_embeddings:
+    if method.freeze_embeddings or method.freeze_layers:  # layers above moving embeddings would gain nothing
         embeddings = getattr(model.base_model, "embeddings", None) or model.get_input_embeddings()
         embeddings.requires_grad_(False)
+    _layers(model, base.name, method.freeze_layers).requires_grad_(False)
     return model
 
 
-def load_base(path: Path, num_labels: int, name: str) -> PreTrainedModel:
+def _layers(model: PreTrainedModel, name: str, count: int) -> nn.ModuleList:
+    """The first `count` encoder layers: of the list that is as long as the configuration says."""
+    if count == 0:
+        return nn.ModuleList()
+    depth = model.config.num_hidden_layers
+    found = [item for item in model.modules() if isinstance(item, nn.ModuleList) and len(item) == depth]
+    if not found or count > depth:
+        hint = f"--set method.freeze_layers={depth // 2}"
+        raise BaseModelError(f"{name} has {depth} layers; cannot freeze {count}.", hint=hint)
+    layers: nn.ModuleList = found[0][:count]
+    return layers
+
+
+def load_base(path: Path, num_labels: int, name: str, attention: str | None = None) -> PreTrainedModel:
     """Base weights under a fresh head of `num_labels` outputs.
 
     Raises:
@@ -55,7 +73,12 @@ def load_base(path: Path, num_labels: int, name: str) -> PreTrainedModel:
     """
     try:
         model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-            path, num_labels=num_labels, dtype=torch.float32, local_files_only=True, use_safetensors=True
+            path,
+            num_labels=num_labels,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
+            attn_implementation=attention,
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]

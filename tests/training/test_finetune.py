@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 from tiny_bert import LABELS, make_rows
 
-from ftcore.errors import DataRefused, IntegrityError, TrainingDiverged
+from ftcore.errors import BaseModelError, DataRefused, IntegrityError, TrainingDiverged
 from ftcore.models.base import BaseModel
 from ftcore.models.devices import Device
 from ftcore.models.loading import load_classifier
@@ -235,6 +235,23 @@ def test_frozen_embeddings_stay_and_the_rest_moves(
         assert (tuned.num_trainable < tuned.num_parameters) == freeze
         name = "encoder.layer.0.attention.self.query.weight"
         assert not torch.equal(after[f"bert.{name}"], before[name])
+
+
+def test_frozen_layers_stay_and_the_ones_above_move(
+    tune: Callable[..., FineTuned], tiny_base: BaseModel, tmp_path: Path
+) -> None:
+    before = load_file(tiny_base.path / "model.safetensors")
+    tune("frozen", MethodSpec(freeze_layers=1, freeze_embeddings=False), epochs=1)
+    after = load_file(tmp_path / "frozen" / "output" / "model" / "model.safetensors")
+    names = (
+        "embeddings.word_embeddings",
+        "encoder.layer.0.attention.self.query",
+        "encoder.layer.1.attention.self.query",
+    )
+    moved = [not torch.equal(after[f"bert.{name}.weight"], before[f"{name}.weight"]) for name in names]
+    assert moved == [False, False, True]
+    with pytest.raises(BaseModelError, match="has 2 layers; cannot freeze 3"):
+        tune("too many", MethodSpec(freeze_layers=3))
 
 
 def test_lora_leaves_an_adapter_and_a_merged_model(
