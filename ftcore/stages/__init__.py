@@ -33,7 +33,8 @@ STAGES: dict[str, Stage] = {
     for stage in (
         Stage("ingest", ("data",), ("data",), ("data",)),
         Stage("validate", ("ingest",), ("data", "validation", "leakage"), ("data", "validation")),
-        Stage("prepare", ("ingest", "validate"), ("data", "leakage", "prepare", "validation", "base_model", "training"), ("data",)),
+        Stage("prepare", ("ingest", "validate"),
+              ("data", "leakage", "prepare", "validation", "base_model", "training"), ("data",)),
         Stage("train", ("prepare",), ("base_model", "method", "training", "compute"), ("training", "models"), isolated=True),
         Stage("evaluate", ("prepare", "train", "champion"), ("evaluation", "compute", "base_model", "training"),
               ("evaluation", "training", "models"), isolated=True),

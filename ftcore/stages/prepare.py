@@ -19,7 +19,7 @@ def run(
         DataRefused: Files that cannot be read as rows.
         BaseModelError: The base model or its tokenizer is missing.
     """
-    from ftcore.data.preparing import prepare_splits, holdout_identity
+    from ftcore.data.preparing import holdout_identity, prepare_splits
     from ftcore.data.reading import read_splits, write_jsonl
     from ftcore.data.tokens import token_stats
     from ftcore.models.base import resolve_base

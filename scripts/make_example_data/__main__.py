@@ -29,14 +29,29 @@ def build(seed: int) -> dict[str, list[Row]]:
     share = sum(WEIGHTS.values()) / sum(NEW_WEIGHTS.values())
     wave_two = (
         (old, {label: weight * 0.22 for label, weight in WEIGHTS.items()}),
-        (new, {label: weight * 0.38 for label, weight in WEIGHTS.items()} | {k: v * 0.40 * share for k, v in NEW_WEIGHTS.items()}),
+        (
+            new,
+            {label: weight * 0.38 for label, weight in WEIGHTS.items()}
+            | {k: v * 0.40 * share for k, v in NEW_WEIGHTS.items()},
+        ),
     )
     seen = Seen()
     first = ((old, {label: float(weight) for label, weight in WEIGHTS.items()}),)
     waves = [
         Wave("messages", "m", ROWS["messages"], 1, day(2026, 1, 1), day(2026, 7, 1), goods, extras, first),
         Wave("traffic", "t", ROWS["traffic"], 3001, day(2026, 7, 1), day(2026, 8, 1), goods, extras, first),
-        Wave("wave2", "w", ROWS["wave2"], 6001, day(2026, 8, 1), day(2026, 9, 1), robots, parts, wave_two, Mix(either=0.02)),
+        Wave(
+            "wave2",
+            "w",
+            ROWS["wave2"],
+            6001,
+            day(2026, 8, 1),
+            day(2026, 9, 1),
+            robots,
+            parts,
+            wave_two,
+            Mix(either=0.02),
+        ),
     ]
     files = {wave.name: generate(wave, seed, seen) for wave in waves}
     files["dirty"] = dirty_rows(files["messages"], seed)

@@ -60,12 +60,15 @@ ABOUT = {
 
 def card(files: dict[str, list[Row]]) -> str:
     table = "\n".join(
-        f"| `{name}.jsonl` | {len(rows):,} | {len({row['group'] for row in rows}):,} | {ABOUT[name]} |" for name, rows in files.items()
+        f"| `{name}.jsonl` | {len(rows):,} | {len({row['group'] for row in rows}):,} | {ABOUT[name]} |"
+        for name, rows in files.items()
     )
     first, second = (Counter(row["label"] for row in files[name]) for name in ("messages", "wave2"))
     added = sorted(set(second) - set(first))
     lines = ["| Intent | messages | traffic | wave2 |", "|---|---:|---:|---:|"]
     traffic = Counter(row["label"] for row in files["traffic"])
-    lines += [f"| {label} | {first[label]} | {traffic[label]} | {second[label]} |" for label in [*sorted(first), *added]]
+    lines += [
+        f"| {label} | {first[label]} | {traffic[label]} | {second[label]} |" for label in [*sorted(first), *added]
+    ]
     mass = sum(second[label] for label in added) / sum(second.values())
     return TEXT.format(table=table, old=len(first), new=len(added), mass=f"{mass:.0%}", labels="\n".join(lines))

@@ -70,7 +70,10 @@ def tfidf(train: list[Row], valid: list[Row], test: list[Row]) -> dict[str, floa
     }
     results = {}
     for kind, options in kinds.items():
-        models = [make_pipeline(TfidfVectorizer(**options), LogisticRegression(C=c, max_iter=300)).fit(*columns(train)) for c in (3, 10, 30)]
+        models = [
+            make_pipeline(TfidfVectorizer(**options), LogisticRegression(C=c, max_iter=300)).fit(*columns(train))
+            for c in (3, 10, 30)
+        ]
         best = max(models, key=lambda model: model.score(*columns(valid)))
         results[kind] = float(best.score(*columns(test)))
     return results
@@ -92,7 +95,9 @@ class Encoder:
         torch.set_num_threads(2)
         self.labels = labels
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
-        self.model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=len(labels), dtype=torch.float32)
+        self.model = AutoModelForSequenceClassification.from_pretrained(
+            folder, num_labels=len(labels), dtype=torch.float32
+        )
         for parameter in self.model.base_model.embeddings.parameters():
             parameter.requires_grad = False
 
@@ -104,7 +109,10 @@ class Encoder:
         import torch
 
         order = torch.randperm(len(rows), generator=shuffle).tolist()
-        pools = [sorted(order[i : i + 16 * batch], key=lambda n: len(rows[n]["text"])) for i in range(0, len(order), 16 * batch)]
+        pools = [
+            sorted(order[i : i + 16 * batch], key=lambda n: len(rows[n]["text"]))
+            for i in range(0, len(order), 16 * batch)
+        ]
         batches = [pool[i : i + batch] for pool in pools for i in range(0, len(pool), batch)]
         for number in torch.randperm(len(batches), generator=shuffle).tolist():
             yield [rows[n] for n in batches[number]]
@@ -118,7 +126,9 @@ class Encoder:
         optimizer = torch.optim.AdamW(trainable, lr=rate, weight_decay=0.01)
         steps = epochs * sum(1 for _ in self._batches(rows, batch, torch.Generator().manual_seed(0)))
         warm = max(1, steps // 10)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: min((s + 1) / warm, (steps - s) / (steps - warm)))
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda s: min((s + 1) / warm, (steps - s) / (steps - warm))
+        )
         shuffle = torch.Generator().manual_seed(0)
         self.model.train()
         for _ in range(epochs):
@@ -168,7 +178,9 @@ def encoder(waves: dict[str, list[Row]], baseline: float) -> None:
     seconds = second.fit([*train, *learn])
     again, kept = second.accuracy(held), second.accuracy(test)
     print(f"retrained on {len(train)} + {len(learn)} rows in {seconds:.0f} s")
-    print(f"retrained on the other {len(held)} rows of wave2: {again:.2%} ({100 * (again - on_test):+.2f} points against wave-1 test)")
+    print(
+        f"retrained on the other {len(held)} rows of wave2: {again:.2%} ({100 * (again - on_test):+.2f} points against wave-1 test)"
+    )
     print(f"retrained on wave-1 test: {kept:.2%}")
 
 

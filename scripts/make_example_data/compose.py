@@ -27,7 +27,20 @@ CONFUSABLE = [
     {"data_privacy_request", "close_account", "update_details"},
     {"trade_in", "return_item", "promo_code"},
 ]
-BRIDGES = ["", "", "", "", "But", "Now", "What I need today:", "So now:", "My question is different.", "However,", "This time:", "Anyway,"]
+BRIDGES = [
+    "",
+    "",
+    "",
+    "",
+    "But",
+    "Now",
+    "What I need today:",
+    "So now:",
+    "My question is different.",
+    "However,",
+    "This time:",
+    "Anyway,",
+]
 AFTERTHOUGHTS = ["", "", "", "Oh and", "Btw,", "PS:", "By the way,", "Also,"]
 QUOTED = 0.4
 
@@ -74,14 +87,22 @@ def _ask(lines: list[str], customer: Customer, rng: random.Random) -> str:
     """A customer has habits: one sixth of the phrasings comes far more easily to them than the rest."""
     weights = [5 if number % 6 == customer.habit else 1 for number in range(len(lines))]
     picks = rng.choices(lines, weights=weights, k=3)
-    line = min(picks, key=len) if customer.voice == "terse" else max(picks, key=len) if customer.voice == "rambling" else picks[0]
+    line = (
+        min(picks, key=len)
+        if customer.voice == "terse"
+        else max(picks, key=len)
+        if customer.voice == "rambling"
+        else picks[0]
+    )
     return expand(line, rng, customer.fill)
 
 
 def _aside(bank: Bank, label: str, customer: Customer, rng: random.Random, where: str) -> str:
     """Another intent's words: settled and mentioned in passing, or quoted and set aside."""
     quoted = rng.random() < QUOTED
-    rivals = [intent for intent in bank.aside if intent != label and (bank.ask.get(intent) if quoted else bank.aside[intent])]
+    rivals = [
+        intent for intent in bank.aside if intent != label and (bank.ask.get(intent) if quoted else bank.aside[intent])
+    ]
     close = [any({label, rival} <= group for group in CONFUSABLE) for rival in rivals]
     rival = rng.choices(rivals, weights=[5 if near else 1 for near in close])[0]
     if not quoted:
@@ -93,7 +114,11 @@ def _aside(bank: Bank, label: str, customer: Customer, rng: random.Random, where
 def _join(first: str, second: str) -> str:
     if first and not first.endswith((",", ":")):
         return f"{first} {second}"
-    lowered = second if second[:2] in ("I ", "I'") or second[:1].isupper() and second[1:2].isupper() else second[:1].lower() + second[1:]
+    lowered = (
+        second
+        if second[:2] in ("I ", "I'") or second[:1].isupper() and second[1:2].isupper()
+        else second[:1].lower() + second[1:]
+    )
     return f"{first} {lowered}".strip() if first else second
 
 
@@ -118,7 +143,9 @@ def message(bank: Bank, label: str, customer: Customer, mix: Mix) -> tuple[str, 
         else:
             parts = [talk, ask] if rng.random() < 0.4 else [ask, talk]
     body = " ".join(_stopped(part) for part in parts if part)
-    whole = " ".join(part for part in (voice.opening(customer, source), body, _stopped(voice.closing(customer, source))) if part)
+    whole = " ".join(
+        part for part in (voice.opening(customer, source), body, _stopped(voice.closing(customer, source))) if part
+    )
     return voice.speak(whole, customer, source), label, source
 
 
@@ -126,7 +153,9 @@ def _stopped(part: str) -> str:
     return part if not part or part[-1] in ".?!),:" else part + "."
 
 
-def fresh(bank: Bank, label: str, customer: Customer, mix: Mix, seen: Seen, tries: int = 60) -> tuple[str, str, str] | None:
+def fresh(
+    bank: Bank, label: str, customer: Customer, mix: Mix, seen: Seen, tries: int = 60
+) -> tuple[str, str, str] | None:
     """A message that is no near copy of an earlier one, or None when the customer has run out of ways to say it."""
     for _ in range(tries):
         text, final, source = message(bank, label, customer, mix)

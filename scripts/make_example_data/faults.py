@@ -31,7 +31,9 @@ def _iban(rng: random.Random) -> str:
     if country == "DE":
         account = "".join(str(rng.randrange(10)) for _ in range(18))
     else:
-        account = rng.choice(["TEST", "DEMO", "FAKE"]) + "".join(str(rng.randrange(10)) for _ in range(14 if country == "GB" else 10))
+        account = rng.choice(["TEST", "DEMO", "FAKE"]) + "".join(
+            str(rng.randrange(10)) for _ in range(14 if country == "GB" else 10)
+        )
     digits = "".join(str(int(char, 36)) for char in account + country + "00")
     bare = f"{country}{98 - int(digits) % 97:02d}{account}"
     return " ".join(bare[i : i + 4] for i in range(0, len(bare), 4)) if rng.random() < 0.6 else bare
@@ -41,15 +43,27 @@ def _secret(kind: str, rng: random.Random) -> str:
     if kind == "pii_email":
         return f"{rng.choice(['anna.berg', 'tom_h', 'p.rao', 'lena+shop', 'omar99'])}{rng.randrange(99)}@{rng.choice(['example.com', 'example.org', 'mail.example.net'])}"
     if kind == "pii_phone":
-        return rng.choice(["+44 7700 900{:03d}", "(555) 555-0{:03d}", "+1-202-555-0{:03d}", "07700 900{:03d}"]).format(rng.randrange(100, 200))
+        return rng.choice(["+44 7700 900{:03d}", "(555) 555-0{:03d}", "+1-202-555-0{:03d}", "07700 900{:03d}"]).format(
+            rng.randrange(100, 200)
+        )
     if kind == "pii_card":
         card = _luhn("4000" + "".join(str(rng.randrange(10)) for _ in range(11)))
-        return rng.choice([card, " ".join(card[i : i + 4] for i in range(0, 16, 4)), "-".join(card[i : i + 4] for i in range(0, 16, 4))])
+        return rng.choice(
+            [
+                card,
+                " ".join(card[i : i + 4] for i in range(0, 16, 4)),
+                "-".join(card[i : i + 4] for i in range(0, 16, 4)),
+            ]
+        )
     return _iban(rng)
 
 
 def _mojibake(text: str, rng: random.Random) -> str:
-    accented = text.replace("e", "é", 2).replace("'", "\u2019") + " " + rng.choice(["Merci à vous", "naïve façade", "50 € – Müller", "Grüße"])
+    accented = (
+        text.replace("e", "é", 2).replace("'", "\u2019")
+        + " "
+        + rng.choice(["Merci à vous", "naïve façade", "50 € – Müller", "Grüße"])
+    )
     return accented.encode("utf-8").decode("latin-1" if rng.random() < 0.5 else "cp1252", errors="replace")
 
 
@@ -101,7 +115,9 @@ def dirty_rows(messages: list[Row], seed: int, clean: int = 40) -> list[Row]:
     for kind, count in KINDS.items():
         for number in range(count):
             if kind in COPIES:
-                base = kept[(number + 7 * sorted(COPIES).index(kind)) % clean] | {"group": f"c9{rng.randrange(100, 999)}"}
+                base = kept[(number + 7 * sorted(COPIES).index(kind)) % clean] | {
+                    "group": f"c9{rng.randrange(100, 999)}"
+                }
             elif kind == "wrong_label":
                 base = pool.pop(next(place for place, row in enumerate(pool) if row["label"] in WRONG))
             else:

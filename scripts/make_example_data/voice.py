@@ -44,9 +44,26 @@ FILLERS = ["um", "uh", "you know", "like", "I mean", "er", "well"]
 PHONE_OPENINGS = """yeah hi|hello um|hi yes|hi I'm calling because|oh hello|yes good morning|hi there so|right so|
 hi my name is {name}|hello can you hear me|yeah so"""
 SHORT = {
-    "you": "u", "your": "ur", "please": "pls", "thanks": "thx", "because": "cuz", "are": "r", "tomorrow": "tmrw",
-    "want to": "wanna", "going to": "gonna", "something": "smth", "I don't know": "idk", "to be": "2b", "message": "msg",
-    "people": "ppl", "number": "no.", "account": "acc", "delivery": "delivry", "days": "d", "with": "w/", "before": "b4",
+    "you": "u",
+    "your": "ur",
+    "please": "pls",
+    "thanks": "thx",
+    "because": "cuz",
+    "are": "r",
+    "tomorrow": "tmrw",
+    "want to": "wanna",
+    "going to": "gonna",
+    "something": "smth",
+    "I don't know": "idk",
+    "to be": "2b",
+    "message": "msg",
+    "people": "ppl",
+    "number": "no.",
+    "account": "acc",
+    "delivery": "delivry",
+    "days": "d",
+    "with": "w/",
+    "before": "b4",
 }
 LEARNER = [
     (r"\bI've\b", "I have"), (r"\bI'm\b", "I am"), (r"\b[Dd]oesn't\b", "not"), (r"\b[Dd]idn't\b", "did not"),
@@ -55,8 +72,28 @@ LEARNER = [
     (r"\bit's\b", "it is"), (r"\bIs there\b", "There is"), (r"\bI'd like to\b", "I would like"), (r"\bbought\b", "buyed"),
 ]  # fmt: skip
 NEAR_KEYS = {
-    "a": "sq", "b": "vn", "c": "xv", "d": "sf", "e": "wr", "f": "dg", "g": "fh", "h": "gj", "i": "uo", "k": "jl", "l": "k",
-    "m": "n", "n": "bm", "o": "ip", "p": "o", "r": "et", "s": "ad", "t": "ry", "u": "yi", "v": "cb", "w": "qe", "y": "tu",
+    "a": "sq",
+    "b": "vn",
+    "c": "xv",
+    "d": "sf",
+    "e": "wr",
+    "f": "dg",
+    "g": "fh",
+    "h": "gj",
+    "i": "uo",
+    "k": "jl",
+    "l": "k",
+    "m": "n",
+    "n": "bm",
+    "o": "ip",
+    "p": "o",
+    "r": "et",
+    "s": "ad",
+    "t": "ry",
+    "u": "yi",
+    "v": "cb",
+    "w": "qe",
+    "y": "tu",
 }
 
 

@@ -17,7 +17,16 @@ Keylo|Keylo lock|smart lock|Keylo Pro|door lock|Keylo Bridge|Keylo keypad|self-e
 ROBOT_EXTRAS = """dock|mop pad set|side brush|dust bag|lidar cover|retrofit cylinder|virtual wall|key fob|door sensor|
 cliff sensor|roller brush|spare battery|water tank|wall mount|blade kit|motion sensor|strike plate|HEPA cartridge"""
 PARCELS = ["parcel", "package", "order", "box", "delivery", "shipment", "packet", "consignment"]
-SUBS = ["subscription", "membership", "plan", "Plus plan", "monthly plan", "Brightwell Plus", "monthly pass", "subscribtion"]
+SUBS = [
+    "subscription",
+    "membership",
+    "plan",
+    "Plus plan",
+    "monthly plan",
+    "Brightwell Plus",
+    "monthly pass",
+    "subscribtion",
+]
 NAMES = """Anna|Omar|Priya|Tom|Lena|Marek|Sofia|Jack|Chen|Fatima|Luca|Ingrid|Dele|Maria|Paul|Aiko|Nadia|Ben|Rosa|
 Viktor|Grace|Hugo|Samir|Ella|Ivan|Claire|Kofi|Marta|Dan|Yusuf|Beth|Jonas|Amara|Pete|Leila|Oscar|Ruth|Nils"""
 SURNAMES = """Novak|Okafor|Berg|Hughes|Silva|Kowalski|Dubois|Rao|Lindqvist|Moreau|Haddad|Tanaka|Weber|Costa|Byrne|
@@ -81,7 +90,9 @@ class Customer:
             currency=rng.choice(["${}", "£{}", "€{}", "{} euros", "{} EUR", "{} pounds", "{} dollars", "{}"]),
             habit=rng.randrange(6),
             typos=rng.choice([0.0, 0.0, 0.0, 0.0, 0.008, 0.015, 0.025]),
-            order_form=rng.choice(["#{}", "order {}", "order #{}", "order number {}", "my order {}", "ORD-{}", "my last order"]),
+            order_form=rng.choice(
+                ["#{}", "order {}", "order #{}", "order number {}", "my order {}", "ORD-{}", "my last order"]
+            ),
         )
 
     def fill(self, slot: str) -> str:
@@ -100,6 +111,12 @@ class Customer:
         if slot in ("parcel", "sub", "city", "surname"):
             return str(getattr(self, slot))
         banks = {
-            "city2": CITIES, "name": NAMES, "code": CODES, "day": DAYS, "month": MONTHS, "daysago": AGO, "n": SMALL,
+            "city2": CITIES,
+            "name": NAMES,
+            "code": CODES,
+            "day": DAYS,
+            "month": MONTHS,
+            "daysago": AGO,
+            "n": SMALL,
         }
         return rng.choice(words(banks[slot]))
