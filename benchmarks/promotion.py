@@ -21,14 +21,17 @@ from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "registry"))
+sys.path.insert(0, str(ROOT))
 
 from ftcore.cli._env import quiet_env  # noqa: E402
 
 quiet_env()
 
-from candidates import candidate  # noqa: E402
-from harness import (  # noqa: E402
+from ftcore.ledger import open_ledger  # noqa: E402
+from ftcore.registry.promotion import STEPS  # noqa: E402
+from ftcore.store import Store  # noqa: E402
+from tests.registry.candidates import candidate  # noqa: E402
+from tests.registry.harness import (  # noqa: E402
     SPEC,
     Failed,
     check_race,
@@ -39,10 +42,6 @@ from harness import (  # noqa: E402
     promote_candidate,
     race_round,
 )
-
-from ftcore.ledger import open_ledger  # noqa: E402
-from ftcore.registry.promotion import STEPS  # noqa: E402
-from ftcore.store import Store  # noqa: E402
 
 
 def crashes(work: Path, template: Path, randoms: int) -> dict[str, object]:

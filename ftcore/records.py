@@ -61,9 +61,10 @@ class Record:
             raise IntegrityError(f"Cannot read a record: saw {seen}, wanted kind={cls.kind!r} schema={SCHEMA_VERSION}.")
         fields = {key: value for key, value in data.items() if key not in ("kind", "schema")}
         try:
-            return _build(cls, fields)
+            record: Self = _build(cls, fields)
         except (TypeError, KeyError) as error:
             raise IntegrityError(f"Cannot read a {cls.kind} record: {error}.") from None
+        return record
 
     @property
     def digest(self) -> str:

@@ -31,6 +31,9 @@ Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Probability = Annotated[float, Field(gt=0.0, lt=1.0)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Split = Literal["train", "validation", "test"]
+Part = Literal["train", "validation", "test", "any"]
+LeakageRule = Literal["exact", "normalised"]
+Baseline = Literal["majority", "nearest_centroid"]
 MetricName = Literal["accuracy", "macro_precision", "macro_recall", "macro_f1"]
 
 
@@ -68,7 +71,7 @@ class DataSpec(Section):
     """DVC-tracked folder inside `repo`, or the plain folder."""
     remote: str | None = None
     """Name of the DVC remote to pull from; null: the repository's default."""
-    files: dict[Split | Literal["any"], str | list[str]] = Field(default_factory=lambda: {"any": ["*.jsonl"]})
+    files: dict[Part, str | list[str]] = {"any": ["*.jsonl"]}
     """File names or patterns inside `path`, per split. Rows under `any` are split by a hash of their group."""
     columns: ColumnsSpec = ColumnsSpec()
     """Maps the user's column names to the canonical ones."""
@@ -104,7 +107,7 @@ class ValidationSpec(Section):
 class LeakageSpec(Section):
     """Rows of the holdout that training would see."""
 
-    rules: list[Literal["exact", "normalised"]] = Field(default_factory=lambda: ["exact", "normalised"])
+    rules: list[LeakageRule] = ["exact", "normalised"]
     """exact: same text; normalised: same after case, punctuation and white space are ignored."""
     max_leaked: Fraction = 0.02
     """Share of test rows that may have a twin in train (the twin leaves train) before the set is refused."""
@@ -181,9 +184,7 @@ class TrainingSpec(Section):
 class EvaluationSpec(Section):
     """What is measured on the holdout."""
 
-    baselines: list[Literal["majority", "nearest_centroid"]] = Field(
-        default_factory=lambda: ["majority", "nearest_centroid"]
-    )
+    baselines: list[Baseline] = ["majority", "nearest_centroid"]
     """Cheap models scored beside the candidate; every promoted model must beat them."""
     slices: list[str] = Field(default_factory=lambda: ["source"])
     """Columns to slice by; the label is always one."""
@@ -393,7 +394,9 @@ def _fault(item: Mapping[str, Any]) -> str:
 def _allowed_keys(location: tuple[str | int, ...]) -> str:
     section: Any = FineTuneSpec
     for part in location[:-1]:
-        field = section.model_fields.get(part) if isinstance(section, type) and issubclass(section, Section) else None
+        field = (
+            section.model_fields.get(str(part)) if isinstance(section, type) and issubclass(section, Section) else None
+        )
         section = field.annotation if field else None
     if isinstance(section, type) and issubclass(section, Section):
         return f"; allowed: {', '.join(section.model_fields)}"

@@ -67,7 +67,7 @@ def baseline_answers(
         label = majority_class(labels)
         share = labels.count(label) / len(labels)
         return Answers(digest_of({"majority": label}), [label] * len(test), [share] * len(test))
-    base = resolve_base(spec.base_model)
+    base = resolve_base(spec.base_model, spec.root)
     chosen = sample_per_class(labels, spec.training.seed)
     say(f"nearest centroid uses {len(chosen):,} of {len(train):,} training rows (at most 50 of a class)")
     texts = [train[position]["text"] for position in chosen] + [row["text"] for row in test]

@@ -36,13 +36,16 @@ class BaseModel:
     """As the spec names it, with the commit for a Hub model."""
 
 
-def resolve_base(spec: BaseModelSpec) -> BaseModel:
+def resolve_base(spec: BaseModelSpec, root: Path | None = None) -> BaseModel:
     """Find (or fetch) the base model and check it before anybody loads it.
+
+    Args:
+        root: Where a relative folder starts: the spec's project folder; default: the current folder.
 
     Raises:
         BaseModelError: It is not there, has no safetensors weights, or fails the checksum of the spec.
     """
-    path, name = _locate(spec)
+    path, name = _locate(spec, root or Path.cwd())
     weights = sorted(path.glob("model*.safetensors"))
     if not weights:
         pickled = sorted(file.name for file in path.glob("*.bin"))
@@ -63,14 +66,14 @@ def base_digest(spec: FineTuneSpec) -> str:
     Raises:
         BaseModelError: As `resolve_base`.
     """
-    return resolve_base(spec.base_model).digest
+    return resolve_base(spec.base_model, spec.root).digest
 
 
-def _locate(spec: BaseModelSpec) -> tuple[Path, str]:
+def _locate(spec: BaseModelSpec, root: Path) -> tuple[Path, str]:
     if spec.name.startswith("pkg:"):
         return _in_package(spec.name), spec.name
     if spec.revision is None:
-        folder = Path(spec.name).expanduser()
+        folder = root / Path(spec.name).expanduser()
         if not folder.is_dir():
             hint = "name a folder that exists, `pkg:PACKAGE/FOLDER`, or a Hub id together with base_model.revision"
             raise BaseModelError(f"Base model {spec.name!r}: no such folder, and no revision for the Hub.", hint=hint)

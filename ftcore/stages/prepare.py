@@ -39,7 +39,7 @@ def run(
         labels=tuple(prepared.labels),
         num_rows={split: len(rows) for split, rows in prepared.splits.items()},
         num_quarantined=prepared.num_quarantined,
-        num_tokens=token_stats(texts, resolve_base(spec.base_model).path, spec.training.max_length),
+        num_tokens=token_stats(texts, resolve_base(spec.base_model, spec.root).path, spec.training.max_length),
         test_digest=holdout_identity(prepared.splits["test"]),
         refused=tuple(prepared.refused),
     )

@@ -27,7 +27,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     prepared = cast(PreparedDataset, inputs["prepare"])
     rows = store.resolve(prepared.uri)
     labels = tuple(json.loads((rows / "labels.json").read_text(encoding="utf-8")))
-    base = resolve_base(spec.base_model)
+    base = resolve_base(spec.base_model, spec.root)
     device = choose(spec.compute)
     with exclusive(output.scratch, output.path / "checkpoints") as checkpoint_dir:
         tuned = fine_tune(

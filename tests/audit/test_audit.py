@@ -15,8 +15,6 @@ from typer.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "registry"))
 
-from candidates import candidate, tiny_spec
-
 from ftcore.audit.verify import verify
 from ftcore.cli import audit as audit_cli
 from ftcore.cli import champion as champion_cli
@@ -24,6 +22,7 @@ from ftcore.ledger import Ledger, open_ledger
 from ftcore.records import DataRef
 from ftcore.registry.package import build_package
 from ftcore.store import Store
+from tests.registry.candidates import candidate, tiny_spec
 
 SPEC = tiny_spec()
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_bert import build_tiny_bert
 
 from ftcore.errors import BaseModelError, DataRefused
 from ftcore.evaluation.baselines import base_embeddings, majority_class, nearest_centroid, sample_per_class
 from ftcore.models.base import BaseModel
 from ftcore.models.devices import Device
+from tests.tiny_bert import build_tiny_bert
 
 CPU = Device("cpu", "fp32", 1)
 

@@ -7,13 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-from tiny_bert import LABELS, make_rows
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from ftcore.models.base import BaseModel
 from ftcore.models.devices import Device
 from ftcore.models.inference import Predictor
 from ftcore.models.loading import LoadedModel
+from tests.tiny_bert import LABELS, make_rows
 
 TEXTS = [row["text"] for row in make_rows(23)]
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_bert import LABELS
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from ftcore.errors import IntegrityError
 from ftcore.models.base import BaseModel
 from ftcore.models.loading import load_classifier, save_classifier
 from ftcore.store import Manifest
+from tests.tiny_bert import LABELS
 
 
 @pytest.fixture

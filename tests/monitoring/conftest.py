@@ -20,7 +20,7 @@ from ftcore.spec import FineTuneSpec
 from ftcore.store import Manifest, Store
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "serving"))
-from tiny_model import LABELS, WORDS, load_tiny, save_tiny
+from tests.serving.tiny_model import LABELS, WORDS, load_tiny, save_tiny
 
 SPEC = FineTuneSpec.model_validate(
     {

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from harness import make_mlflow_template
+
+from tests.registry.harness import make_mlflow_template
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,6 @@ from typing import Any
 
 import mlflow  # noqa: F401  (imported before the forks, never used here)
 import sqlalchemy as sa
-from candidates import candidate, tiny_spec
 
 from ftcore.errors import FtcoreError
 from ftcore.ledger import Ledger, open_ledger
@@ -30,6 +29,7 @@ from ftcore.registry.package import verify_package
 from ftcore.registry.promotion import promote
 from ftcore.registry.reconcile import reconcile
 from ftcore.store import Store
+from tests.registry.candidates import candidate, tiny_spec
 
 SPEC = tiny_spec()
 

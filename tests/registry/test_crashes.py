@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from harness import check_race, crash_points, make_scene, race_round
 
 from ftcore.registry.promotion import STEPS
+from tests.registry.harness import check_race, crash_points, make_scene, race_round
 
 pytestmark = pytest.mark.functional
 

@@ -7,13 +7,13 @@ import os
 from pathlib import Path
 
 import pytest
-from candidates import candidate, tiny_spec
 
 from ftcore.errors import IntegrityError, StorageError
 from ftcore.ledger import open_ledger
 from ftcore.records import Record
 from ftcore.registry.package import build_package, read_lineage, verify_package
 from ftcore.store import Store
+from tests.registry.candidates import candidate, tiny_spec
 
 SPEC = tiny_spec()
 

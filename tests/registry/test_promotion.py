@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from candidates import candidate, tiny_spec
 
 from ftcore.errors import IntegrityError, PromotionRefused, ServiceUnavailable, StaleChampion
 from ftcore.ledger import Ledger, open_ledger
@@ -16,6 +15,7 @@ from ftcore.registry import tracking, versions
 from ftcore.registry.promotion import promote, rollback
 from ftcore.registry.reconcile import reconcile
 from ftcore.store import Store
+from tests.registry.candidates import candidate, tiny_spec
 
 SPEC = tiny_spec()
 DOWN = "http://127.0.0.1:9"

@@ -6,12 +6,12 @@ import time
 from pathlib import Path
 
 import pytest
-from candidates import candidate, tiny_spec
 
 from ftcore.errors import ServiceUnavailable
 from ftcore.ledger import open_ledger
 from ftcore.registry import tracking
 from ftcore.store import Store
+from tests.registry.candidates import candidate, tiny_spec
 
 SPEC = tiny_spec()
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
-from tiny_model import LABELS, load_tiny, save_tiny
 
 from ftcore.errors import IntegrityError
 from ftcore.ledger import Head, Ledger, open_ledger
@@ -17,6 +16,7 @@ from ftcore.serving.app import create_app
 from ftcore.serving.champion import Model
 from ftcore.serving.log import feedback_folder, predictions_folder, read_log
 from ftcore.store import Store
+from tests.serving.tiny_model import LABELS, load_tiny, save_tiny
 
 SPEC = "support"
 

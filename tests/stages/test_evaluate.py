@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny_bert import LABELS, build_tiny_bert, make_rows
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from ftcore.data.reading import read_jsonl, write_jsonl
@@ -17,6 +16,7 @@ from ftcore.records import Evaluation, ModelRef, PreparedDataset, TrainingRun, r
 from ftcore.spec import FineTuneSpec
 from ftcore.stages import evaluate, judge
 from ftcore.store import Output, Store
+from tests.tiny_bert import LABELS, build_tiny_bert, make_rows
 
 
 def make_classifier(base: Path, folder: Path, labels: tuple[str, ...], seed: int) -> str:

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 import pytest
-from tiny_bert import LABELS, build_tiny_bert, make_rows
 
 from ftcore.errors import BaseModelError
 from ftcore.models.loading import load_classifier
@@ -15,6 +14,7 @@ from ftcore.records import PreparedDataset, TrainingRun
 from ftcore.spec import FineTuneSpec
 from ftcore.stages import train
 from ftcore.store import Store
+from tests.tiny_bert import LABELS, build_tiny_bert, make_rows
 
 
 @pytest.fixture

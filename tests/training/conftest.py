@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tiny_bert import build_tiny_bert
 
 from ftcore.models.base import BaseModel
 from ftcore.models.devices import Device
+from tests.tiny_bert import build_tiny_bert
 
 
 @pytest.fixture(scope="session")

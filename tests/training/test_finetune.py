@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_bert import LABELS, make_rows
 
 from ftcore.errors import BaseModelError, DataRefused, IntegrityError, TrainingDiverged
 from ftcore.models.base import BaseModel
@@ -20,6 +19,7 @@ from ftcore.spec import MethodSpec, TrainingSpec
 from ftcore.training import checkpoints, finetune
 from ftcore.training.finetune import FineTuned, fine_tune
 from ftcore.training.trainer import ClassifierTrainer
+from tests.tiny_bert import LABELS, make_rows
 
 TRAIN, VALIDATION = make_rows(60), make_rows(18, seed=1)
 ENOUGH = make_rows(120, seed=2)  # to learn the task in 4 epochs of 15 steps
