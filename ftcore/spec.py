@@ -163,6 +163,8 @@ class TrainingSpec(Section):
     """Passes over the training split; fractions are allowed."""
     learning_rate: Annotated[float, Field(gt=0)] = 3e-4
     """Peak learning rate (AdamW), reached after warm-up, then linear decay to 0."""
+    head_rate_factor: Annotated[float, Field(gt=0)] = 1.0
+    """The classification head starts from nothing: its learning rate is so many times `learning_rate`; 8 can save an epoch."""
     warmup_fraction: Fraction = 0.06
     """Share of all steps over which the learning rate rises from 0 to its peak."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01

@@ -180,6 +180,7 @@ def _trainer(
         history,
         training.label_smoothing,
         training.patience,
+        training.head_rate_factor,
         args=arguments,
         train_dataset=train,
         eval_dataset=validation,

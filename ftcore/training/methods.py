@@ -13,6 +13,8 @@ from ftcore.errors import BaseModelError
 from ftcore.models.base import BaseModel
 from ftcore.spec import MethodSpec
 
+_HEAD = frozenset({"classifier", "score", "head", "pooler", "pre_classifier", "classification_head"})
+
 
 def build_model(
     base: BaseModel, num_labels: int, method: MethodSpec, seed: int, attention: str | None = None
@@ -97,6 +99,11 @@ def num_parameters(model: nn.Module) -> tuple[int, int]:
     """Trainable and all parameters."""
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
     return sum(size for size, trains in sizes if trains), sum(size for size, _ in sizes)
+
+
+def head_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Parameters of the classification head and the pooler below it, by transformers' names for them."""
+    return [item for name, item in model.named_parameters() if _HEAD & set(name.split("."))]
 
 
 def trained_state(model: nn.Module) -> dict[str, torch.Tensor]:

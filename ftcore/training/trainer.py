@@ -23,7 +23,7 @@ from ftcore.errors import TrainingDiverged
 from ftcore.training import checkpoints
 from ftcore.training.examples import LengthGroupedSampler, TokenDataset
 from ftcore.training.history import History, Validation
-from ftcore.training.methods import load_trained_state, trained_state
+from ftcore.training.methods import head_parameters, load_trained_state, trained_state
 
 WEIGHTS = "trained.safetensors"
 HISTORY = "history.json"
@@ -88,19 +88,41 @@ class ClassifierTrainer(Trainer):  # type: ignore[misc]
         history: Filled step by step.
         label_smoothing: In the training loss only; the validation loss stays comparable between settings.
         patience: Validations without a lower loss before training ends; 0: never.
+        head_rate_factor: Learning rate of the head, as a multiple of the encoder's.
         arguments: Those of `transformers.Trainer`.
     """
 
     def __init__(
-        self, model: nn.Module, history: History, label_smoothing: float, patience: int, **arguments: Any
+        self,
+        model: nn.Module,
+        history: History,
+        label_smoothing: float,
+        patience: int,
+        head_rate_factor: float,
+        **arguments: Any,
     ) -> None:
         super().__init__(model, compute_metrics=accuracy, **arguments)
         self.history = history
         self.label_smoothing = label_smoothing
+        self.head_rate_factor = head_rate_factor
         self.remove_callback(PrinterCallback)
         self.add_callback(Progress(history))
         if patience:
             self.add_callback(EarlyStopping(early_stopping_patience=patience))
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """The parent's, with the head's parameters in groups of their own that have a higher rate."""
+        is_new = self.optimizer is None
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        if is_new and self.head_rate_factor != 1.0:
+            head = {id(parameter) for parameter in head_parameters(model or self.model)}
+            for group in list(optimizer.param_groups):
+                moved = [item for item in group["params"] if id(item) in head]
+                group["params"] = [item for item in group["params"] if id(item) not in head]
+                if moved:
+                    rate = group["lr"] * self.head_rate_factor
+                    optimizer.add_param_group({**group, "params": moved, "lr": rate})
+        return optimizer
 
     def _get_train_sampler(self, train_dataset: TokenDataset | None = None) -> LengthGroupedSampler:
         rows: TokenDataset = train_dataset or self.train_dataset

@@ -18,6 +18,7 @@ from ftcore.models.loading import load_classifier
 from ftcore.spec import MethodSpec, TrainingSpec
 from ftcore.training import checkpoints, finetune
 from ftcore.training.finetune import FineTuned, fine_tune
+from ftcore.training.methods import build_model
 from ftcore.training.trainer import ClassifierTrainer
 from tests.tiny_bert import LABELS, make_rows
 
@@ -252,6 +253,16 @@ def test_frozen_layers_stay_and_the_ones_above_move(
     assert moved == [False, False, True]
     with pytest.raises(BaseModelError, match="has 2 layers; cannot freeze 3"):
         tune("too many", MethodSpec(freeze_layers=3))
+
+
+def test_the_head_has_a_rate_of_its_own(tune: Callable[..., FineTuned], tiny_base: BaseModel, tmp_path: Path) -> None:
+    before = build_model(tiny_base, len(LABELS), FULL, SETTINGS.seed).state_dict()
+    tune("still head", head_rate_factor=1e-12, epochs=1)
+    after = load_file(tmp_path / "still head" / "output" / "model" / "model.safetensors")
+    moved = {name: not torch.allclose(after[name], before[name], atol=1e-9) for name in after}
+    assert not moved["classifier.weight"]
+    assert not moved["bert.pooler.dense.weight"]
+    assert moved["bert.encoder.layer.1.output.dense.weight"]
 
 
 def test_lora_leaves_an_adapter_and_a_merged_model(
