@@ -20,7 +20,7 @@ from ftcore.stack.demo.timeline import DemoFailed, Row, Timeline, expect
 from ftcore.stack.demo.traffic import Answers, Production, halves, read_rows
 
 ALERT_URLS = "FTCORE_ALERT_URLS"  # the platform's alert channels
-REFERENCE_ROWS = 400
+REFERENCE_ROWS = 1500
 FEEDBACK_SHARE = 0.7
 RUN_TIMEOUT_S = 900.0
 # What "worse" and "recovered" mean, in accuracy.
