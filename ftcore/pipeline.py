@@ -95,10 +95,9 @@ def run_stage(name: str, spec: FineTuneSpec, inputs: Inputs, store: Store) -> St
     """
     stage = STAGES[name]
     started = time.monotonic()
-    module = f"ftcore.stages.{name}"
     if name == "promote":  # acts on the ledger, which makes it safe to repeat
         with store.writing(name, "none") as output:
-            record = importlib.import_module(module).run(spec, inputs, output, store)
+            record = importlib.import_module(stage.module).run(spec, inputs, output, store)
         return Step(name, record, False, ("acts on the ledger",), time.monotonic() - started)
     depends = key_inputs(stage, spec, inputs)
     key = digest_of(depends)
@@ -113,7 +112,7 @@ def run_stage(name: str, spec: FineTuneSpec, inputs: Inputs, store: Store) -> St
         )
     why = tuple(store.explain(name, depends))
     with store.writing(name, key) as output:
-        record = importlib.import_module(module).run(spec, inputs, output, store)
+        record = importlib.import_module(stage.module).run(spec, inputs, output, store)
         if not store.commit(output, record, depends):
             record = store.find(name, key)
             if record is None:

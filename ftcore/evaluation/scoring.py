@@ -15,7 +15,13 @@ import numpy as np
 
 from ftcore.data.reading import write_jsonl
 from ftcore.errors import IntegrityError
-from ftcore.evaluation.baselines import base_embeddings, majority_class, nearest_centroid, sample_per_class
+from ftcore.evaluation.baselines import (
+    ROWS_PER_CLASS,
+    base_embeddings,
+    majority_class,
+    nearest_centroid,
+    sample_per_class,
+)
 from ftcore.evaluation.metrics import confusion_matrix, per_class, per_slice, score
 from ftcore.evaluation.rows import Column, Floats, Holdout, holdout_of
 from ftcore.models.base import resolve_base
@@ -69,7 +75,7 @@ def baseline_answers(
         return Answers(digest_of({"majority": label}), [label] * len(test), [share] * len(test))
     base = resolve_base(spec.base_model, spec.root)
     chosen = sample_per_class(labels, spec.training.seed)
-    say(f"nearest centroid uses {len(chosen):,} of {len(train):,} training rows (at most 50 of a class)")
+    say(f"nearest centroid uses {len(chosen):,} of {len(train):,} training rows (at most {ROWS_PER_CLASS} of a class)")
     texts = [train[position]["text"] for position in chosen] + [row["text"] for row in test]
     vectors: Floats = base_embeddings(base, texts, device, spec.training.max_length, spec.evaluation.batch_size)
     kept = [labels[position] for position in chosen]

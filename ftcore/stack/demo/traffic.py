@@ -25,7 +25,6 @@ class Answers:
     ids: tuple[str, ...]
     predicted: tuple[str, ...]
     truth: tuple[str, ...]
-    models: frozenset[str]
 
     @property
     def accuracy(self) -> float:
@@ -79,7 +78,6 @@ class Production:
             ids=tuple(item["id"] for item in answers),
             predicted=tuple(item["label"] for item in answers),
             truth=tuple(row["label"] for row in rows),
-            models=frozenset(item["model_digest"] for item in answers),
         )
 
     def label(self, answers: Answers) -> int:
