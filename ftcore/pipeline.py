@@ -20,7 +20,7 @@ from typing import Any
 
 from ftcore.errors import IntegrityError, UsageError
 from ftcore.ledger import Ledger
-from ftcore.records import DataRef, ModelRef, Record, TrainingRun, digest_of
+from ftcore.records import DataRef, ModelRef, PreparedDataset, Record, TrainingRun, digest_of
 from ftcore.spec import FineTuneSpec
 from ftcore.stages import ORDER, STAGES, Stage
 from ftcore.store import Store, file_sha256, write_durable
@@ -87,6 +87,27 @@ def champion_ref(spec: FineTuneSpec, ledger: Ledger, candidate_digest: str) -> M
     return ModelRef(model_digest=last.model_digest, uri=last.package_uri, seq=last.seq)
 
 
+def start_ref(spec: FineTuneSpec, ledger: Ledger, store: Store, prepared: PreparedDataset) -> ModelRef | None:
+    """The champion whose weights training starts from; None: the base model's.
+
+    A champion that was made from these very rows is no start but the result: its own start is given again, so that running
+    a finished pipeline again finds every output of the first time.
+
+    Raises:
+        IntegrityError: The champion's lineage is missing or damaged.
+    """
+    head = ledger.head(spec.name) if spec.method.start_from == "champion" else None
+    if head is None:
+        return None
+    from ftcore.registry.package import package_uri, read_lineage
+
+    digest: str | None = head.model_digest
+    made = read_lineage(store.resolve(head.package_uri))
+    if made["records"]["train"]["data_digest"] == prepared.train_digest:
+        digest = made.get("started_from")
+    return ModelRef(model_digest=digest, uri=package_uri(digest), seq=0) if digest else None
+
+
 def run_stage(name: str, spec: FineTuneSpec, inputs: Inputs, store: Store) -> Step:
     """Run one stage, or find its verified earlier output.
 
@@ -128,7 +149,7 @@ def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, An
         "stage": stage.name,
         "code": {room: source_digest(room) for room in (f"stages/{stage.name}.py", *stage.rooms)},
         "spec": spec.part(stage.sections),
-        "inputs": {name: _input_identity(inputs.get(name)) for name in stage.inputs},
+        "inputs": {name: _input_identity(stage, inputs.get(name)) for name in stage.inputs},
         "libraries": library_versions(),
     }
     if stage.name == "validate":
@@ -145,7 +166,7 @@ def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, An
     return depends
 
 
-def _input_identity(value: Record | DataRef | None) -> Any:
+def _input_identity(stage: Stage, value: Record | DataRef | None) -> Any:
     if value is None:
         return None
     if isinstance(value, DataRef):
@@ -156,6 +177,8 @@ def _input_identity(value: Record | DataRef | None) -> Any:
         return {**identity, "rev": resolve_rev(value)}
     if isinstance(value, ModelRef):
         return {"model": value.model_digest, "seq": value.seq}
+    if isinstance(value, PreparedDataset) and stage.name == "train":
+        return value.train_digest  # a holdout row put right trains nothing again
     return value.digest
 
 
@@ -202,9 +225,14 @@ def log_to_mlflow(step: Step, spec: FineTuneSpec, store: Store) -> None:
 
 
 def gather(
-    stage: Stage, spec: FineTuneSpec, ledger: Ledger, records: Mapping[str, Any], rev: str | None = None
+    stage: Stage,
+    spec: FineTuneSpec,
+    ledger: Ledger,
+    store: Store,
+    records: Mapping[str, Any],
+    rev: str | None = None,
 ) -> Inputs:
-    """A stage's inputs: records of earlier stages, plus what comes from the ledger (`data`, `champion`).
+    """A stage's inputs: records of earlier stages, plus what comes from the ledger (`data`, `start`, `champion`).
 
     Raises:
         UsageError: A needed record is missing.
@@ -212,12 +240,16 @@ def gather(
     inputs: dict[str, Any] = {name: records[name] for name in stage.inputs if name in records}
     if "data" in stage.inputs and "data" not in inputs:
         inputs["data"] = data_ref(spec, ledger, rev)
-    missing = [name for name in stage.inputs if name not in inputs and name != "champion"]
+    missing = [name for name in stage.inputs if name not in inputs and name not in ("start", "champion")]
     if missing:
         raise UsageError(
             f"Stage {stage.name} needs the record of {', '.join(missing)}.",
             hint=f"ftcore run SPEC --to {stage.name}",
         )
+    if "start" in stage.inputs and "start" not in inputs:
+        prepared = inputs["prepare"]
+        assert isinstance(prepared, PreparedDataset)
+        inputs["start"] = start_ref(spec, ledger, store, prepared)
     if "champion" in stage.inputs and "champion" not in inputs:
         training = inputs["train"]
         assert isinstance(training, TrainingRun)
@@ -249,7 +281,7 @@ def run_pipeline(
         raise UsageError(f"Nothing lies between {first} and {last}; the order is {', '.join(ORDER)}.")
     records: dict[str, Record] = {}
     for name in ORDER[: ORDER.index(last) + 1]:
-        inputs = gather(STAGES[name], spec, ledger, records, rev)
+        inputs = gather(STAGES[name], spec, ledger, store, records, rev)
         if ORDER.index(name) < ORDER.index(first):
             record = store.find(name, digest_of(key_inputs(STAGES[name], spec, inputs)))
             if record is None:

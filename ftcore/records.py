@@ -160,6 +160,8 @@ class PreparedDataset(Record):
     uri: str
     content_digest: str
     """SHA-256 over the three split files and the label list."""
+    train_digest: str
+    """SHA-256 over what training reads: training and validation split and the label list."""
     labels: tuple[str, ...]
     """Sorted; the position is the class index."""
     num_rows: Mapping[str, int]
@@ -187,7 +189,7 @@ class TrainingRun(Record):
     base_digest: str
     base_name: str
     data_digest: str
-    """Digest of the PreparedDataset trained on."""
+    """`train_digest` of the PreparedDataset trained on."""
     method: str
     device: str
     precision: str
@@ -199,6 +201,8 @@ class TrainingRun(Record):
     samples_per_s: float
     num_trainable: int
     num_parameters: int
+    started_from: str | None = None
+    """Digest of the champion whose weights training started from; None: the base model's."""
 
     @property
     def digest(self) -> str:

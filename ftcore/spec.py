@@ -140,6 +140,8 @@ class MethodSpec(Section):
 
     name: Literal["full", "lora"] = "full"
     """full: all weights move; lora: low-rank adapters (PEFT), merged into the model that is served."""
+    start_from: Literal["base", "champion"] = "base"
+    """base: every candidate is made from the base model; champion: from the model in production, once there is one."""
     freeze_embeddings: bool = True
     """Keep the input embeddings as they are (full only): faster, and kinder to words that training never shows."""
     freeze_layers: Annotated[int, Field(ge=0)] = 0
@@ -161,6 +163,8 @@ class TrainingSpec(Section):
     """Rows per optimiser step."""
     epochs: Annotated[float, Field(gt=0)] = 5.0
     """Passes over the training split; fractions are allowed."""
+    epochs_from_champion: Annotated[float, Field(gt=0)] | None = None
+    """Passes when training starts from the champion, which has seen most rows before; null: `epochs`."""
     learning_rate: Annotated[float, Field(gt=0)] = 3e-4
     """Peak learning rate (AdamW), reached after warm-up, then linear decay to 0."""
     head_rate_factor: Annotated[float, Field(gt=0)] = 1.0
@@ -169,6 +173,8 @@ class TrainingSpec(Section):
     """Share of all steps over which the learning rate rises from 0 to its peak."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     """AdamW weight decay; biases and layer norms are left out."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    """Dropout inside the model while it trains; null: what its configuration says. 0 makes training on CPUs 1.25 times faster."""
     max_grad_norm: Annotated[float, Field(gt=0)] = 1.0
     """Gradients are scaled down to this norm."""
     max_length: Annotated[int, Field(ge=4)] = 128

@@ -5,10 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from ftcore.cli._env import quiet_env
+
+if TYPE_CHECKING:
+    from ftcore.models.base import BaseModel
+    from ftcore.models.devices import Device
 
 quiet_env()
 
@@ -21,6 +26,21 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("FTCORE_LEDGER_URL", "MLFLOW_TRACKING_URI", "FTCORE_ACTOR", "FTCORE_CRASH_AT"):
         monkeypatch.delenv(name, raising=False)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
+    """A tiny base model, built once."""
+    from tests.tiny_bert import build_tiny_bert  # loads torch, which most tests do without
+
+    return build_tiny_bert(tmp_path_factory.mktemp("tiny-bert"))
+
+
+@pytest.fixture
+def cpu() -> Device:
+    from ftcore.models.devices import Device
+
+    return Device("cpu", "fp32", 1)
 
 
 @pytest.fixture(autouse=True)

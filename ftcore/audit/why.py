@@ -21,8 +21,8 @@ def why(target: str, ledger: Ledger, store: Store) -> dict[str, Any]:
         target: A spec's name (its champion), or a model digest or its beginning (at least 6 characters).
 
     Returns:
-        JSON-ready: model_digest, spec, status, data, base_model, code, environment, settings, training, metrics, verdict,
-        promotions (who, when, why).
+        JSON-ready: model_digest, spec, status, data, base_model, started_from, code, environment, settings, training,
+        metrics, verdict, promotions (who, when, why).
 
     Raises:
         UsageError: No champion, past or present, fits `target`.
@@ -52,6 +52,7 @@ def why(target: str, ledger: Ledger, store: Store) -> dict[str, Any]:
             name: records["prepare"][name] for name in ("content_digest", "test_digest", "num_rows", "num_quarantined")
         },
         "base_model": lineage["base_model"],
+        "started_from": lineage.get("started_from"),
         "code": lineage["code"],
         "environment": {name: lineage["environment"][name] for name in ("python", "digest")},
         "settings": lineage["training_depended_on"].get("spec", {}),

@@ -93,6 +93,7 @@ def _lines(answer: dict[str, Any]) -> list[str]:
         f"data       {data['path']} at {data['rev']} of {data['repo'] or 'a plain folder'} ({rows} rows)",
         f"holdout    {answer['prepared']['test_digest']}",
         f"base model {answer['base_model']['name']} ({answer['base_model']['digest']})",
+        f"start      {'champion ' + answer['started_from'] if answer['started_from'] else 'the base model'}",
         f"code       ftcore {code['ftcore']}, source {code['source_sha256']}",
         f"packages   Python {answer['environment']['python']}, lock {answer['environment']['digest']}",
         f"training   {training['method']} on {training['device']} {training['precision']}: {training['num_steps']} steps, "

@@ -86,6 +86,7 @@ def summary(record: Record) -> str:
             return (
                 f"{record.method} on {record.device} {record.precision}: {record.num_steps} steps in {record.train_s:.0f} s, "
                 f"validation loss {record.best_validation_loss:.4f}, model {record.model_digest[:12]}"
+                + (f", started from champion {record.started_from[:12]}" if record.started_from else "")
             )
         case Evaluation():
             return (

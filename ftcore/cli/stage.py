@@ -19,7 +19,7 @@ def stage(
     inputs: Annotated[
         Path | None,
         typer.Option(
-            help="JSON file: records of earlier stages by stage name; `data` and `champion` default to the ledger's."
+            help="JSON file: records of earlier stages by stage name; `data`, `start` and `champion` default to the ledger's."
         ),
     ] = None,
     overrides: SetOption = None,
@@ -36,7 +36,7 @@ def stage(
     loaded = load_spec(spec, overrides or ())
     store = Store()
     with libraries_on_stderr():
-        step = run_stage(name, loaded, gather(STAGES[name], loaded, open_ledger(), _read(inputs)), store)
+        step = run_stage(name, loaded, gather(STAGES[name], loaded, open_ledger(), store, _read(inputs)), store)
         log_to_mlflow(step, loaded, store)
     if json:
         print_json(step.to_dict())

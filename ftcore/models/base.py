@@ -12,10 +12,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftcore.errors import BaseModelError
+from ftcore.errors import BaseModelError, IntegrityError
 from ftcore.records import digest_of
 from ftcore.spec import BaseModelSpec, FineTuneSpec
-from ftcore.store import file_sha256
+from ftcore.store import Manifest, file_sha256
 
 _MODEL_FILES = (
     "config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json",
@@ -31,9 +31,10 @@ class BaseModel:
 
     path: Path
     digest: str
-    """SHA-256 over the sorted (name, size in bytes, sha256) of configuration, weights and tokenizer files."""
+    """SHA-256 over the sorted (name, size in bytes, sha256) of configuration, weights and tokenizer files; of a model that
+    ftcore saved, the model digest."""
     name: str
-    """As the spec names it, with the commit for a Hub model."""
+    """As the spec names it, with the commit for a Hub model; for messages and cards."""
 
 
 def resolve_base(spec: BaseModelSpec, root: Path | None = None) -> BaseModel:
@@ -58,6 +59,19 @@ def resolve_base(spec: BaseModelSpec, root: Path | None = None) -> BaseModel:
     rows = [[file.name, file.stat().st_size, file_sha256(file)] for file in files]
     _check_sha256(spec, name, {str(row[0]): str(row[2]) for row in rows})
     return BaseModel(path, digest_of(rows), name)
+
+
+def saved_model(path: Path, digest: str, name: str) -> BaseModel:
+    """A model folder that ftcore wrote, every byte checked.
+
+    Raises:
+        IntegrityError: Files differ from the manifest, or it is another model than `digest`.
+    """
+    manifest = Manifest.read(path)
+    manifest.verify(path)
+    if manifest.digest != digest:
+        raise IntegrityError(f"{path} holds model {manifest.digest[:12]}; wanted {digest[:12]}.")
+    return BaseModel(path, digest, name)
 
 
 def base_digest(spec: FineTuneSpec) -> str:

@@ -69,7 +69,7 @@ def load_classifier(folder: Path) -> LoadedModel:
     """
     if (folder / MANIFEST).is_file():
         Manifest.read(folder).verify(folder)
-    labels = _read_labels(folder)
+    labels = read_labels(folder)
     check_weights(folder / WEIGHTS)
     transformers_logging.disable_progress_bar()
     try:
@@ -102,7 +102,12 @@ def check_weights(path: Path) -> None:
         raise IntegrityError(f"{path}: {len(bad)} tensors hold NaN or infinity (first: {bad[0]}).")
 
 
-def _read_labels(folder: Path) -> tuple[str, ...]:
+def read_labels(folder: Path) -> tuple[str, ...]:
+    """Class names of a model folder; the position is the class index.
+
+    Raises:
+        IntegrityError: The file is missing or is no list of distinct names.
+    """
     try:
         labels: Any = json.loads((folder / LABELS).read_text(encoding="utf-8"))
     except FileNotFoundError:

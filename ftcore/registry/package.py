@@ -27,6 +27,7 @@ import yaml
 
 import ftcore
 from ftcore.errors import IntegrityError
+from ftcore.models.base import saved_model
 from ftcore.records import Evaluation, Record, TrainingRun, Verdict, canonical_json, digest_of
 from ftcore.spec import FineTuneSpec
 from ftcore.store import MANIFEST, Manifest, Store, publish_folder, storage_errors
@@ -74,7 +75,9 @@ def build_package(spec: FineTuneSpec, records: Mapping[str, Record], store: Stor
             (temporary / "spec.yaml").write_text(settings, encoding="utf-8")
             (temporary / LINEAGE).write_text(canonical_json(lineage(spec, records, store)), encoding="utf-8")
             (temporary / VERDICT).write_text(canonical_json(records["judge"].to_dict()), encoding="utf-8")
-        _check_model(temporary, training.model_digest)  # the copy, not the source: these bytes will be served
+        saved_model(
+            temporary / "model", training.model_digest, spec.name
+        )  # the copy, not the source: these bytes will be served
         publish_folder(temporary, final)
     except FileNotFoundError as error:
         message = f"The output {training.uri} or {evaluation.uri} lacks {Path(error.filename).name}."
@@ -102,14 +105,7 @@ def verify_package(path: Path) -> None:
         IntegrityError: Files are missing, added or changed, or the model is not the one the folder is named after.
     """
     Manifest.read(path).verify(path)
-    _check_model(path, path.name)
-
-
-def _check_model(path: Path, model_digest: str) -> None:
-    manifest = Manifest.read(path / "model")
-    manifest.verify(path / "model")
-    if manifest.digest != model_digest:
-        raise IntegrityError(f"{path / 'model'} holds model {manifest.digest[:12]}; wanted {model_digest[:12]}.")
+    saved_model(path / "model", path.name, path.name)
 
 
 def lineage(spec: FineTuneSpec, records: Mapping[str, Record], store: Store) -> dict[str, Any]:
@@ -124,6 +120,7 @@ def lineage(spec: FineTuneSpec, records: Mapping[str, Record], store: Store) -> 
         "spec_digest": spec.digest,
         "model_digest": training.model_digest,
         "base_model": {"name": training.base_name, "digest": training.base_digest},
+        "started_from": training.started_from,
         "verdict_digest": verdict.digest,
         "records": {name: record.to_dict() for name, record in sorted(records.items())},
         "training_depended_on": depended_on,

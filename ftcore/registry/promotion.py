@@ -227,7 +227,7 @@ def _check_evidence(records: Mapping[str, Record], store: Store) -> Verdict:
         ),
         "holdout judged and holdout evaluated": (verdict.test_digest, evaluation.test_digest),
         "holdout evaluated and holdout prepared": (evaluation.test_digest, prepared.test_digest),
-        "data trained on and data prepared": (training.data_digest, prepared.digest),
+        "data trained on and data prepared": (training.data_digest, prepared.train_digest),
     }
     faults += [f"{what} differ" for what, (one, other) in pairs.items() if one != other]
     if not faults and _stored(store.resolve(verdict.uri)) != verdict.to_dict():

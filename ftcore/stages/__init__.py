@@ -15,7 +15,7 @@ class Stage:
 
     name: str
     inputs: tuple[str, ...]
-    """Stages whose records it needs; `data` and `champion` come from the outside."""
+    """Stages whose records it needs; `data`, `start` and `champion` come from the outside."""
     sections: tuple[str, ...]
     """Parts of the spec it reads: only these are in its cache key."""
     rooms: tuple[str, ...]
@@ -35,7 +35,8 @@ STAGES: dict[str, Stage] = {
         Stage("validate", ("ingest",), ("data", "validation", "leakage"), ("data", "validation")),
         Stage("prepare", ("ingest", "validate"),
               ("data", "leakage", "prepare", "validation", "base_model", "training"), ("data",)),
-        Stage("train", ("prepare",), ("base_model", "method", "training", "compute"), ("training", "models"), isolated=True),
+        Stage("train", ("prepare", "start"), ("base_model", "method", "training", "compute"), ("training", "models"),
+              isolated=True),
         Stage("evaluate", ("prepare", "train", "champion"), ("evaluation", "compute", "base_model", "training"),
               ("evaluation", "training", "models"), isolated=True),
         Stage("judge", ("evaluate",), ("gate",), ("evaluation",)),

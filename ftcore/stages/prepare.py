@@ -33,9 +33,11 @@ def run(
     write_jsonl(output.path / "quarantine.jsonl", prepared.quarantine)
     texts = [row["text"] for row in prepared.splits["train"]]
     names = (*(f"{split}.jsonl" for split in prepared.splits), "labels.json")
+    files = {name: file_sha256(output.path / name) for name in names}
     return PreparedDataset(
         uri=output.uri,
-        content_digest=digest_of({name: file_sha256(output.path / name) for name in names}),
+        content_digest=digest_of(files),
+        train_digest=digest_of({name: sha256 for name, sha256 in files.items() if name != "test.jsonl"}),
         labels=tuple(prepared.labels),
         num_rows={split: len(rows) for split, rows in prepared.splits.items()},
         num_quarantined=prepared.num_quarantined,

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import cast
 
-from ftcore.records import DataRef, PreparedDataset, Record, TrainingRun
+from ftcore.records import DataRef, ModelRef, PreparedDataset, Record, TrainingRun
 from ftcore.spec import FineTuneSpec
 from ftcore.store import Output, Store
 
@@ -17,9 +17,10 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     Raises:
         TrainingDiverged: Loss, gradients or weights became NaN or infinite.
         BaseModelError: The base model is missing, fails its checksum or does not load.
+        IntegrityError: The champion to start from is damaged.
     """
     from ftcore.data.reading import read_jsonl
-    from ftcore.models.base import resolve_base
+    from ftcore.models.base import resolve_base, saved_model
     from ftcore.models.devices import choose
     from ftcore.training.checkpoints import exclusive
     from ftcore.training.finetune import fine_tune
@@ -28,6 +29,11 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     rows = store.resolve(prepared.uri)
     labels = tuple(json.loads((rows / "labels.json").read_text(encoding="utf-8")))
     base = resolve_base(spec.base_model, spec.root)
+    start, champion, training = cast(ModelRef | None, inputs.get("start")), None, spec.training
+    if start is not None:
+        name = f"champion {start.model_digest[:12]} of {spec.name}"
+        champion = saved_model(store.resolve(start.uri) / "model", start.model_digest, name)
+        training = training.model_copy(update={"epochs": training.epochs_from_champion or training.epochs})
     device = choose(spec.compute)
     with exclusive(output.scratch, output.path / "checkpoints") as checkpoint_dir:
         tuned = fine_tune(
@@ -36,17 +42,18 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
             labels,
             base=base,
             method=spec.method,
-            training=spec.training,
+            training=training,
             device=device,
             checkpoint_dir=checkpoint_dir,
             output_dir=output.path,
+            champion=champion,
         )
     return TrainingRun(
         uri=output.uri,
         model_digest=tuned.model_digest,
         base_digest=base.digest,
         base_name=base.name,
-        data_digest=prepared.digest,
+        data_digest=prepared.train_digest,
         method=spec.method.name,
         device=device.device,
         precision=device.precision,
@@ -58,4 +65,5 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         samples_per_s=round(tuned.samples_per_s, 1),
         num_trainable=tuned.num_trainable,
         num_parameters=tuned.num_parameters,
+        started_from=start.model_digest if start is not None else None,
     )

@@ -65,6 +65,7 @@ def fine_tune(
     device: Device,
     checkpoint_dir: Path,
     output_dir: Path,
+    champion: BaseModel | None = None,
 ) -> FineTuned:
     """Train, keep the weights of the lowest validation loss, and save them.
 
@@ -78,6 +79,7 @@ def fine_tune(
         device: Where.
         checkpoint_dir: Kept by the caller while a crash may be followed by another attempt.
         output_dir: Gets `model/`, `history.json` and, for LoRA, `adapter/`.
+        champion: Checked model whose weights training starts from; None: the base model's.
 
     Raises:
         TrainingDiverged: Loss, gradients or weights became NaN or infinite.
@@ -94,7 +96,7 @@ def fine_tune(
     validation = TokenDataset.of(backend, validation_rows, labels).by_length()
     # On CPUs and short rows plain attention trains 1.5 times as fast as the fused kernel (measured, MiniLM, bf16).
     attention = "eager" if device.device == "cpu" else None
-    model = build_model(base, len(labels), method, training.seed, attention)
+    model = build_model(base, labels, method, training, attention, champion)
     trainable, total = num_parameters(model)
 
     step, damaged = checkpoints.latest_valid(checkpoint_dir)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,29 +12,43 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, se
 
 from ftcore.errors import BaseModelError
 from ftcore.models.base import BaseModel
-from ftcore.spec import MethodSpec
+from ftcore.models.loading import read_labels
+from ftcore.spec import MethodSpec, TrainingSpec
 
 _HEAD = frozenset({"classifier", "score", "head", "pooler", "pre_classifier", "classification_head"})
 
 
 def build_model(
-    base: BaseModel, num_labels: int, method: MethodSpec, seed: int, attention: str | None = None
+    base: BaseModel,
+    labels: Sequence[str],
+    method: MethodSpec,
+    training: TrainingSpec,
+    attention: str | None = None,
+    champion: BaseModel | None = None,
 ) -> nn.Module:
-    """The base model with a fresh classification head, in float32, with the right weights frozen.
+    """The base model with a fresh classification head, or the champion with its own, in float32, the right weights frozen.
 
     Args:
         base: From `resolve_base`.
-        num_labels: Number of classes.
+        labels: Class names; the position is the class index.
         method: `full` or `lora` and its settings.
-        seed: Fixes the head's (and the adapters') first values.
+        training: Its seed fixes the first values of what is new: head, adapters, classes that the champion does not know.
         attention: transformers' name of the attention implementation; None: its default.
+        champion: Checked model to start from instead of the base; the classes that it knows keep their output weights.
 
     Raises:
         BaseModelError: The folder cannot be loaded as a sequence classifier, `target_modules` matches nothing, or the model has
             fewer layers than `freeze_layers`.
     """
-    set_seed(seed)
-    model = load_base(base.path, num_labels, base.name, attention)
+    set_seed(training.seed)
+    if champion is None:
+        model = load_base(base.path, len(labels), base.name, attention)
+    else:
+        known = read_labels(champion.path)
+        model = load_base(champion.path, len(known), champion.name, attention)
+        _fit_head(model, known, labels)
+    if training.dropout is not None:
+        _set_dropout(model, training.dropout)
     if method.name == "lora":
         config = LoraConfig(
             task_type=TaskType.SEQ_CLS,
@@ -43,7 +58,7 @@ def build_model(
             target_modules=method.target_modules,
         )
         try:
-            return _named_base(get_peft_model(model, config), base.name)
+            return _named_base(get_peft_model(model, config), (champion or base).name)
         except ValueError as error:
             hint = "--set method.target_modules=all-linear"
             raise BaseModelError(f"LoRA does not fit {base.name}: {str(error).splitlines()[0]}", hint=hint) from error
@@ -52,6 +67,16 @@ def build_model(
         embeddings.requires_grad_(False)
     _layers(model, base.name, method.freeze_layers).requires_grad_(False)
     return model
+
+
+def _set_dropout(model: nn.Module, rate: float) -> None:
+    """In the modules only: the saved configuration keeps the model's own rates."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = rate
+        for name in ("attention_dropout", "dropout"):  # attention functions take a number from the module around them
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, rate)
 
 
 def _layers(model: PreTrainedModel, name: str, count: int) -> nn.ModuleList:
@@ -86,6 +111,37 @@ def load_base(path: Path, num_labels: int, name: str, attention: str | None = No
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise BaseModelError(f"{name} cannot be loaded as a classifier: {reason}") from error
     return model
+
+
+def _fit_head(model: PreTrainedModel, known: Sequence[str], labels: Sequence[str]) -> None:
+    """Give the champion's output layer one row per class of `labels`: its own where it knows the class, else a fresh one.
+
+    Raises:
+        BaseModelError: The head has no linear layer with one output per known class.
+    """
+    if list(known) == list(labels):
+        return
+    named = [(name, item) for name, item in model.named_modules() if _HEAD & set(name.split("."))]
+    outputs = [(name, item) for name, item in named if isinstance(item, nn.Linear) and item.out_features == len(known)]
+    if not outputs:
+        raise BaseModelError(
+            f"The champion's head has no linear layer with {len(known)} outputs to start from.",
+            hint="--set method.start_from=base",
+        )
+    name, old = outputs[-1]
+    new = nn.Linear(old.in_features, len(labels), bias=old.bias is not None)
+    nn.init.normal_(new.weight, std=float(getattr(model.config, "initializer_range", 0.02)))
+    position = {label: index for index, label in enumerate(known)}
+    with torch.no_grad():
+        if new.bias is not None:
+            new.bias.zero_()
+        for index, label in enumerate(labels):
+            if label in position:
+                new.weight[index] = old.weight[position[label]]
+                if new.bias is not None:
+                    new.bias[index] = old.bias[position[label]]
+    model.set_submodule(name, new)
+    model.num_labels = model.config.num_labels = len(labels)
 
 
 def _named_base(model: nn.Module, name: str) -> nn.Module:

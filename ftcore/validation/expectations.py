@@ -90,7 +90,7 @@ def _build(asked: Mapping[Split, Sequence[Entry]]) -> dict[Split, list[Any]]:
             except (ValueError, TypeError) as error:  # pydantic's ValidationError is a ValueError
                 faults[f"{entry}: {' '.join(str(error).split())[:200]}"] = None
     if faults:
-        raise UsageError(f"The expectation suite has {len(faults)} faults:", details=list(faults))
+        raise UsageError(f"The expectation suite has {len(faults)} fault(s):", details=list(faults))
     return built
 
 

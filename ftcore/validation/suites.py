@@ -98,7 +98,7 @@ def load_suite(path: Path) -> Suite:
             "expectations: saw an empty list, wanted at least one (a suite that expects nothing passes anything)"
         )
     if faults:
-        raise UsageError(f"The expectation suite {path} has {len(faults)} faults:", details=faults, hint=hint)
+        raise UsageError(f"The expectation suite {path} has {len(faults)} fault(s):", details=faults, hint=hint)
     entries = tuple(Entry(item["type"], item.get("kwargs", {}), item["meta"]) for item in raw["expectations"])
     return Suite(raw["name"], entries, digest_of(raw))
 

@@ -72,7 +72,8 @@ def _data_records() -> dict[str, Record]:
             splits=(SplitReport(split="test", num_rows=400, num_expectations=5),), docs_uri="stages/validate/x/docs.html",
         ),
         "prepare": PreparedDataset(
-            uri="stages/prepare/x", content_digest=PREPARED, labels=("no", "yes"), num_rows={"train": 900, "test": 400},
+            uri="stages/prepare/x", content_digest=PREPARED, train_digest=PREPARED, labels=("no", "yes"),
+            num_rows={"train": 900, "test": 400},
             num_quarantined={}, num_tokens={"median": 9.0}, test_digest=TEST,
         ),
     }  # fmt: skip

@@ -44,8 +44,8 @@ class World:
         write_jsonl(root / "prepared" / "train.jsonl", make_rows(90, seed=1))
         write_jsonl(root / "prepared" / "test.jsonl", test)
         self.prepared = PreparedDataset(
-            uri="prepared", content_digest="d" * 64, labels=LABELS, num_rows={"train": 90, "test": num_test},
-            num_quarantined={}, num_tokens={}, test_digest="t" * 64,
+            uri="prepared", content_digest="d" * 64, train_digest="d" * 64, labels=LABELS,
+            num_rows={"train": 90, "test": num_test}, num_quarantined={}, num_tokens={}, test_digest="t" * 64,
         )  # fmt: skip
         digest = make_classifier(self.base, root / "candidate", LABELS, seed=1)
         self.training = TrainingRun(

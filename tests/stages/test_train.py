@@ -25,8 +25,8 @@ def prepared(home: Path) -> PreparedDataset:
         (folder / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "labels.json").write_text(json.dumps(LABELS))
     return PreparedDataset(
-        uri="stages/prepare/k", content_digest="c" * 64, labels=LABELS, num_rows={}, num_quarantined={}, num_tokens={},
-        test_digest="t" * 64,
+        uri="stages/prepare/k", content_digest="c" * 64, train_digest="r" * 64, labels=LABELS, num_rows={},
+        num_quarantined={}, num_tokens={}, test_digest="t" * 64,
     )  # fmt: skip
 
 
@@ -52,7 +52,7 @@ def test_a_candidate_comes_out_and_twice_the_same(prepared: PreparedDataset, tmp
     one, two = run(str(base.path), prepared, "one"), run(str(base.path), prepared, "two")
 
     assert (one.num_steps, one.num_epochs, one.method, one.device, one.precision) == (6, 2.0, "full", "cpu", "fp32")
-    assert one.data_digest == prepared.digest and one.base_digest == base.digest
+    assert one.data_digest == prepared.train_digest and one.base_digest == base.digest
     assert load_classifier(home / one.uri / "model").labels == LABELS
     assert not (home / one.uri / "checkpoints").exists()
     assert not (home / "scratch" / "train" / "one").exists()

@@ -256,7 +256,7 @@ def test_frozen_layers_stay_and_the_ones_above_move(
 
 
 def test_the_head_has_a_rate_of_its_own(tune: Callable[..., FineTuned], tiny_base: BaseModel, tmp_path: Path) -> None:
-    before = build_model(tiny_base, len(LABELS), FULL, SETTINGS.seed).state_dict()
+    before = build_model(tiny_base, LABELS, FULL, SETTINGS).state_dict()
     tune("still head", head_rate_factor=1e-12, epochs=1)
     after = load_file(tmp_path / "still head" / "output" / "model" / "model.safetensors")
     moved = {name: not torch.allclose(after[name], before[name], atol=1e-9) for name in after}
