@@ -96,7 +96,8 @@ def test_twice_around(project: Path) -> None:
 def test_a_touched_row_runs_what_depends_on_it_and_nothing_else(project: Path) -> None:
     once(project)
     rows = make_rows(90, seed=1)
-    taught = {row["text"] for row in make_rows(240)}  # a row of both splits leaves train, so touching it would train anew
+    # A row of both splits leaves train, so touching that one would train anew.
+    taught = {row["text"] for row in make_rows(240)}
     at = next(number for number, row in enumerate(rows) if row["text"] not in taught)
     rows[at] |= {"text": rows[at]["text"] + " please please please"}
     write(project, "test.jsonl", rows)
