@@ -80,6 +80,12 @@ class DataUnavailable(FtcoreError):
     """A data repository, DVC remote, revision or path cannot be reached."""
 
 
+class DataUnreachable(DataUnavailable):
+    """The network on the way to a data repository or DVC remote failed; it may work again in a minute."""
+
+    transient = True
+
+
 class BaseModelError(FtcoreError):
     """A base model cannot be found, fails its checksum, or is not in safetensors format."""
 

@@ -1,4 +1,4 @@
-"""Write docs/spec-reference.md from the types in ftcore/spec.py. `--check` fails when the page is out of date."""
+"""Write docs/spec-reference.md from the types in ftcore/spec/. `--check` fails when the page is out of date."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def render() -> str:
     lines = [
         "# Spec reference",
         "",
-        "One YAML file per model under `dags/specs/`. Generated from `ftcore/spec.py` by `make docs`; do not edit.",
+        "One YAML file per model under `dags/specs/`. Generated from `ftcore/spec/` by `make docs`; do not edit.",
         "Fractions are between 0 and 1. `ftcore spec check FILE` lists every fault of a spec at once.",
         "",
         "## Top level",

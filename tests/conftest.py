@@ -36,6 +36,17 @@ def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> BaseModel:
     return build_tiny_bert(tmp_path_factory.mktemp("tiny-bert"))
 
 
+@pytest.fixture(scope="session")
+def example_data(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
+    """The example data as a fresh clone gets it: the last commit's, from the DVC remote that lies in the repository."""
+    from ftcore.data.versions import pull
+    from ftcore.records import DataRef
+
+    folder = tmp_path_factory.mktemp("example") / "data"
+    pull(DataRef(repo=str(request.config.rootpath), rev="HEAD", path="data"), folder)
+    return folder
+
+
 @pytest.fixture
 def cpu() -> Device:
     from ftcore.models.devices import Device

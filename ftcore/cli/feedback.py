@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ftcore.cli._names import SpecName, spec_name
-from ftcore.cli._output import JsonFlag, SetOption, SpecArgument, print_json, print_line
+from ftcore.cli._output import JsonFlag, SetOption, SpecArgument, libraries_on_stderr, print_json, print_line
 from ftcore.errors import UsageError
 from ftcore.spec import load_spec
 
@@ -47,8 +47,9 @@ def collect(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = Fa
     from ftcore.store import Store
 
     loaded, store = load_spec(spec, overrides or ()), Store()
-    ref = collect_feedback(loaded, store, open_ledger(), SERVICE)
-    counts = feedback_counts(loaded, store)
+    with libraries_on_stderr():
+        ref = collect_feedback(loaded, store, open_ledger(), SERVICE)
+        counts = feedback_counts(loaded, store)
     if json:
         print_json({"data": asdict(ref) if ref else None, **counts})
     elif ref:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ftcore.cli._output import JsonFlag, print_json, print_line
+from ftcore.cli._output import JsonFlag, libraries_on_stderr, print_json, print_line
 from ftcore.errors import SpecError, UsageError
 
 
@@ -26,7 +26,7 @@ def reconcile(
     from ftcore.store import Store
 
     store = Store()
-    with open_ledger() as ledger:
+    with open_ledger() as ledger, libraries_on_stderr():
         try:
             done = sweep(ledger, store, actor=actor())
         finally:  # MLflow being down must not hold alerts back

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from ftcore.cli._output import JsonFlag, SetOption, SpecArgument, print_json, print_line, print_note, print_table
+from ftcore.cli._output import (
+    JsonFlag,
+    SetOption,
+    SpecArgument,
+    libraries_on_stderr,
+    print_json,
+    print_line,
+    print_note,
+    print_table,
+)
 from ftcore.records import ValidationReport
 from ftcore.spec import load_spec
 
@@ -24,7 +33,8 @@ def validate(
 
     loaded, store = load_spec(spec, overrides or ()), Store()
     announce = (lambda name: None) if json else (lambda name: print_note(f"{name} …"))
-    *_, step = run_pipeline(loaded, store, open_ledger(), last="validate", rev=rev, announce=announce)
+    with libraries_on_stderr():
+        *_, step = run_pipeline(loaded, store, open_ledger(), last="validate", rev=rev, announce=announce)
     report = step.record
     assert isinstance(report, ValidationReport)
     docs = store.resolve(report.docs_uri)

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from ftcore.cli._output import JsonFlag, SetOption, SpecArgument, print_json, print_line, print_table
+from ftcore.cli._output import (
+    JsonFlag,
+    SetOption,
+    SpecArgument,
+    libraries_on_stderr,
+    print_json,
+    print_line,
+    print_table,
+)
 from ftcore.records import DriftReport
 from ftcore.spec import load_spec
 
@@ -15,7 +23,8 @@ def watch(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = Fals
     from ftcore.store import Store
 
     store = Store()
-    report = judge(load_spec(spec, overrides or ()), store, open_ledger(), SERVICE)
+    with libraries_on_stderr():
+        report = judge(load_spec(spec, overrides or ()), store, open_ledger(), SERVICE)
     if json:
         print_json(report.to_dict())
     else:

@@ -7,9 +7,13 @@ import re
 import subprocess
 from pathlib import Path
 
-from ftcore.errors import DataUnavailable
+from ftcore.errors import DataUnavailable, DataUnreachable
 
 _TIMEOUT_S = 120.0
+_NETWORK_FAULT = re.compile(
+    r"could not resolve|timed? ?out|connection (was )?(refused|reset|closed)|failed to connect|unreachable|error: 5\d\d",
+    re.I,
+)
 _COMMIT = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 
 
@@ -17,7 +21,8 @@ def run_git(*args: str, cwd: Path | None = None, timeout_s: float = _TIMEOUT_S) 
     """Run git without prompts and without a caller's GIT_* variables (set inside hooks, they would redirect it).
 
     Raises:
-        DataUnavailable: git is not installed, or did not answer in time.
+        DataUnavailable: git is not installed.
+        DataUnreachable: It did not answer in time.
     """
     env = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     env |= {"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", "GIT_SSH_COMMAND": "ssh -o BatchMode=yes"}
@@ -31,7 +36,7 @@ def run_git(*args: str, cwd: Path | None = None, timeout_s: float = _TIMEOUT_S) 
         raise DataUnavailable("git is not installed; data versions live in git.", hint="apt-get install git") from error
     except subprocess.TimeoutExpired as error:
         command = " ".join(("git", *args))
-        raise DataUnavailable(f"`{command}` gave no answer in {timeout_s:.0f} s.", hint=command) from error
+        raise DataUnreachable(f"`{command}` gave no answer in {timeout_s:.0f} s.", hint=command) from error
 
 
 def is_url(repo: str) -> bool:
@@ -74,7 +79,8 @@ def _resolve_remote(url: str, rev: str) -> str:
     answer = run_git("ls-remote", "--", url)
     if answer.returncode != 0:
         message = f"Cannot reach the data repository {url} (data.repo): {_last_line(answer.stderr)}."
-        raise DataUnavailable(message, hint=f"git ls-remote {url}")
+        kind = DataUnreachable if _NETWORK_FAULT.search(answer.stderr) else DataUnavailable
+        raise kind(message, hint=f"git ls-remote {url}")
     names = {name: commit for commit, name in (line.split("\t", 1) for line in answer.stdout.splitlines())}
     # An annotated tag is listed twice; the peeled entry (^{}) is the commit.
     for name in (f"refs/tags/{rev}^{{}}", f"refs/tags/{rev}", f"refs/heads/{rev}", rev):

@@ -9,13 +9,14 @@ every DVC file is hashed again on arrival.
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ftcore.data.git import is_url, resolve_commit
 from ftcore.data.repository import DataRepository
-from ftcore.errors import DataUnavailable, FtcoreError, IntegrityError, UsageError
+from ftcore.errors import DataUnavailable, DataUnreachable, FtcoreError, IntegrityError, UsageError
 from ftcore.records import DataRef
 from ftcore.store import Manifest, storage_errors
 
@@ -153,7 +154,8 @@ def _explain(error: Exception, ref: DataRef, repo: str) -> FtcoreError:
         return DataUnavailable(message, hint=f"mount it, or `dvc remote modify {name} url NEW_URL`")
     state = f"the DVC remote {name!r} cannot be reached or lacks objects of {ref.path}"
     message = f"{ref.repo} at {ref.rev}: {state} ({_seen(error)})."
-    return DataUnavailable(message, hint=f"dvc push{option or (f' -r {name}' if name else '')} where the data is")
+    kind = DataUnreachable if _is_network_fault(error) else DataUnavailable
+    return kind(message, hint=f"dvc push{option or (f' -r {name}' if name else '')} where the data is")
 
 
 def _disk_or_remote(error: OSError, ref: DataRef) -> FtcoreError:
@@ -162,6 +164,20 @@ def _disk_or_remote(error: OSError, ref: DataRef) -> FtcoreError:
     if error.errno in (ENOSPC, EDQUOT, EACCES, EPERM, EROFS):
         raise error  # storage_errors around pull() says it
     return DataUnavailable(f"Cannot read {ref.path} from the DVC remote: {error.strerror}.", hint="dvc remote list")
+
+
+def _is_network_fault(error: BaseException) -> bool:
+    """True if a connection failed somewhere below: such a call may succeed later."""
+    chain: list[BaseException] = []
+    current: BaseException | None = error
+    while current is not None and current not in chain:
+        chain.append(current)
+        current = current.__cause__ or current.__context__
+    # Remotes' clients (botocore, aiohttp, paramiko) have error trees of their own, told by name.
+    return any(
+        isinstance(item, ConnectionError | TimeoutError) or re.search("Connect|Timeout", type(item).__name__)
+        for item in chain
+    )
 
 
 def _seen(error: Exception) -> str:

@@ -24,7 +24,7 @@ from ftcore.evaluation.baselines import (
 )
 from ftcore.evaluation.metrics import confusion_matrix, per_class, per_slice, score
 from ftcore.evaluation.rows import Column, Floats, Holdout, holdout_of
-from ftcore.models.base import resolve_base
+from ftcore.models.base import resolve_base, saved_model
 from ftcore.models.devices import Device
 from ftcore.models.inference import Predictions, Predictor
 from ftcore.models.loading import load_classifier
@@ -47,12 +47,13 @@ class Answers:
     """Probability of the predicted class (baselines: share of the majority class; cosine similarity)."""
 
 
-def classify(folder: Path, rows: Sequence[Row], spec: FineTuneSpec, device: Device) -> Predictions:
-    """Predictions of a saved classifier.
+def classify(folder: Path, digest: str, rows: Sequence[Row], spec: FineTuneSpec, device: Device) -> Predictions:
+    """Predictions of the saved classifier in `folder`, which must be the model `digest`.
 
     Raises:
-        IntegrityError: The model fails its checks, or answers with NaN or infinity.
+        IntegrityError: It is another model, fails its checks, or answers with NaN or infinity.
     """
+    saved_model(folder, digest, folder.name)
     predictor = Predictor(load_classifier(folder), device, spec.training.max_length, spec.evaluation.batch_size)
     found = predictor.predict([row["text"] for row in rows])
     if not (np.isfinite(found.probabilities).all() and np.isfinite(found.embeddings).all()):

@@ -41,11 +41,11 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     device = choose(spec.compute)
     device.prepare()
     scoring.say(f"{len(test):,} holdout rows, {device.device} {device.precision}")
-    found = scoring.classify(store.resolve(training.uri) / "model", test, spec, device)
+    found = scoring.classify(store.resolve(training.uri) / "model", training.model_digest, test, spec, device)
     answers = {"candidate": scoring.answers_of(found, training.model_digest)}
     if champion is not None:
         scoring.say(f"champion {champion.model_digest[:12]}")
-        theirs = scoring.classify(store.resolve(champion.uri) / "model", test, spec, device)
+        theirs = scoring.classify(store.resolve(champion.uri) / "model", champion.model_digest, test, spec, device)
         answers["champion"] = scoring.answers_of(theirs, champion.model_digest)
     for name in spec.evaluation.baselines:
         scoring.say(f"baseline {name}")

@@ -34,7 +34,7 @@ within a file and between `messages`, `traffic` and `wave2`.
 - **dirty**: faults for tests of cleaning, leakage and label checks. The personal data in it are fictitious: reserved phone
   ranges, `example` domains, made-up card numbers and IBANs with valid check digits.
 
-About 1 message in 60 can be read either way (for example "Where is it? Ordered last week": tracking, or lateness), and its
+Some messages can be read either way (for example "Where is it? Ordered last week": tracking, or lateness), and its
 label is drawn from the two readings, so a perfect score is out of reach, as it is on real mail.
 
 ## Labels

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -91,16 +92,14 @@ def test_every_row_is_kept_once_or_set_aside_once(train: Any, validation: Any, t
     assert again.splits == prepared.splits  # nothing left to do
 
 
-def holdout_identity_of_a_holdout_ignores_order() -> None:
+def test_identity_of_a_holdout_ignores_order() -> None:
     members = rows("x", ("a", "a"), ("b", "b"))
     assert holdout_identity(members) == holdout_identity(members[::-1])
     assert holdout_identity(members) != holdout_identity(rows("x", ("a", "a"), ("b", "a")))
 
 
-def test_the_planted_faults_are_caught(request: Any) -> None:
-    path = request.config.rootpath / "data" / "dirty.jsonl"
-    if not path.is_file():
-        pytest.skip("the example data is not pulled (dvc pull)")
+def test_the_planted_faults_are_caught(example_data: Path) -> None:
+    path = example_data / "dirty.jsonl"
     faults = {row["id"]: row["fault"] for row in map(json.loads, path.read_text(encoding="utf-8").splitlines())}
     found, _ = read_file(path, ColumnsSpec())
     spec = DataSpec(validation_fraction=0.0, test_fraction=0.0)

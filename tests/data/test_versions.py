@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ftcore.data.versions import pull, resolve_rev
-from ftcore.errors import DataUnavailable, IntegrityError, UsageError
+from ftcore.errors import DataUnavailable, DataUnreachable, IntegrityError, UsageError
 from ftcore.records import DataRef
 from ftcore.store import Manifest
 
@@ -149,9 +149,18 @@ def test_an_unreachable_remote(project: Path, tmp_path: Path) -> None:
     assert "'store' cannot be reached: no folder at" in message
     assert "dvc remote modify store url" in message
     dvc(project, "remote", "modify", "store", "url", "http://127.0.0.1:9/x")
-    assert "dvc push -r store" in failing(ref(project), tmp_path / "out")
+    assert "dvc push -r store" in failing(ref(project), tmp_path / "out", DataUnreachable)
     dvc(project, "remote", "remove", "store")
     assert "dvc remote add -d NAME URL" in failing(ref(project), tmp_path / "out")
+
+
+def test_a_network_fault_may_be_tried_again_a_wrong_address_may_not(tmp_path: Path) -> None:
+    assert DataUnreachable.transient and not DataUnavailable.transient
+    with pytest.raises(DataUnreachable, match="Cannot reach the data repository"):
+        resolve_rev(DataRef(repo="http://127.0.0.1:9/x.git", path="data", rev="main"))
+    with pytest.raises(DataUnavailable) as caught:
+        resolve_rev(DataRef(repo=f"file://{tmp_path}/nothing", path="data", rev="main"))
+    assert not caught.value.transient
 
 
 @pytest.mark.parametrize("directory", [True, False])

@@ -121,6 +121,12 @@ def test_a_damaged_champion_is_an_error_not_a_win(world: World) -> None:
         world.evaluate()
 
 
+def test_another_model_in_the_champions_place_is_an_error(world: World) -> None:
+    world.champion = replace(world.champion, uri=world.training.uri)
+    with pytest.raises(IntegrityError, match="wanted " + world.champion.model_digest[:12]):
+        world.evaluate()
+
+
 def test_judge_takes_what_evaluate_wrote(world: World) -> None:
     record = world.evaluate()
     verdict = judge.run(world.spec, {"evaluate": record}, world.output("judged"), world.store)

@@ -86,7 +86,7 @@ class Scenario:
         with self.timeline.step(f"{len(rows)} requests about a new product, with new intents") as row:
             answers = self.production.send(rows)
             row.decision = f"accuracy {answers.accuracy:.1%}"
-            row.why = f"{self.reference_accuracy - answers.accuracy:.1%} below ordinary traffic"
+            row.why = f"{(self.reference_accuracy - answers.accuracy) * 100:.1f} points below ordinary traffic"
             expect(answers.accuracy <= self.reference_accuracy - MIN_LOSS, row, f"a loss of at least {MIN_LOSS:.0%}")
         return answers
 
