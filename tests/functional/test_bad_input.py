@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ftcore.ledger import open_ledger
+from ftcore.ledger import Head, open_ledger
 from tests.tiny_bert import build_tiny_bert, make_rows
 
 pytestmark = pytest.mark.functional
@@ -53,9 +53,29 @@ def write_rows(project: Path, name: str, count: int, seed: int = 0) -> None:
     (project / "rows" / name).write_text("\n".join(lines) + "\n")
 
 
-def run(project: Path, *options: str, **env: str) -> Result:
-    command = [sys.executable, "-m", "ftcore", "run", str(project / "spec.yaml"), *options]
+def run(project: Path, *options: str, before: tuple[str, ...] = (), **env: str) -> Result:
+    command = [*before, sys.executable, "-m", "ftcore", "run", str(project / "spec.yaml"), *options]
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, **env})
+
+
+@pytest.fixture
+def champion(home: Path) -> Head:
+    """A model is in production; bad input must leave it there."""
+    with open_ledger() as ledger:
+        fence = ledger.issue_fence("tiny")
+        promotion = ledger.prepare(
+            spec="tiny", model_digest="c" * 64, verdict_digest="v", expected_digest=None, expected_seq=0,
+            package_uri="packages/c", fence=fence, actor="test", reason="test",
+        )  # fmt: skip
+        ledger.commit(promotion.promotion_id, fence)
+    return head()
+
+
+def head() -> Head:
+    with open_ledger() as ledger:
+        found = ledger.head("tiny")
+    assert found is not None
+    return found
 
 
 def break_line(text: str) -> Callable[[Path], None]:
@@ -108,7 +128,7 @@ def test_the_undamaged_project_is_accepted(project: Path) -> None:
     ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_bad_data_is_refused_with_a_message(
-    project: Path, home: Path, damage: Callable[[Path], None], code: int, seen: str
+    project: Path, home: Path, champion: Head, damage: Callable[[Path], None], code: int, seen: str
 ) -> None:
     damage(project)
     result = run(project)
@@ -116,7 +136,7 @@ def test_bad_data_is_refused_with_a_message(
     assert result.returncode == code, text
     assert seen in text
     assert "Traceback" not in text
-    assert open_ledger().head("tiny") is None
+    assert head() == champion
     assert not any((home / "tmp").glob("*")), "a half-written output was left behind"
 
 
@@ -135,6 +155,21 @@ def test_unreachable_remote(project: Path, tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     assert "dvc push" in result.stderr or "dvc remote" in result.stderr, result.stderr
+
+
+def test_a_full_disk(project: Path, home: Path, champion: Head, tmp_path: Path) -> None:
+    """State on a file system of 1 MB of its own, mounted for this test alone."""
+    if subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount in a namespace of their own")
+    small = tmp_path / "small"
+    small.mkdir()
+    script = 'mount -t tmpfs -o size=1m tmpfs "$0" && "$@"; code=$?; echo left: $(ls "$0/tmp"); exit $code'
+    before = ("unshare", "-rm", "sh", "-c", script, str(small))
+    result = run(project, before=before, FTCORE_HOME=str(small), FTCORE_LEDGER_URL=f"sqlite:///{home / 'ledger.db'}")
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "disk is full" in result.stderr and "Traceback" not in result.stderr
+    assert result.stdout.splitlines()[-1] == "left:"
+    assert head() == champion
 
 
 def test_mlflow_down_keeps_the_work_and_says_so(project: Path) -> None:
