@@ -20,7 +20,7 @@ from typing import Any
 
 from ftcore.errors import IntegrityError, UsageError
 from ftcore.ledger import Ledger
-from ftcore.records import DataRef, ModelRef, PreparedDataset, Record, TrainingRun, digest_of
+from ftcore.records import DataRef, Evaluation, ModelRef, PreparedDataset, Record, TrainingRun, digest_of
 from ftcore.spec import FineTuneSpec
 from ftcore.stages import ORDER, STAGES, Stage
 from ftcore.store import Store, file_sha256, write_durable
@@ -28,6 +28,7 @@ from ftcore.store import Store, file_sha256, write_durable
 Inputs = Mapping[str, Record | DataRef | None]
 
 # Libraries whose version can change a stage's result.
+_FROM_LEDGER = ("start", "champion", "withdrawal")  # None is an answer
 _COMPUTING = (
     "accelerate", "datasets", "dvc", "ftfy", "great-expectations", "numpy", "pandas", "peft", "safetensors",
     "scikit-learn", "scipy", "tokenizers", "torch", "transformers",
@@ -232,7 +233,7 @@ def gather(
     records: Mapping[str, Any],
     rev: str | None = None,
 ) -> Inputs:
-    """A stage's inputs: records of earlier stages, plus what comes from the ledger (`data`, `start`, `champion`).
+    """A stage's inputs: records of earlier stages, plus what comes from the ledger (`data`, `start`, `champion`, `withdrawal`).
 
     Raises:
         UsageError: A needed record is missing.
@@ -240,7 +241,7 @@ def gather(
     inputs: dict[str, Any] = {name: records[name] for name in stage.inputs if name in records}
     if "data" in stage.inputs and "data" not in inputs:
         inputs["data"] = data_ref(spec, ledger, rev)
-    missing = [name for name in stage.inputs if name not in inputs and name not in ("start", "champion")]
+    missing = [name for name in stage.inputs if name not in inputs and name not in _FROM_LEDGER]
     if missing:
         raise UsageError(
             f"Stage {stage.name} needs the record of {', '.join(missing)}.",
@@ -250,6 +251,12 @@ def gather(
         prepared = inputs["prepare"]
         assert isinstance(prepared, PreparedDataset)
         inputs["start"] = start_ref(spec, ledger, store, prepared)
+    if "withdrawal" in stage.inputs and "withdrawal" not in inputs:
+        from ftcore.registry.champions import champions
+
+        evaluation = inputs["evaluate"]
+        assert isinstance(evaluation, Evaluation)
+        inputs["withdrawal"] = champions(ledger, spec.name).withdrawn.get(evaluation.candidate_digest)
     if "champion" in stage.inputs and "champion" not in inputs:
         training = inputs["train"]
         assert isinstance(training, TrainingRun)

@@ -210,6 +210,19 @@ class TrainingRun(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Withdrawal(Record):
+    """A rollback that took a model out of production."""
+
+    kind: ClassVar[str] = "withdrawal"
+
+    model_digest: str
+    seq: int
+    """Position of the rollback in the ledger."""
+    actor: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelRef(Record):
     """A packaged model, for example the champion at the time of judging."""
 
@@ -366,7 +379,7 @@ RECORDS: dict[str, type[Record]] = {
     cls.kind: cls
     for cls in (
         DatasetVersion, ValidationReport, PreparedDataset, TrainingRun, ModelRef, Evaluation, Verdict, Promotion,
-        DriftReport, RetrainRequest,
+        DriftReport, RetrainRequest, Withdrawal,
     )
 }  # fmt: skip
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ from ftcore.stack.project import good_specs, spec_faults
 from ftcore.stages import STAGES
 
 MAX_FAILED_RUNS = 3
-"""After so many failed runs in a row Airflow pauses a DAG: a broken set-up must not burn compute all night."""
+"""After so many failed runs in a row Airflow pauses a fine-tuning DAG: a broken set-up must not burn compute all night. The
+watching DAGs are never paused: they cost little, and must see when things are well again."""
 _RETRIES = {
     "retries": 3,
     "retry_delay": timedelta(seconds=10),
@@ -46,7 +47,10 @@ def continuous_finetuning(spec_path: Path) -> DAG:
     longest = timedelta(hours=2 * spec.compute.timeout_hours + 6)
     waiting = timedelta(hours=spec.approval.timeout_hours) if spec.approval.required else timedelta()
     rev = Param(None, type=["null", "string"], title="Data revision", description="Empty: the newest accepted data.")
-    with _dag(finetuning_id(spec.name), spec.name, schedule, longest + waiting, params={"rev": rev}) as dag:
+    with _dag(
+        finetuning_id(spec.name), spec.name, schedule, longest + waiting,
+        params={"rev": rev}, max_consecutive_failed_dag_runs=MAX_FAILED_RUNS,
+    ) as dag:  # fmt: skip
         dag.doc_md = _doc(spec)
         tail: Any = PlanOperator(task_id="plan", spec_path=str(spec_path))
         for stage in STAGES.values():
@@ -79,11 +83,13 @@ def audit() -> DAG:
 def reconcile(project: Path) -> DAG:
     """Every five minutes, from the state and not from events: finish promotions, deliver alerts, announce again."""
     with _dag("reconcile", "", "*/5 * * * *", timedelta(minutes=30)) as dag:
-        sweep = FtcoreOperator(task_id="sweep", arguments=["reconcile", "--project", str(project)])
+        # Last, for a run's state is that of its last task; and whatever becomes of the others.
+        sweep = FtcoreOperator(
+            task_id="sweep", arguments=["reconcile", "--project", str(project)], trigger_rule=TriggerRule.ALL_DONE
+        )
         for path in good_specs(project / "dags" / "specs"):
             name = load_spec(path).name
-            # The sweep failing (say, MLflow is down) must not keep a ready request waiting.
-            sweep >> AnnounceOperator(task_id=f"announce__{name}", spec_name=name, trigger_rule=TriggerRule.ALL_DONE)
+            AnnounceOperator(task_id=f"announce__{name}", spec_name=name) >> sweep
     return dag
 
 
@@ -122,7 +128,7 @@ def _watching(purpose: str, spec: FineTuneSpec, cron: str | None, task_id: str, 
     return dag
 
 
-def _dag(dag_id: str, spec_name: str, schedule: Any, timeout: timedelta, params: dict[str, Any] | None = None) -> DAG:
+def _dag(dag_id: str, spec_name: str, schedule: Any, timeout: timedelta, **settings: Any) -> DAG:
     alert = functools.partial(_alert, spec_name or "ftcore")
     # No start date: with one, even `catchup=False` runs the last missed tick of every schedule as soon as Airflow starts.
     return DAG(
@@ -130,24 +136,27 @@ def _dag(dag_id: str, spec_name: str, schedule: Any, timeout: timedelta, params:
         schedule=schedule,
         catchup=False,
         max_active_runs=1,
-        max_consecutive_failed_dag_runs=MAX_FAILED_RUNS,
         dagrun_timeout=timeout,
         default_args={"owner": "ftcore", "on_failure_callback": alert, **_RETRIES},
         on_failure_callback=alert,
-        params=params,
         tags={"ftcore", *([spec_name] if spec_name else [])},
+        **settings,
     )
 
 
 def _alert(spec_name: str, context: Context) -> None:
-    """Put a failure into the ledger's outbox: once per run, whether a task or the run as a whole reports it."""
+    """Put a failure into the ledger's outbox: once per run, whether a task or the run as a whole reports it.
+
+    A sweep every five minutes would repeat itself all night: what comes by schedule is told once a day.
+    """
     from ftcore.ledger import open_ledger
 
     run = run_of(context)
     task_id = getattr(context.get("ti"), "task_id", "the run")
     body = str(context.get("exception") or context.get("reason") or "no reason given")[:2000]
     title = f"{run['dag_id']}: {task_id} failed"
-    key = f"failure/{run['dag_id']}/{run['run_id']}"
+    by_schedule = run["run_id"].startswith("scheduled__")
+    key = f"failure/{run['dag_id']}/{datetime.now(UTC).date() if by_schedule else run['run_id']}"
     open_ledger().enqueue_alert(spec_name, "critical", title, body, key, {"Airflow": run["url"]})
 
 

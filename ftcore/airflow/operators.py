@@ -66,7 +66,8 @@ class FtcoreOperator(BaseOperator):  # type: ignore[misc]
 
 
 class StageOperator(FtcoreOperator):
-    """One stage of the pipeline. Returns its record; a refusal fails without retry, its reasons in the log and in XCom.
+    """One stage of the pipeline. Returns its record; a refusal fails without retry, its reasons in the log and in XCom, unless it
+    is a verdict.
 
     Args:
         stage: Row of the stages table.
@@ -94,11 +95,13 @@ class StageOperator(FtcoreOperator):
             file = Path(folder) / "inputs.json"
             file.write_text(json.dumps({name: value for name, value in inputs.items() if value is not None}))
             approver = (_pull(context, "approve", key="answer") or {}).get("by")
-            actor = {"FTCORE_ACTOR": approver or f"airflow/{self.dag_id}"}
-            answer = self.call([*self.arguments, "--inputs", str(file)], actor)
-        if answer.outcome == "refused":
+            who = {"FTCORE_ACTOR": approver or f"airflow/{self.dag_id}", "FTCORE_APPROVED_BY": approver or ""}
+            answer = self.call([*self.arguments, "--inputs", str(file)], who)
+        # A verdict other than PASS is a decision, not a failure: promote is skipped and the champion stays.
+        if answer.outcome == "refused" and (self.stage != "judge" or answer.record is None):
             self._refuse(context, answer)
-        self.check(answer)
+        if answer.outcome != "refused":
+            self.check(answer)
         assert answer.document is not None
         self.log.info("%s: %s", "reused" if answer.document["reused"] else "ran", "; ".join(answer.document["why"]))
         record = answer.document["record"]
@@ -107,8 +110,7 @@ class StageOperator(FtcoreOperator):
         return record
 
     def _refuse(self, context: Context, answer: Answer) -> None:
-        record = (answer.document or {}).get("record") or {}
-        reasons = list(record.get("refused") or answer.last_lines)
+        reasons = list((answer.record or {}).get("refused") or answer.last_lines)
         for reason in reasons:
             self.log.error("refused: %s", reason)
         context["ti"].xcom_push(key="refused", value=reasons)

@@ -75,14 +75,17 @@ def promote(
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Promote the candidate that the newest finished run has judged. Its verdict must be PASS and still about the champion."""
+    """Promote the candidate that the newest finished run has judged. Its verdict must be PASS and still about the champion.
+
+    For a spec with `approval.required` this is the approval: it is recorded under your name.
+    """
     from ftcore.ledger import open_ledger
     from ftcore.pipeline import run_pipeline
     from ftcore.spec import load_spec
+    from ftcore.stages.promote import actor as current_actor
     from ftcore.store import Store
 
-    if actor:
-        os.environ["FTCORE_ACTOR"] = actor
+    os.environ["FTCORE_ACTOR"] = os.environ["FTCORE_APPROVED_BY"] = actor or current_actor()
     loaded = load_spec(spec, overrides or ())
     with open_ledger() as ledger:
         steps = list(run_pipeline(loaded, Store(), ledger, first="promote"))

@@ -19,7 +19,7 @@ def stage(
     inputs: Annotated[
         Path | None,
         typer.Option(
-            help="JSON file: records of earlier stages by stage name; `data`, `start` and `champion` default to the ledger's."
+            help="JSON file: records of earlier stages by stage name; what comes from the ledger may be left out."
         ),
     ] = None,
     overrides: SetOption = None,

@@ -13,22 +13,25 @@ from ftcore.evaluation.files import match, read_predictions
 from ftcore.evaluation.gate import Evidence, Judgement
 from ftcore.evaluation.metrics import METRICS, class_counts, macro
 from ftcore.evaluation.rows import Column, Holdout
-from ftcore.records import Evaluation, Scored
+from ftcore.records import Evaluation, Scored, Withdrawal
 from ftcore.spec import GateSpec
 
 _NO_CODES = Column.of([]).codes
 _MODELS = ("candidate", "champion")
 
 
-def gather_evidence(evaluation: Evaluation, folder: Path, slices: tuple[str, ...]) -> Evidence:
+def gather_evidence(
+    evaluation: Evaluation, folder: Path, slices: tuple[str, ...], withdrawal: Withdrawal | None = None
+) -> Evidence:
     """Evidence from the per-row predictions below `folder`; whatever does not fit the record is a fault, never ignored.
 
     Args:
         slices: Slice columns as evaluate wrote them; the label is added as one more.
+        withdrawal: That this very model was rolled back before; a fault, for it must not come back by itself.
     """
     roles = [scored.role for scored in evaluation.models]
     baselines = tuple(role for role in roles if role not in _MODELS)
-    faults = [*evaluation.refused, *_record_faults(evaluation, roles)]
+    faults = [*evaluation.refused, *_withdrawn(withdrawal), *_record_faults(evaluation, roles)]
     holdout = Holdout((), _NO_CODES, {})
     if roles:
         try:
@@ -45,6 +48,15 @@ def gather_evidence(evaluation: Evaluation, folder: Path, slices: tuple[str, ...
 def _with_label_slices(holdout: Holdout) -> Holdout:
     label = Column(holdout.classes, holdout.target)
     return dataclasses.replace(holdout, slices={**(holdout.slices or {}), "label": label})
+
+
+def _withdrawn(withdrawal: Withdrawal | None) -> Iterator[str]:
+    if withdrawal is not None:
+        yield (
+            f"This very model was champion and was rolled back by {withdrawal.actor} (ledger position {withdrawal.seq}: "
+            f"{withdrawal.reason}). It does not come back by itself; `ftcore champion rollback SPEC --to "
+            f"{withdrawal.model_digest[:12]}` puts it back."
+        )
 
 
 def _record_faults(evaluation: Evaluation, roles: list[str]) -> Iterator[str]:

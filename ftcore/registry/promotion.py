@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from ftcore.errors import IntegrityError, PromotionRefused, ServiceUnavailable, StaleChampion
 from ftcore.ledger import Ledger, promotion_id
-from ftcore.records import Evaluation, PreparedDataset, Promotion, Record, TrainingRun, Verdict
+from ftcore.records import Evaluation, PreparedDataset, Promotion, Record, TrainingRun, Verdict, digest_of
 from ftcore.registry import tracking, versions
+from ftcore.registry.champions import champions
 from ftcore.registry.package import build_package, verify_package
 from ftcore.spec import FineTuneSpec
 from ftcore.store import RECORD, Manifest, Store
@@ -42,21 +43,30 @@ def checkpoint(step: str) -> None:
 
 
 def promote(
-    spec: FineTuneSpec, records: Mapping[str, Record], ledger: Ledger, store: Store, *, actor: str, reason: str = ""
+    spec: FineTuneSpec,
+    records: Mapping[str, Record],
+    ledger: Ledger,
+    store: Store,
+    *,
+    actor: str,
+    approved_by: str | None = None,
+    reason: str = "",
 ) -> Promotion:
     """Make a candidate with a passing verdict the champion. Repeating it gives the same promotion.
 
     Args:
         records: Records of ingest, validate, prepare, train, evaluate and judge, by stage name.
-        actor: Who promotes or approved it.
+        actor: Who promotes.
+        approved_by: The person who said yes, for a spec with `approval.required`.
         reason: Why; default: the verdict's first reason.
 
     Raises:
-        PromotionRefused: The verdict is no PASS, or records do not belong together; every fault is listed.
+        PromotionRefused: The verdict is no PASS, records do not belong together (every fault is listed), or an approval is
+            missing.
         StaleChampion: Another model became champion since the comparison.
         ServiceUnavailable: MLflow does not answer. Before COMMITTED nothing has changed; after it, repeat or reconcile.
     """
-    verdict = _check_evidence(records, store)
+    verdict = _check_evidence(spec, records, store)
     checkpoint("checked")
     known = ledger.promotion(promotion_id(spec.name, verdict.candidate_digest, verdict.digest, verdict.champion_seq))
     if known is not None and known.state == "APPLIED":
@@ -64,6 +74,7 @@ def promote(
     head = ledger.head(spec.name)
     if known is None and head is not None and head.model_digest == verdict.candidate_digest:
         return _as_promotion(ledger, head.promotion_id)  # champion already, on other evidence
+    _check_approval(spec, approved_by)
     tracking.check_reachable()
     uri = build_package(spec, records, store)
     checkpoint("packaged")
@@ -177,11 +188,9 @@ def rollback(
 
 
 def _target(ledger: Ledger, spec: str, current: str, to: str | None) -> Promotion:
-    """The champion to go back to. Without `to`: champions form a stack, a promotion pushes and a rollback pops, so that rolling
-    back twice goes back two, never forward to the model that was just withdrawn."""
-    by_seq = {item.seq: item for item in ledger.history(spec)}
+    """The champion to go back to. Without `to`: the one below the current on the stack."""
     if to is not None:
-        found = {item.model_digest: item for item in by_seq.values() if item.model_digest.startswith(to)}
+        found = {item.model_digest: item for item in ledger.history(spec) if item.model_digest.startswith(to)}
         if len(found) != 1:
             count = "no champion" if not found else f"{len(found)} champions"
             message = f"{count} of {spec} begins with {to!r}; wanted exactly one."
@@ -190,14 +199,7 @@ def _target(ledger: Ledger, spec: str, current: str, to: str | None) -> Promotio
         if target.model_digest == current:
             raise PromotionRefused(f"{to} is the champion of {spec} already.", hint=f"ftcore champion history {spec}")
         return target
-    stack: list[Promotion] = []
-    for event in ledger.events(spec, kinds=("promotion_committed",)):
-        item = by_seq[event.seq]
-        digests = [entry.model_digest for entry in stack]
-        if event.payload["intent"] == "rollback" and item.model_digest in digests:
-            del stack[digests.index(item.model_digest) + 1 :]
-        else:
-            stack.append(item)
+    stack = champions(ledger, spec).stack
     if len(stack) < 2:
         message = f"The champion of {spec} has no predecessor to go back to."
         raise PromotionRefused(
@@ -206,8 +208,20 @@ def _target(ledger: Ledger, spec: str, current: str, to: str | None) -> Promotio
     return stack[-2]
 
 
-def _check_evidence(records: Mapping[str, Record], store: Store) -> Verdict:
-    """That the verdict is what was stored, says PASS, and is about this candidate, this holdout and this champion."""
+def _check_approval(spec: FineTuneSpec, approved_by: str | None) -> None:
+    if not spec.approval.required:
+        return
+    hint = f"ftcore champion promote SPEC, as {' or '.join(spec.approval.approvers) or 'the one who approves'}"
+    if not approved_by:
+        raise PromotionRefused(f"{spec.name} wants a person's approval, and nobody has given it.", hint=hint)
+    if spec.approval.approvers and approved_by not in spec.approval.approvers:
+        raise PromotionRefused(
+            f"{approved_by} is not among the approvers of {spec.name} (approval.approvers).", hint=hint
+        )
+
+
+def _check_evidence(spec: FineTuneSpec, records: Mapping[str, Record], store: Store) -> Verdict:
+    """That the verdict is what was stored, says PASS, and is about this candidate, holdout, champion and gate."""
     verdict, evaluation = records["judge"], records["evaluate"]
     training, prepared = records["train"], records["prepare"]
     assert isinstance(verdict, Verdict)
@@ -227,6 +241,7 @@ def _check_evidence(records: Mapping[str, Record], store: Store) -> Verdict:
         ),
         "holdout judged and holdout evaluated": (verdict.test_digest, evaluation.test_digest),
         "holdout evaluated and holdout prepared": (evaluation.test_digest, prepared.test_digest),
+        "gate judged by and gate of the spec": (verdict.gate_digest, digest_of(spec.gate.model_dump(mode="json"))),
         "data trained on and data prepared": (training.data_digest, prepared.train_digest),
     }
     faults += [f"{what} differ" for what, (one, other) in pairs.items() if one != other]

@@ -37,6 +37,11 @@ class Answer:
         return {0: "done", 2: "usage", 3: "refused"}.get(self.code, "crashed")
 
     @property
+    def record(self) -> dict[str, Any] | None:
+        """The record that a stage left, refused or not."""
+        return (self.document or {}).get("record")
+
+    @property
     def may_succeed_later(self) -> bool:
         """For a crash: False when the child itself named an error that a repetition cannot cure."""
         error = (self.document or {}).get("error")

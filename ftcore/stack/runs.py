@@ -108,8 +108,11 @@ def finish_run(
     ledger.append("run_finished", plan["spec"], payload, "airflow")
     request_id = plan["request_id"]
     if request_id is not None and _answers(ending, refusals):
-        state = "DONE" if ending.outcome == "promoted" else "CLOSED"
-        ledger.close_request(request_id, state, f"{ending.outcome}: {'; '.join(ending.reasons)}", "airflow")
+        state, why = "DONE" if ending.outcome == "promoted" else "CLOSED", "; ".join(ending.reasons)
+        ledger.close_request(request_id, state, f"{ending.outcome}: {why}", "airflow")
+        if ending.outcome in ("kept", "held"):  # nothing failed, and yet production is as it was when the alarm went
+            title = f"{plan['spec']}: retraining did not replace the champion ({ending.outcome})"
+            ledger.enqueue_alert(plan["spec"], "warning", title, why, f"answer/{request_id}", {"Airflow": run["url"]})
     return ending
 
 

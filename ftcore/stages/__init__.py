@@ -15,7 +15,7 @@ class Stage:
 
     name: str
     inputs: tuple[str, ...]
-    """Stages whose records it needs; `data`, `start` and `champion` come from the outside."""
+    """Stages whose records it needs; `data`, `start`, `champion` and `withdrawal` come from the ledger."""
     sections: tuple[str, ...]
     """Parts of the spec it reads: only these are in its cache key."""
     rooms: tuple[str, ...]
@@ -39,7 +39,7 @@ STAGES: dict[str, Stage] = {
               isolated=True),
         Stage("evaluate", ("prepare", "train", "champion"), ("evaluation", "compute", "base_model", "training"),
               ("evaluation", "training", "models"), isolated=True),
-        Stage("judge", ("evaluate",), ("gate",), ("evaluation",)),
+        Stage("judge", ("evaluate", "withdrawal"), ("gate",), ("evaluation",)),
         Stage("promote", ("ingest", "validate", "prepare", "train", "evaluate", "judge"), (), ("registry",)),
     )
 }  # fmt: skip

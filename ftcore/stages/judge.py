@@ -6,21 +6,22 @@ import json
 from collections.abc import Mapping
 from typing import cast
 
-from ftcore.records import DataRef, Evaluation, Record, Verdict, canonical_json, digest_of
+from ftcore.records import DataRef, Evaluation, Record, Verdict, Withdrawal, canonical_json, digest_of
 from ftcore.spec import FineTuneSpec
 from ftcore.store import Output, Store, write_durable
 
 
 def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], output: Output, store: Store) -> Verdict:
-    """Writes verdict.json and verdict.md. Faulty evidence is a FAIL with its reasons, not a crash."""
+    """Writes verdict.json and verdict.md. Faulty evidence, or a model that was rolled back, is a FAIL with its reasons."""
     from ftcore.evaluation.gate import judge
     from ftcore.evaluation.judging import gather_evidence, verdict_json, verdict_markdown
 
     evaluation = cast(Evaluation, inputs["evaluate"])
+    withdrawal = cast(Withdrawal | None, inputs.get("withdrawal"))
     folder = store.resolve(evaluation.uri)
     tables = folder / "tables.json"
     slices = json.loads(tables.read_text(encoding="utf-8"))["slices"] if tables.is_file() else []
-    judgement = judge(spec.gate, gather_evidence(evaluation, folder, tuple(slices)))
+    judgement = judge(spec.gate, gather_evidence(evaluation, folder, tuple(slices), withdrawal))
     verdict = verdict_json(judgement, evaluation, spec.gate)
     write_durable(output.path / "verdict.json", canonical_json(verdict))
     write_durable(output.path / "verdict.md", verdict_markdown(spec.name, verdict))

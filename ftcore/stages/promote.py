@@ -13,7 +13,7 @@ from ftcore.store import Output, Store
 
 
 def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], output: Output, store: Store) -> Promotion:
-    """Promote; a refusal (no PASS, or overtaken) is a record with its reasons, and the champion stays.
+    """Promote; a refusal (no PASS, overtaken, not approved) is a record with its reasons, and the champion stays.
 
     Raises:
         ServiceUnavailable: MLflow does not answer; running the stage again finishes it.
@@ -24,7 +24,9 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     records = {name: record for name, record in inputs.items() if isinstance(record, Record)}
     with open_ledger() as ledger:
         try:
-            return promote(spec, records, ledger, store, actor=actor())
+            return promote(
+                spec, records, ledger, store, actor=actor(), approved_by=os.environ.get("FTCORE_APPROVED_BY")
+            )
         except PromotionRefused as refusal:
             verdict, head = records["judge"], ledger.head(spec.name)
             assert isinstance(verdict, Verdict)

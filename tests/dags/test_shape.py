@@ -50,6 +50,14 @@ def test_one_run_at_a_time_and_no_catching_up() -> None:
     assert dag.start_date is None
 
 
+def test_what_watches_is_never_paused_and_a_failed_sweep_shows() -> None:
+    watching = [ftcore_airflow.drift_watch(SPEC), ftcore_airflow.feedback(SPEC), ftcore_airflow.audit()]
+    sweep = ftcore_airflow.reconcile(SPEC.parents[2])
+    assert {dag.max_consecutive_failed_dag_runs for dag in (*watching, sweep)} == {0}
+    (last,) = sweep.leaves
+    assert (last.task_id, last.trigger_rule) == ("sweep", "all_done")
+
+
 def test_approval_stands_between_judge_and_promote_and_holds_by_default(tmp_path: Path) -> None:
     path = spec_file(tmp_path, approval={"required": True, "approvers": ["ada"], "timeout_hours": 2})
     dag = ftcore_airflow.continuous_finetuning(path)

@@ -10,6 +10,7 @@ import pytest
 from ftcore.ledger import open_ledger
 from ftcore.pipeline import Step, run_pipeline
 from ftcore.records import Promotion, TrainingRun
+from ftcore.registry.promotion import rollback
 from ftcore.spec import load_spec
 from ftcore.store import Store
 from tests.tiny_bert import build_tiny_bert, make_rows
@@ -91,6 +92,15 @@ def test_twice_around(project: Path) -> None:
 
     last = once(project)
     assert [name for name, step in last.items() if not step.reused] == ["promote"], "its start is the same as before"
+
+    with open_ledger() as ledger:
+        rollback("tiny", ledger, Store(), actor="ada", reason="customers complain")
+    withdrawn = once(project)
+    assert withdrawn["train"].reused and "promote" not in withdrawn
+    assert "rolled back by ada" in withdrawn["judge"].record.refused[0]
+    with open_ledger() as ledger:
+        head = ledger.head("tiny")
+        assert head is not None and head.model_digest == training.model_digest
 
 
 def test_a_touched_row_runs_what_depends_on_it_and_nothing_else(project: Path) -> None:

@@ -12,8 +12,10 @@ from ftcore.errors import IntegrityError, PromotionRefused, ServiceUnavailable, 
 from ftcore.ledger import Ledger, open_ledger
 from ftcore.records import Promotion, Record, TrainingRun, Verdict
 from ftcore.registry import tracking, versions
+from ftcore.registry.champions import champions
 from ftcore.registry.promotion import promote, rollback
 from ftcore.registry.reconcile import reconcile
+from ftcore.spec import ApprovalSpec
 from ftcore.store import Store
 from tests.registry.candidates import candidate, tiny_spec
 
@@ -58,6 +60,28 @@ def test_rollback_goes_back_one_at_a_time_and_alias_follows(with_mlflow: Path, l
     assert (back.model_digest, back.state, shown()) == (third.model_digest, "APPLIED", third.model_digest)
     assert [event.payload["intent"] for event in ledger.events(kinds=("promotion_committed",))][3:] == ["rollback"] * 3
     assert ledger.verify().ok
+
+
+def test_what_was_rolled_back_is_withdrawn_until_somebody_puts_it_back(with_mlflow: Path, ledger: Ledger) -> None:
+    _, second, third = (champion(ledger, seed) for seed in (1, 2, 3))
+    assert champions(ledger, SPEC.name).withdrawn == {}
+    rollback(SPEC.name, ledger, Store(), actor="eve", reason="rude answers")
+    rollback(SPEC.name, ledger, Store(), actor="eve", reason="ruder answers")
+    withdrawn = champions(ledger, SPEC.name).withdrawn
+    assert set(withdrawn) == {second.model_digest, third.model_digest}
+    assert (withdrawn[third.model_digest].actor, withdrawn[third.model_digest].reason) == ("eve", "rude answers")
+    rollback(SPEC.name, ledger, Store(), actor="ada", to=third.model_digest)
+    assert set(champions(ledger, SPEC.name).withdrawn) == {second.model_digest}
+
+
+def test_a_required_approval_is_one_of_the_approvers(with_mlflow: Path, ledger: Ledger) -> None:
+    spec = SPEC.model_copy(update={"approval": ApprovalSpec(required=True, approvers=["ada"])})
+    records = candidate(spec, Store(), ledger, 1)
+    for nobody, message in ((None, "nobody has given it"), ("eve", "eve is not among the approvers")):
+        with pytest.raises(PromotionRefused, match=message):
+            promote(spec, records, ledger, Store(), actor="eve", approved_by=nobody)
+    assert ledger.head(spec.name) is None
+    assert promote(spec, records, ledger, Store(), actor="eve", approved_by="ada").state == "APPLIED"
 
 
 def test_rollback_works_with_mlflow_down_and_reconcile_moves_the_alias(
@@ -110,6 +134,7 @@ def test_evidence_that_does_not_fit_is_refused(ledger: Ledger) -> None:
     cases: list[tuple[dict[str, Record], str]] = [
         (candidate(SPEC, Store(), ledger, 2, outcome="FAIL"), "the verdict is FAIL, wanted PASS"),
         (candidate(SPEC, Store(), ledger, 3, outcome="NOT ENOUGH EVIDENCE"), "the verdict is NOT ENOUGH EVIDENCE"),
+        ({**records, "judge": replace(verdict, gate_digest="0" * 64)}, "gate judged by and gate of the spec differ"),
         ({**records, "judge": replace(verdict, reasons=("forged",))}, "the verdict is not the one stored"),
         ({**records, "judge": replace(verdict, champion_seq=7)}, "champion judged and champion evaluated differ"),
         ({**records, "train": replace(training, model_digest="0" * 64)}, "model judged and model trained differ"),

@@ -93,6 +93,8 @@ def test_the_request_is_closed_by_an_answer_and_by_nothing_else(
     assert (ledger.request(spec.name) is not None) == open_after
     (event,) = ledger.events(spec.name, kinds=("run_finished",))
     assert event.payload["outcome"] == outcome
+    told = [alert.title for alert in ledger.pending_alerts() if "did not replace" in alert.title]
+    assert len(told) == (outcome in ("kept", "held"))
     assert ledger.verify().ok
 
 

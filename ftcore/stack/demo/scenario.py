@@ -133,8 +133,9 @@ class Scenario:
     def audited(self) -> None:
         with self.timeline.step("ledger verified") as row:
             report = self.ledger.verify()
-            row.decision = "chain intact"
-            row.why = f"{report.num_events} events"
+            row.decision = "chain intact" if report.ok else "broken"
+            row.why = "; ".join(report.faults) or f"{report.num_events} events"
+            expect(report.ok, row, "chain intact")
 
     def _raw_data(self) -> Path:
         [folder] = [path / "files" for path in (self.home / "stages" / "ingest").iterdir() if path.is_dir()][:1]

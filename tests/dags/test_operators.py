@@ -1,0 +1,95 @@
+"""What a task makes of its child's answer: done, refused, crashed, and a verdict, which is none of the three."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+
+from ftcore.airflow.operators import FinishOperator, StageOperator
+from ftcore.ledger import open_ledger
+from ftcore.spec import load_spec
+from ftcore.stack.child import Answer
+
+SPEC = Path(__file__).parents[2] / "dags" / "specs" / "support_intents.yaml"
+RUN = {"dag_id": "d", "run_id": "r"}
+FAIL = {"outcome": "FAIL", "reasons": ["worse"], "refused": ["worse"], "uri": "u"}
+
+
+class Task:
+    """A task instance with the XComs of the tasks before it."""
+
+    def __init__(self, **results: Any) -> None:
+        plan = {"spec": "support_intents", "spec_digest": load_spec(SPEC).digest, "data": {}, "request_id": None}
+        self.values: dict[tuple[str, str], Any] = {
+            (name, "return_value"): value for name, value in {"plan": plan, **results}.items()
+        }
+
+    def xcom_pull(self, task_ids: str, key: str) -> Any:
+        return self.values.get((task_ids, key))
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.values[("pushed", key)] = value
+
+    def context(self) -> dict[str, Any]:
+        return {"ti": self, "dag_run": SimpleNamespace(**RUN), "dag": SimpleNamespace(task_ids=[]), "outlet_events": {}}
+
+
+def stage(name: str, answer: Answer, monkeypatch: pytest.MonkeyPatch) -> StageOperator:
+    monkeypatch.setattr(StageOperator, "call", lambda self, arguments, env=None: answer)
+    monkeypatch.setattr(StageOperator, "dag_id", "d", raising=False)
+    return StageOperator(task_id=name, stage=name, spec_path=str(SPEC))
+
+
+def left(code: int, record: dict[str, Any] | None = None, **document: Any) -> Answer:
+    body = {"record": record, "reused": False, "why": []} if record else dict(document)
+    return Answer(code, body or None, ("last line",))
+
+
+def test_a_verdict_other_than_pass_is_a_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = Task(evaluate={})
+    assert stage("judge", left(3, FAIL), monkeypatch).execute(task.context()) == FAIL
+    assert ("pushed", "refused") not in task.values
+    with pytest.raises(AirflowSkipException, match="FAIL: worse"):
+        stage("promote", left(0), monkeypatch).execute(Task(judge=FAIL).context())
+    ending = FinishOperator(task_id="finish").execute(Task(judge=FAIL).context())
+    assert ending == {"outcome": "kept", "reasons": ["verdict FAIL", "worse"]}
+    (event,) = open_ledger().events("support_intents", kinds=("run_finished",))
+    assert event.payload["verdict"] == {"outcome": "FAIL", "reasons": ["worse"]}
+
+
+@pytest.mark.parametrize(("name", "answer", "reasons"), [
+    ("validate", left(3, {"refused": ["leaks"]}), ["leaks"]),
+    ("judge", left(3), ["last line"]),
+])  # fmt: skip
+def test_a_refusal_is_final_and_its_reasons_are_kept(
+    name: str, answer: Answer, reasons: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = Task()
+    with pytest.raises(AirflowFailException, match=reasons[0]):
+        stage(name, answer, monkeypatch).execute(task.context())
+    assert task.values[("pushed", "refused")] == reasons
+
+
+@pytest.mark.parametrize(("answer", "raised"), [
+    (left(1), RuntimeError),
+    (left(-9), RuntimeError),
+    (left(1, error={"transient": True}), RuntimeError),
+    (left(1, error={"transient": False}), AirflowFailException),
+    (left(2), AirflowFailException),
+])  # fmt: skip
+def test_only_what_may_succeed_later_is_tried_again(
+    answer: Answer, raised: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(raised):
+        stage("prepare", answer, monkeypatch).execute(Task().context())
+
+
+def test_a_spec_edited_under_a_run_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = Task()
+    task.values[("plan", "return_value")]["spec_digest"] = "other"
+    with pytest.raises(AirflowFailException, match="was edited"):
+        stage("ingest", left(0), monkeypatch).execute(task.context())
