@@ -131,5 +131,18 @@ def test_the_platforms_channels_get_the_alerts_of_every_spec(
 ) -> None:
     monkeypatch.setenv("FTCORE_ALERT_URLS", f" {receiver.url}/a\n{receiver.url}/b ")
     ledger.enqueue_alert("unknown_spec", "warning", "title", "body", "key", {})
-    assert deliver(ledger, {}, home / "alerts.log") == Delivery(1, 0, 0)
+    assert deliver(ledger, {}, home / "alerts.log", all_specs=True) == Delivery(1, 0, 0)
     assert [item["title"] for item in receiver.got] == ["title", "title"]
+
+
+def test_an_alert_waits_for_a_sweep_that_knows_its_spec(
+    ledger: Ledger, receiver: Receiver, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FTCORE_ALERT_URLS", f"{receiver.url}/platform")
+    log = home / "alerts.log"
+    ledger.enqueue_alert("b", "critical", "title", "body", "key")
+    for _ in range(2):  # log and platform get it at once, and once
+        assert deliver(ledger, {"a": []}, log) == Delivery(0, 0, waiting=1)
+    assert (len(lines(log)), len(receiver.got), len(ledger.pending_alerts())) == (1, 1, 1)
+    assert deliver(ledger, {"a": [], "b": [f"{receiver.url}/own"]}, log) == Delivery(1, 0, 0)
+    assert (len(lines(log)), len(receiver.got), ledger.pending_alerts()) == (1, 2, [])
