@@ -154,6 +154,10 @@ def test_faulty_feedback_is_refused(client: TestClient, store: Store) -> None:
         {"id": good, "label": " "},
         {"items": []},
         {"id": good, "label": "x" * 201},
+        {"id": good, "label": "a\x00b"},
+        {"id": good, "label": "two\nlines"},
+        {"id": good, "label": "\u200b"},
+        {"items": [{"id": good, "label": "a\ufffdb"}]},
     ):
         assert client.post(f"/v1/{SPEC}/feedback", json=body).status_code == 422, body
     assert read_log(feedback_folder(store.root, SPEC)) == ([], 0)
