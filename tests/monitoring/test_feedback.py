@@ -52,9 +52,14 @@ def test_a_new_label_waits_for_company() -> None:
 
 
 def test_a_row_without_group_gets_its_own_and_an_unknown_source_stays_unknown() -> None:
-    joined = join(labelled(("a", "card_lost")), [{"id": "a", "at": "t", "text": "x"}], KNOWN, taken=set())
+    joined = join(labelled(("a", "card_lost")), [{"id": "a", "at": "t", "text": "x"}], KNOWN, taken={})
     assert joined.rows == ({"id": "a", "text": "x", "label": "card_lost", "group": "a", "timestamp": "t"},)
-    assert join(labelled(("a", "card_lost")), answered("a"), KNOWN, taken={"a"}).rows == ()
+
+
+def test_a_row_comes_again_only_with_another_label() -> None:
+    taken = {"a": "card_lost", "b": "card_lost"}
+    joined = join(labelled(("a", "Card Lost"), ("b", "late bill")), answered("a", "b"), KNOWN, taken)
+    assert [(row["id"], row["label"]) for row in joined.rows] == [("b", "late bill")]
 
 
 def test_user_columns_and_patterns() -> None:
@@ -169,3 +174,22 @@ def test_rows_that_preparation_would_refuse_are_left_out(production: Any, messag
     assert collected.num_left_out == 10
     assert "conflicting_label 10" in collected.reasons[0]
     assert [row["id"] for row in published(production, collected.data)] == ids
+
+
+@pytest.mark.functional
+def test_a_corrected_label_replaces_the_old_one(production: Any, messages: Callable[..., list[str]]) -> None:
+    spec, store, ledger = production.spec, production.store, production.ledger
+    ids = production.serve(messages(40, seed=2))
+    production.label([(identity, "login") for identity in ids[:25]])
+    assert collect_feedback(spec, store, ledger, "test").data is not None
+    production.label([(identity, "billing") for identity in ids[20:40]], at="2099-01-03T00:00:00+00:00")
+    rows = published(production, collect_feedback(spec, store, ledger, "test").data)
+    assert [(row["id"], row["label"]) for row in rows] == [
+        (identity, "login" if number < 20 else "billing") for number, identity in enumerate(ids[:25])
+    ]
+    assert collect_feedback(spec, store, ledger, "test").data is None
+    production.label([(identity, "delivery") for identity in ids[:20]], at="2099-01-04T00:00:00+00:00")
+    ref = collect_feedback(spec, store, ledger, "test").data  # corrections alone: no further file
+    assert {row["label"] for row in published(production, ref)[:20]} == {"delivery"}
+    files = sorted(path.name for path in (store.root / f"pulled-{ref.rev[:8]}").glob("feedback-*")) if ref else []
+    assert files == ["feedback-1.jsonl", "feedback-2.jsonl"]
