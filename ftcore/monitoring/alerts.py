@@ -102,6 +102,8 @@ def _deliver_one(ledger: Ledger, alert: Alert, urls: Sequence[str], log: Path, c
                 send(channels[channel], alert)
         except FtcoreError as error:
             errors.append(f"{channel}: {error.message}")
+        except Exception as error:  # noqa: BLE001 (an odd address or a faulty plugin must not keep the others from their alerts)
+            errors.append(f"{channel}: {type(error).__name__}")  # its message may quote the address
         else:
             ledger.mark_delivered(alert.id, channel, last=close and channel == missing[-1] and not errors)
     if close and not missing:  # nothing left to send: a crash came before closing it, or the spec lost a channel since
@@ -118,7 +120,10 @@ def platform_urls() -> list[str]:
 
 def channel_name(url: str) -> str:
     """A name for receipts and error messages that shows no secret: scheme, host if it is a plain one, and a short digest."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # not an address; sending to it says so
+        return f"url://#{digest_of(url)[:8]}"
     host = (parts.hostname or "") if parts.scheme in ("http", "https") and "${" not in parts.netloc else ""
     return f"{parts.scheme or 'url'}://{host}#{digest_of(url)[:8]}"
 
@@ -169,7 +174,7 @@ def send(url: str, alert: Alert) -> None:
         ServiceUnavailable: It did not answer within 10 s, or answered with an error.
     """
     target = expand(url)
-    if urlsplit(target).scheme in ("http", "https"):
+    if target.partition("://")[0].lower() in ("http", "https"):
         _post(target, alert)
         return
     service = apprise.Apprise()
