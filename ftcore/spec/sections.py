@@ -237,7 +237,7 @@ class MonitoringSpec(Section):
     min_rows: Annotated[int, Field(ge=1)] = 200
     """Fewer rows: the decision is `insufficient`, never `ok`."""
     alpha: Probability = 0.01
-    """Family-wise false-alarm rate per window (Holm over all tests)."""
+    """Family-wise false-alarm rate per window (Holm over all tests). Looks at overlapping windows each have this rate."""
     min_effect: Fraction = 0.1
     """Effect-size floor: smaller shifts are not alarms however small their p-value."""
     cooldown_hours: Annotated[float, Field(ge=0)] = 24.0
