@@ -7,7 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 
+from ftcore.cli.feedback import collect
 from ftcore.data.reading import read_splits
 from ftcore.data.versions import DataRepository, pull
 from ftcore.errors import UsageError
@@ -193,3 +195,21 @@ def test_a_corrected_label_replaces_the_old_one(production: Any, messages: Calla
     assert {row["label"] for row in published(production, ref)[:20]} == {"delivery"}
     files = sorted(path.name for path in (store.root / f"pulled-{ref.rev[:8]}").glob("feedback-*")) if ref else []
     assert files == ["feedback-1.jsonl", "feedback-2.jsonl"]
+
+
+@pytest.mark.functional
+def test_the_command_says_what_was_left_out(
+    production: Any, messages: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = production.serve(messages(40, seed=2))
+    production.label([(identity, "Tablet issue") for identity in ids[:30]] + [(ids[39], "billling")])
+    path = production.store.root / "support.yaml"
+    path.write_text(yaml.safe_dump(production.spec.model_dump(mode="json")), encoding="utf-8")
+    collect(str(path), json=True)
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["data"], answer["num_left_out"], answer["held_back"]) == (None, 30, {"billling": 1})
+    collect(str(path))
+    said = capsys.readouterr().out
+    assert "Held back: the new label 'billling' has 1 rows so far, wanted 5." in said
+    assert "Left out: 30 labelled answers" in said
+    assert "values Tablet issue" in said
