@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,28 @@ def test_overrides_are_typed_and_checked(tmp_path: Path) -> None:
         load_spec(path, ["training.epochz=2"])
     with pytest.raises(UsageError, match="Cannot read the override"):
         load_spec(path, ["training.epochs"])
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://[bad", "https://", "http://host:port/", "hooks.example.org/x", "", "mailto:me@example.org", "json://a\tb"],
+)
+def test_an_alert_address_that_is_none_is_a_fault(tmp_path: Path, url: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_spec(write(tmp_path, MINIMAL + f"alerts: {{urls: [https://example.org/x, {json.dumps(url)}]}}\n"))
+    (fault,) = caught.value.details
+    assert fault.startswith(f"alerts.urls.1: saw {url!r}; not an address")
+
+
+def test_alert_addresses_of_every_kind_are_taken(tmp_path: Path) -> None:
+    urls = [
+        "${OPS_WEBHOOK}",
+        "https://${HOST}:${PORT}/x",
+        "http://[::1]:8080/x",
+        "tgram://123:AbC/42",
+        "mailtos://a:b@c.org",
+    ]
+    assert load_spec(write(tmp_path, MINIMAL + f"alerts: {{urls: {json.dumps(urls)}}}\n")).alerts.urls == urls
 
 
 def test_root_is_the_project_folder_and_not_part_of_the_digest(tmp_path: Path) -> None:

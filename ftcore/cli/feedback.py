@@ -43,19 +43,29 @@ def collect(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = Fa
     """Make labelled production rows a new data version, if enough have come, and attach it to the open retrain request."""
     from ftcore.ledger import open_ledger
     from ftcore.ledger.ledger import SERVICE
-    from ftcore.monitoring.feedback import collect_feedback, feedback_counts
+    from ftcore.monitoring.feedback import MIN_NEW_LABEL_ROWS, collect_feedback, feedback_counts
     from ftcore.store import Store
 
     loaded, store = load_spec(spec, overrides or ()), Store()
     with libraries_on_stderr():
-        ref = collect_feedback(loaded, store, open_ledger(), SERVICE)
+        collected = collect_feedback(loaded, store, open_ledger(), SERVICE)
         counts = feedback_counts(loaded, store)
+    ref = collected.data
     if json:
-        print_json({"data": asdict(ref) if ref else None, **counts})
-    elif ref:
+        left_out = {"num_left_out": collected.num_left_out, "reasons": list(collected.reasons)}
+        held_back = dict(collected.held_back)
+        print_json({"data": asdict(ref) if ref else None, **counts, "held_back": held_back, **left_out})
+        return
+    if ref:
         print_line(f"New data version {ref.rev[:12]} in {ref.repo}.")
     else:
-        needed = loaded.monitoring.min_feedback_rows
+        needed, matched = loaded.monitoring.min_feedback_rows, counts["matched"]
         print_line(
-            f"No new data version: {counts['matched']} labelled answers in the logs, of which fewer than {needed} are new."
+            f"No new data version: {matched} labelled answers in the logs, of which fewer than {needed} can join."
         )
+    for label, num_rows in collected.held_back.items():
+        print_line(f"Held back: the new label {label!r} has {num_rows} rows so far, wanted {MIN_NEW_LABEL_ROWS}.")
+    if collected.num_left_out:
+        print_line(f"Left out: {collected.num_left_out} labelled answers with which the data set would be refused:")
+        for reason in collected.reasons:
+            print_line(f"  - {reason}")

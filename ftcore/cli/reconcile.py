@@ -30,7 +30,8 @@ def reconcile(
         try:
             done = sweep(ledger, store, actor=actor())
         finally:  # MLflow being down must not hold alerts back
-            delivery = deliver(ledger, _addresses(project), store.root / "alerts.log")
+            addresses, all_specs = _addresses(project)
+            delivery = deliver(ledger, addresses, store.root / "alerts.log", all_specs=all_specs)
     if json:
         alerts = {"delivered": delivery.delivered, "failed": delivery.failed, "waiting": delivery.waiting}
         print_json({"done": done, "alerts": alerts})
@@ -40,22 +41,25 @@ def reconcile(
     print_line(f"alerts: {delivery.delivered} delivered, {delivery.failed} failed, {delivery.waiting} waiting")
 
 
-def _addresses(project: Path | None) -> dict[str, list[str]]:
-    """Spec name -> alert URLs of the project's specs; a faulty spec's alerts go to the log file alone."""
+def _addresses(project: Path | None) -> tuple[dict[str, list[str]], bool]:
+    """Spec name -> alert URLs, and whether these are all specs of the project: an alert that no readable spec names may belong
+    to a file that has faults, and waits until that is put right."""
     from ftcore.spec import load_spec
     from ftcore.stack.project import find_project, spec_files
 
     try:
-        folder = find_project(project)
+        files = spec_files(find_project(project))
     except UsageError:
         if project is not None:
             raise
-        return {}
-    addresses = {}
-    for path in spec_files(folder):
+        return {}, False
+    addresses: dict[str, list[str]] = {}
+    all_specs = True
+    for path in files:
         try:
             spec = load_spec(path)
         except SpecError:
+            all_specs = False
             continue
         addresses[spec.name] = spec.alerts.urls
-    return addresses
+    return addresses, all_specs

@@ -47,23 +47,37 @@ class Delivery:
     failed: int
     """Alerts that some channel refused; they stay in the outbox."""
     waiting: int
-    """Alerts whose next try is not due yet."""
+    """Alerts whose next try is not due yet, or whose spec's own channels this sweep does not know."""
 
 
-def deliver(ledger: Ledger, urls: Mapping[str, Sequence[str]], log: Path, now: datetime | None = None) -> Delivery:
+def deliver(
+    ledger: Ledger,
+    urls: Mapping[str, Sequence[str]],
+    log: Path,
+    *,
+    all_specs: bool = False,
+    now: datetime | None = None,
+) -> Delivery:
     """One sweep over the outbox; safe to run as often as one likes.
 
+    Every alert goes to the log and the platform's channels. It is done once its own spec's channels have it too, so an alert of
+    a spec that `urls` lacks stays open for a sweep that knows them.
+
     Args:
-        urls: Spec name -> `alerts.urls` of that spec; alerts of other specs go to the log file only.
+        urls: Spec name -> `alerts.urls` of that spec.
         log: The file that gets every alert, `alerts.log` under FTCORE_HOME.
+        all_specs: `urls` names every spec there is: an alert of any other name (a deleted spec, the platform) has no channels
+            of its own to wait for.
     """
     at = now or datetime.now(UTC)
     counts = {"delivered": 0, "failed": 0, "waiting": 0}
     for alert in ledger.pending_alerts():
         if at < _due(alert):
             counts["waiting"] += 1
-        else:
-            counts["delivered" if _deliver_one(ledger, alert, urls.get(alert.spec, ()), log) else "failed"] += 1
+            continue
+        known = all_specs or alert.spec in urls
+        arrived = _deliver_one(ledger, alert, urls.get(alert.spec, ()), log, known)
+        counts["failed" if not arrived else "delivered" if known else "waiting"] += 1
     return Delivery(**counts)
 
 
@@ -75,7 +89,8 @@ def _due(alert: Alert) -> datetime:
     return datetime.fromisoformat(alert.tried_at) + timedelta(seconds=wait_s)
 
 
-def _deliver_one(ledger: Ledger, alert: Alert, urls: Sequence[str], log: Path) -> bool:
+def _deliver_one(ledger: Ledger, alert: Alert, urls: Sequence[str], log: Path, close: bool) -> bool:
+    """Send to every channel that lacks it; `close` it if all have it. Returns whether no channel refused."""
     errors: list[str] = []
     channels = {"log": "", **{channel_name(url): url for url in (*urls, *platform_urls())}}
     missing = [channel for channel in channels if channel not in alert.channels_done]
@@ -87,9 +102,11 @@ def _deliver_one(ledger: Ledger, alert: Alert, urls: Sequence[str], log: Path) -
                 send(channels[channel], alert)
         except FtcoreError as error:
             errors.append(f"{channel}: {error.message}")
+        except Exception as error:  # noqa: BLE001 (an odd address or a faulty plugin must not keep the others from their alerts)
+            errors.append(f"{channel}: {type(error).__name__}")  # its message may quote the address
         else:
-            ledger.mark_delivered(alert.id, channel, last=channel == missing[-1] and not errors)
-    if not missing:  # a crash came between the last receipt and closing the alert, or the spec lost a channel since
+            ledger.mark_delivered(alert.id, channel, last=close and channel == missing[-1] and not errors)
+    if close and not missing:  # nothing left to send: a crash came before closing it, or the spec lost a channel since
         ledger.mark_delivered(alert.id, "log", last=True)
     if errors:
         ledger.mark_failed(alert.id, "; ".join(errors))
@@ -103,7 +120,10 @@ def platform_urls() -> list[str]:
 
 def channel_name(url: str) -> str:
     """A name for receipts and error messages that shows no secret: scheme, host if it is a plain one, and a short digest."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # not an address; sending to it says so
+        return f"url://#{digest_of(url)[:8]}"
     host = (parts.hostname or "") if parts.scheme in ("http", "https") and "${" not in parts.netloc else ""
     return f"{parts.scheme or 'url'}://{host}#{digest_of(url)[:8]}"
 
@@ -154,7 +174,7 @@ def send(url: str, alert: Alert) -> None:
         ServiceUnavailable: It did not answer within 10 s, or answered with an error.
     """
     target = expand(url)
-    if urlsplit(target).scheme in ("http", "https"):
+    if target.partition("://")[0].lower() in ("http", "https"):
         _post(target, alert)
         return
     service = apprise.Apprise()

@@ -1,15 +1,18 @@
 """Labels that came back from production become a new data version that retraining can learn from.
 
 The feedback log is joined with the prediction log by the id that each answer carried. What is new since the last version is
-written as one more file, `feedback-<n>.jsonl`, in the user's own column names, to the data repository under FTCORE_HOME.
+written as one more file, `feedback-<n>.jsonl`, in the user's own column names, to the data repository under FTCORE_HOME; a
+label that was corrected since replaces the old one in its place.
+Rows with which the data set would be refused are left out and named in the answer; the next call looks at them again.
 """
 
 from __future__ import annotations
 
+import functools
 import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from ftcore.data.cleaning import clean_text
@@ -23,6 +26,7 @@ from ftcore.serving.log import Row, feedback_folder, predictions_folder, read_lo
 from ftcore.spec import ColumnsSpec, DataSpec, FineTuneSpec
 from ftcore.store import Manifest, Store
 
+_FILES = "feedback-*.jsonl"
 MIN_NEW_LABEL_ROWS = 5
 """A label that the data set does not know yet waits until it has so many rows: a mistyped label must not become a class."""
 
@@ -39,21 +43,33 @@ class Joined:
     """New labels with too few rows so far."""
 
 
-def collect_feedback(spec: FineTuneSpec, store: Store, ledger: Ledger, actor: str) -> DataRef | None:
+@dataclass(frozen=True)
+class Collected:
+    """What one call made of the labels."""
+
+    data: DataRef | None
+    """The new version; None if fewer than `monitoring.min_feedback_rows` new rows can join the data set."""
+    held_back: Mapping[str, int] = field(default_factory=dict)
+    """New labels with too few rows so far."""
+    num_left_out: int = 0
+    """Rows with which the data set would be refused; the next call looks at them again."""
+    reasons: tuple[str, ...] = ()
+    """Why they were left out: what validation or preparation would have said."""
+
+
+def collect_feedback(spec: FineTuneSpec, store: Store, ledger: Ledger, actor: str) -> Collected:
     """Make a new data version from labelled production rows, if there are enough new ones.
 
-    The version is recorded in the ledger and attached to the spec's open retrain request. Safe to repeat and to run twice at
-    once: rows already in a version are not taken again, and what a crash left unrecorded is recorded by the next call.
-
-    Returns:
-        The new version; None if there are fewer than `monitoring.min_feedback_rows` new rows.
+    Rows with which the pipeline would refuse the data set are left out. The version is recorded in the ledger and attached to
+    the spec's open retrain request. Safe to repeat and to run twice at once: rows already in a version are taken again
+    only to correct their label, and what a crash left unrecorded is recorded by the next call.
 
     Raises:
-        UsageError: No pattern of `data.files` would read the new file.
+        UsageError: No pattern of `data.files` would read the new file, or the suite is missing or faulty.
     """
     head = ledger.head(spec.name)
     if head is None:
-        return None
+        return Collected(None)
     lineage = read_lineage(store.resolve(head.package_uri))
     trained_on = DatasetVersion.from_dict(lineage["records"]["ingest"])
     repository = DataRepository(store.root, spec.name)
@@ -61,27 +77,52 @@ def collect_feedback(spec: FineTuneSpec, store: Store, ledger: Ledger, actor: st
     with tempfile.TemporaryDirectory(prefix="ftcore-feedback-") as temporary:
         current = Path(temporary) / "data"
         pull(ref, current)
-        files = sorted(current.glob("feedback-*.jsonl"))
-        if files and _current_rev(ledger, spec.name) != ref.rev:  # a crash came between publishing and recording
-            _record(spec, ledger, ref, current, actor)
-        taken = {str(row[spec.data.columns.id]) for path in files for row in read_jsonl(path)}
-        known = {str(row["label"]) for rows in read_splits(current, spec.data).values() for row in rows if row["label"]}
-    joined = join(_logged(store, spec.name, "feedback"), _logged(store, spec.name, "predictions"), known, taken)
-    if len(joined.rows) < spec.monitoring.min_feedback_rows:
-        _attach(ledger, spec.name, trained_on.rev, actor)
-        return None
-    name = f"feedback-{len(files) + 1}.jsonl"
-    check_pattern(name, spec.data)
-    content = "".join(canonical_json(in_user_columns(row, spec.data.columns)) + "\n" for row in joined.rows)
-    published = repository.add({name: content.encode()}, f"{len(joined.rows)} labelled rows from production")
-    with tempfile.TemporaryDirectory(prefix="ftcore-feedback-") as temporary:
-        pull(published, Path(temporary) / "data")
-        _record(spec, ledger, published, Path(temporary) / "data", actor)
+        if any(current.glob(_FILES)) and _current_rev(ledger, spec.name) != ref.rev:
+            _record(spec, ledger, ref, current, actor)  # a crash came between publishing and recording
+        collected = _collect(spec, store, repository, current)
+    if collected.data is not None:
+        with tempfile.TemporaryDirectory(prefix="ftcore-feedback-") as temporary:
+            pull(collected.data, Path(temporary) / "data")
+            _record(spec, ledger, collected.data, Path(temporary) / "data", actor)
     _attach(ledger, spec.name, trained_on.rev, actor)
-    return published
+    return collected
 
 
-def join(feedback: Sequence[Row], predictions: Sequence[Row], known: set[str], taken: set[str] | None = None) -> Joined:
+def _collect(spec: FineTuneSpec, store: Store, repository: DataRepository, current: Path) -> Collected:
+    """Publish what is new and fit; `current` holds the repository's newest version."""
+    columns = spec.data.columns
+    held = {path.name: read_jsonl(path) for path in sorted(current.glob(_FILES))}
+    taken = {str(row[columns.id]): str(row[columns.label]) for rows in held.values() for row in rows}
+    known = {str(row["label"]) for rows in read_splits(current, spec.data).values() for row in rows if row["label"]}
+    joined = join(_logged(store, spec.name, "feedback"), _logged(store, spec.name, "predictions"), known, taken)
+    min_rows = spec.monitoring.min_feedback_rows
+    if len(joined.rows) < min_rows:
+        return Collected(None, joined.held_back)
+    check_pattern(f"feedback-{len(held) + 1}.jsonl", spec.data)
+    # Only now: it loads Great Expectations, which takes seconds.
+    from ftcore.monitoring.acceptance import accept_rows
+
+    to_files = functools.partial(_to_files, held, columns)
+    accepted = accept_rows(spec, current, joined.rows, to_files, known=known, min_rows=min_rows)
+    data = None
+    if accepted.rows:
+        data = repository.add(to_files(accepted.rows), f"{len(accepted.rows)} labelled rows from production")
+    return Collected(data, joined.held_back, accepted.num_left_out, accepted.reasons)
+
+
+def _to_files(held: Mapping[str, Sequence[Row]], columns: ColumnsSpec, rows: Sequence[Row]) -> dict[str, bytes]:
+    """The feedback files with `rows` in them: a corrected row in the place of the old one, new ones in one more file."""
+    new = {str(row["id"]): in_user_columns(row, columns) for row in rows}
+    files = {name: [new.get(str(row[columns.id]), row) for row in before] for name, before in held.items()}
+    there = {str(row[columns.id]) for before in held.values() for row in before}
+    if more := [row for identity, row in new.items() if identity not in there]:
+        files[f"feedback-{len(held) + 1}.jsonl"] = more
+    return {name: "".join(canonical_json(row) + "\n" for row in content).encode() for name, content in files.items()}
+
+
+def join(
+    feedback: Sequence[Row], predictions: Sequence[Row], known: set[str], taken: Mapping[str, str] | None = None
+) -> Joined:
     """Match labels to answered messages.
 
     The last label of an id wins. Labels are cleaned as texts are, and one that differs from a known label only in case or
@@ -91,16 +132,17 @@ def join(feedback: Sequence[Row], predictions: Sequence[Row], known: set[str], t
         feedback: Rows with `id`, `label`, in time order.
         predictions: Rows of the prediction log.
         known: Labels of the data set.
-        taken: Ids that a data version has already.
+        taken: Id -> label of the rows that a data version has already; they come again only with another label.
     """
     by_form = {_form(label): label for label in sorted(known)}
     labels = {str(row["id"]): clean_text(str(row["label"])) for row in feedback}
     answered = {str(row["id"]): row for row in predictions}
     found: list[Row] = []
     for identity, row in answered.items():
-        if labels.get(identity) and identity not in (taken or set()):
-            label = by_form.get(_form(labels[identity]), labels[identity])
-            found.append(_canonical(row, label))
+        if given := labels.get(identity):
+            label = by_form.get(_form(given), given)
+            if label != (taken or {}).get(identity):
+                found.append(_canonical(row, label))
     counts = Counter(str(row["label"]) for row in found)
     held_back = {label: n for label, n in sorted(counts.items()) if label not in known and n < MIN_NEW_LABEL_ROWS}
     rows = tuple(row for row in found if row["label"] not in held_back)
@@ -112,14 +154,16 @@ def _form(label: str) -> str:
 
 
 def _canonical(row: Row, label: str) -> Row:
-    """A training row from a logged answer. The channel it came through stays its source, so slices stay comparable."""
+    """A training row from a logged answer. The channel it came through stays its source, so slices stay comparable; one that
+    nobody named stays unknown."""
+    source = {"source": str(row["source"])} if row.get("source") else {}
     return {
         "id": str(row["id"]),
         "text": str(row["text"]),
         "label": label,
         "group": str(row.get("group") or row["id"]),
         "timestamp": str(row["at"]),
-        "source": str(row.get("source") or "feedback"),
+        **source,
     }
 
 

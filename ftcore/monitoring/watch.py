@@ -42,8 +42,10 @@ class Measured:
 def watch(spec: FineTuneSpec, store: Store, ledger: Ledger, actor: str) -> DriftReport:
     """Judge the newest window of one spec, record the decision, alarm on drift, deliver the outbox.
 
-    The same window is judged once: a repeated call finds its report in the store. `insufficient` (no champion yet, too few
-    rows) loads no model and never alarms.
+    The same window is judged once: a repeated call finds its report in the store. One more row is another window, judged anew
+    with report pages of its own, which stay under `stages/monitor/`. Such windows overlap, so their decisions are not
+    independent: `monitoring.alpha` holds for one look, and over many looks false alarms add up (at most one per cool-down).
+    `insufficient` (no champion yet, too few rows) loads no model and never alarms.
 
     Raises:
         IntegrityError: The champion's package is damaged.

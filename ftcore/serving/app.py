@@ -6,7 +6,7 @@
 | `POST /v1/{spec}/feedback` | 202 once the labels are on disk |
 | `GET /v1/{spec}/version` | which model answers, since when |
 | `GET /live` | 200 while the process runs, with or without a champion |
-| `GET /health` | 200 if every spec can be served by the ledger's champion or an earlier one, else 503; one line per spec |
+| `GET /health` | 200 if every spec has a champion that answers, else 503; `fault`: why that is not the ledger's newest |
 
 Errors are `{"error": {"message", "hint"}}`: 404 unknown spec, 413 and 422 faulty input, 503 no champion yet or disk full.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +22,9 @@ from ftcore.store import Store
 Loader = Callable[[Head, Store], "Model"]
 
 RETRY_POLLS = 30
-"""A champion that failed to load is tried again after so many polls (it may have been a full disk)."""
+"""A champion that failed to load is tried again after so many polls (it may have been a full disk or a full GPU)."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -93,13 +96,14 @@ class Slot:
     load: Loader = load_champion
     current: Champion | None = None
     fault: str = ""
-    """Why the ledger's head is not what is served; empty when it is."""
+    """One line: why the ledger's head is not what is served; empty when it is."""
     _failed_seq: int = 0
     _polls_to_wait: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def refresh(self) -> bool:
-        """Look at the head once; load and swap if it moved. Returns whether the champion changed. Never raises ftcore errors."""
+        """Look at the head once; load and swap if it moved. Returns whether the champion changed. Whatever loading raises ends up
+        in `fault`."""
         with self._lock:
             try:
                 head = self.ledger.head(self.spec)
@@ -119,17 +123,20 @@ class Slot:
         try:
             # A rollback to what is loaded already needs no second copy.
             model = self.current.model if same_weights and self.current else self.load(head, self.store)
-        except (FtcoreError, OSError, MemoryError) as error:
+        except Exception as error:  # noqa: BLE001 (CUDA out of memory is a RuntimeError; whatever it is, the old model goes on)
             self._failed(head, error)
             return False
         self.current = Champion(head, model, now_utc())
         self.fault = ""
         return True
 
-    def _failed(self, head: Head, error: BaseException) -> None:
+    def _failed(self, head: Head, error: Exception) -> None:
         what = error.message if isinstance(error, FtcoreError) else f"{type(error).__name__}: {error}"
+        what = " ".join(what.split())[:500]  # CUDA's messages have many lines
         self.fault = f"champion {head.model_digest[:12]} cannot be loaded: {what}"
         self._failed_seq, self._polls_to_wait = head.seq, RETRY_POLLS
+        trace = None if isinstance(error, FtcoreError) else error
+        _log.error("%s: %s; tried again after %d polls", self.spec, self.fault, RETRY_POLLS, exc_info=trace)
         old = f"model {self.current.head.model_digest[:12]} stays" if self.current else "nothing is served"
         try:
             self.ledger.enqueue_alert(

@@ -6,6 +6,8 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from ftcore.data.cleaning import clean_text, is_broken
+
 MAX_TEXTS = 256
 MAX_CHARS = 20_000
 MAX_BODY_BYTES = 8 << 20
@@ -22,8 +24,17 @@ def _plain(text: str) -> str:
     return text
 
 
+def _name(label: str) -> str:
+    if is_broken(label):
+        raise ValueError("holds control characters or U+FFFD, wanted the name of a class")
+    if not clean_text(label):
+        raise ValueError("is empty but for invisible characters")
+    return label
+
+
 Text = Annotated[str, Field(max_length=MAX_CHARS), AfterValidator(_plain)]
 Word = Annotated[str, StringConstraints(strip_whitespace=True, max_length=200), AfterValidator(_plain)]
+Label = Annotated[Word, AfterValidator(_name)]
 Identity = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
 
 
@@ -68,7 +79,7 @@ class FeedbackItem(Closed):
     """The right label for one answer, by the `id` that the answer carried. Labels the model does not know yet are welcome."""
 
     id: Identity
-    label: Word
+    label: Label
     source: Word | None = None
     """Who says so (an agent, a form); logged."""
 
@@ -77,7 +88,7 @@ class FeedbackRequest(Closed):
     """One label (`id`, `label`) or up to 256 of them (`items`)."""
 
     id: Identity | None = None
-    label: Word | None = None
+    label: Label | None = None
     source: Word | None = None
     items: Annotated[list[FeedbackItem], Field(min_length=1, max_length=MAX_TEXTS)] | None = None
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -234,7 +237,7 @@ class MonitoringSpec(Section):
     min_rows: Annotated[int, Field(ge=1)] = 200
     """Fewer rows: the decision is `insufficient`, never `ok`."""
     alpha: Probability = 0.01
-    """Family-wise false-alarm rate per window (Holm over all tests)."""
+    """Family-wise false-alarm rate per window (Holm over all tests). Looks at overlapping windows each have this rate."""
     min_effect: Fraction = 0.1
     """Effect-size floor: smaller shifts are not alarms however small their p-value."""
     cooldown_hours: Annotated[float, Field(ge=0)] = 24.0
@@ -243,10 +246,27 @@ class MonitoringSpec(Section):
     """Labelled production rows that make a new data version worth retraining on."""
 
 
+def _alert_url(url: str) -> str:
+    """Refuse what no channel could be; an address with `${NAME}` in it is known only at delivery."""
+    if re.search(r"\$\{\w+\}", url):
+        return url
+    wanted = "wanted https://…, any apprise URL (scheme://…), or ${NAME}"
+    try:
+        parts = urlsplit(url)
+        plausible = bool(parts.scheme) and "://" in url and url.isprintable()
+        if parts.scheme in ("http", "https"):  # apprise puts tokens where others have host and port
+            plausible = plausible and bool(parts.hostname) and parts.port != 0
+    except ValueError as error:
+        raise ValueError(f"not an address ({error}); {wanted}") from None
+    if not plausible:
+        raise ValueError(f"not an address; {wanted}")
+    return url
+
+
 class AlertsSpec(Section):
     """Where alarms go, besides the log file under FTCORE_HOME and the channels in `$FTCORE_ALERT_URLS`."""
 
-    urls: list[str] = Field(default_factory=list)
+    urls: list[Annotated[str, AfterValidator(_alert_url)]] = Field(default_factory=list)
     """Webhooks (http, https) or any apprise URL. `${NAME}` is filled from the environment at delivery: no secret is stored."""
 
 

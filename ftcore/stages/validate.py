@@ -20,41 +20,23 @@ def run(
         DataUnavailable: A file that `data.files` names is missing.
         UsageError: The suite is missing or faulty.
     """
-    from ftcore.data.leakage import count_by_rule, find_leaks
     from ftcore.data.reading import read_splits, write_jsonl
-    from ftcore.validation.checks import cross_split_faults, leak_faults
     from ftcore.validation.suites import load_suite
 
     dataset = cast(DatasetVersion, inputs["ingest"])
     suite = load_suite(spec.at(spec.validation.suite))
     splits = read_splits(store.resolve(dataset.uri) / "files", spec.data)
     # Only now: importing Great Expectations takes seconds, and a broken file should be refused at once.
-    from ftcore.validation.expectations import run_suite
+    from ftcore.validation.splits import judge_splits
 
-    reports = run_suite(suite, splits, output.path / "docs")
-    training = [*splits["train"], *splits["validation"]]
-    leaks = find_leaks(training, splits["test"], spec.leakage.rules)
-    write_jsonl(
-        output.path / "leaks.jsonl",
-        (
-            {
-                "rule": leak.rule,
-                "test_id": splits["test"][leak.test_row]["id"],
-                "train_id": training[leak.train_row]["id"],
-                "score": leak.score,
-            }
-            for leak in leaks
-        ),
-    )
-    failed = [f"{report.split}: {line}" for report in reports for line in report.failed]
-    across = cross_split_faults(splits)
-    leaked = leak_faults(leaks, len(splits["test"]), spec.leakage.max_leaked)
+    found = judge_splits(suite, splits, spec.leakage, output.path / "docs")
+    write_jsonl(output.path / "leaks.jsonl", found.leaks)
     return ValidationReport(
         uri=output.uri,
         data_digest=dataset.digest,
         suite_digest=suite.digest,
-        splits=tuple(reports),
-        num_leaked=count_by_rule(leaks, spec.leakage.rules),
+        splits=found.reports,
+        num_leaked=found.num_leaked,
         docs_uri=f"{output.uri}/docs/index.html",
-        refused=(*failed, *across, *leaked),
+        refused=found.refused,
     )

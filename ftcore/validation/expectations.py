@@ -10,6 +10,7 @@ import html
 import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +34,23 @@ _SHOWN = ("label", "source")
 Row = Mapping[str, Any]
 
 
-def run_suite(suite: Suite, splits: Mapping[Split, Sequence[Row]], docs: Path) -> list[SplitReport]:
+@dataclass(frozen=True)
+class SuiteResult:
+    """What a suite says of a data set."""
+
+    reports: tuple[SplitReport, ...]
+    """One per split, in the order given. `failed` is empty only if every expectation was met."""
+    unfit: frozenset[str]
+    """Ids of the rows that break an expectation that was not met; none for expectations about a column as a whole."""
+
+
+def run_suite(suite: Suite, splits: Mapping[Split, Sequence[Row]], docs: Path) -> SuiteResult:
     """Judge every split and build Data Docs (`docs`/index.html).
 
     Args:
         suite: What is expected.
         splits: Rows in canonical columns per split.
         docs: Folder to build; absolute or relative, made here.
-
-    Returns:
-        One report per split, in the order given. `failed` is empty only if every expectation was met.
 
     Raises:
         UsageError: The suite names an unknown expectation or gives one wrong arguments; every fault is listed.
@@ -52,11 +60,15 @@ def run_suite(suite: Suite, splits: Mapping[Split, Sequence[Row]], docs: Path) -
     built = _build(asked)
     context = _context(docs.absolute())
     source = context.data_sources.add_pandas("splits")
-    reports = []
+    reports: list[SplitReport] = []
+    unfit: set[str] = set()
     for split, frame in frames.items():
         results = _run_split(context, source, f"{suite.name}_{split}", split, built[split], frame)
-        judged = zip(asked[split], results, strict=True)
-        failed = [line for entry, result in judged if (line := judge(entry, result, frame))]
+        failed: list[str] = []
+        for entry, result in zip(asked[split], results, strict=True):
+            if line := judge(entry, result, frame):
+                failed.append(line)
+                unfit.update(_unexpected_ids(result, frame))
         if frame.empty:  # whatever GX answered, and one line says it all
             failed = [f"saw 0 rows, wanted at least 1; none of {len(asked[split])} expectations can be judged"]
         reports.append(
@@ -65,7 +77,7 @@ def run_suite(suite: Suite, splits: Mapping[Split, Sequence[Row]], docs: Path) -
     _escape_results(context)
     with storage_errors(docs):
         context.build_data_docs(site_names=[_SITE])
-    return reports
+    return SuiteResult(tuple(reports), frozenset(unfit))
 
 
 def to_frame(rows: Sequence[Row]) -> pd.DataFrame:
@@ -196,7 +208,7 @@ def _seen(entry: Entry, answer: Mapping[str, Any], frame: pd.DataFrame) -> str:
         elements = answer.get("element_count") or 0
         count = answer["unexpected_count"]
         seen = f"saw {count} of {elements} rows ({count / elements:.2%}) otherwise" if elements else "saw no rows"
-        rows = frame.iloc[[number for number in answer.get("unexpected_index_list") or () if isinstance(number, int)]]
+        rows = _unexpected_rows(answer, frame)
         if entry.column in _SHOWN and len(rows):
             seen += f", values {_short(sorted({str(value) for value in rows[entry.column]}))}"
         ids = list(map(str, rows["id"])) if "id" in rows else []
@@ -207,6 +219,15 @@ def _seen(entry: Entry, answer: Mapping[str, Any], frame: pd.DataFrame) -> str:
             f": {_short(sorted(map(str, observed)))}" if entry.column in _SHOWN else ""
         )
     return f"saw {observed}" if isinstance(observed, int | float) else "it was not met"
+
+
+def _unexpected_rows(answer: Mapping[str, Any], frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.iloc[[number for number in answer.get("unexpected_index_list") or () if isinstance(number, int)]]
+
+
+def _unexpected_ids(result: Any, frame: pd.DataFrame) -> list[str]:
+    rows = _unexpected_rows((result.result if result else None) or {}, frame)
+    return list(map(str, rows["id"])) if "id" in rows else []
 
 
 def _short(values: Iterable[str], limit: int = 8) -> str:

@@ -16,8 +16,8 @@ from ftcore.data.reading import write_jsonl
 from ftcore.ledger import Ledger, open_ledger
 from ftcore.records import DatasetVersion, canonical_json
 from ftcore.serving.log import append_rows, feedback_folder, predictions_folder
-from ftcore.spec import FineTuneSpec
-from ftcore.store import Manifest, Store
+from ftcore.spec import FineTuneSpec, ValidationSpec
+from ftcore.store import Manifest, Store, write_durable
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "serving"))
 from tests.serving.tiny_model import LABELS, WORDS, load_tiny, save_tiny
@@ -33,6 +33,24 @@ SPEC = FineTuneSpec.model_validate(
     }
 )
 
+SUITE = {
+    "name": "small",
+    "expectations": [
+        {"type": kind, "kwargs": kwargs, "meta": {"notes": "As the shipped suite has it.", **meta}}
+        for kind, kwargs, meta in [
+            ("expect_column_values_to_be_unique", {"column": "id"}, {}),
+            ("expect_column_values_to_match_regex", {"column": "label", "regex": "^[a-z][a-z0-9_]{1,40}$"}, {}),
+            (
+                "expect_column_unique_value_count_to_be_between",
+                {"column": "label", "max_value": 4},
+                {"splits": ["train"]},
+            ),
+            ("expect_column_values_to_be_in_set", {"column": "source", "value_set": ["web"]}, {"if_present": True}),
+            ("expect_column_values_to_not_be_null", {"column": "source"}, {"if_present": True}),
+        ]
+    ],
+}
+
 
 @dataclass
 class Production:
@@ -43,7 +61,7 @@ class Production:
     spec: FineTuneSpec
     digest: str
 
-    def serve(self, texts: list[str], start: int = 0) -> list[str]:
+    def serve(self, texts: list[str], start: int = 0, source: str | None = "web") -> list[str]:
         """Log answers as the server would; returns their ids."""
         found = load_tiny(self.store.root / "packages" / self.digest / "model").predict(texts)
         ids = [f"{start + number:032x}" for number in range(len(texts))]
@@ -54,7 +72,7 @@ class Production:
                     "id": identity, "at": f"2099-01-01T{(start + number) // 3600:02}:{(start + number) // 60 % 60:02}:"
                     f"{(start + number) % 60:02}.000000+00:00", "model_digest": self.digest, "text": text,
                     "prediction": label, "confidence": float(confidence), "num_chars": len(text), "num_tokens": int(tokens),
-                    "group": f"customer-{number % 7}", "source": "web",
+                    "group": f"customer-{number % 7}", **({"source": source} if source else {}),
                 }
                 for number, (identity, text, label, confidence, tokens) in enumerate(
                     zip(ids, texts, found.labels, found.confidences, found.num_tokens, strict=True)
@@ -102,7 +120,7 @@ def production(home: Path) -> Production:
     files = home / "stages" / "ingest" / "k" / "files"
     files.mkdir(parents=True)
     base = [
-        {"id": f"b{number}", "text": text, "label": LABELS[number % 3], "group": f"g{number}"}
+        {"id": f"b{number}", "text": text, "label": LABELS[number % 3], "group": f"g{number}", "source": "web"}
         for number, text in enumerate(messages(60, seed=5))
     ]
     write_jsonl(files / "messages.jsonl", base)
@@ -123,7 +141,9 @@ def production(home: Path) -> Production:
         package_uri=f"packages/{digest}", fence=fence, actor="test", reason="test",
     )  # fmt: skip
     ledger.commit(promotion.promotion_id, fence)
-    return Production(store, ledger, SPEC, digest)
+    write_durable(home / "suite.json", canonical_json(SUITE))
+    spec = SPEC.model_copy(update={"validation": ValidationSpec(suite=str(home / "suite.json"))})
+    return Production(store, ledger, spec, digest)
 
 
 @pytest.fixture(name="messages")

@@ -131,5 +131,32 @@ def test_the_platforms_channels_get_the_alerts_of_every_spec(
 ) -> None:
     monkeypatch.setenv("FTCORE_ALERT_URLS", f" {receiver.url}/a\n{receiver.url}/b ")
     ledger.enqueue_alert("unknown_spec", "warning", "title", "body", "key", {})
-    assert deliver(ledger, {}, home / "alerts.log") == Delivery(1, 0, 0)
+    assert deliver(ledger, {}, home / "alerts.log", all_specs=True) == Delivery(1, 0, 0)
     assert [item["title"] for item in receiver.got] == ["title", "title"]
+
+
+def test_an_alert_waits_for_a_sweep_that_knows_its_spec(
+    ledger: Ledger, receiver: Receiver, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FTCORE_ALERT_URLS", f"{receiver.url}/platform")
+    log = home / "alerts.log"
+    ledger.enqueue_alert("b", "critical", "title", "body", "key")
+    for _ in range(2):  # log and platform get it at once, and once
+        assert deliver(ledger, {"a": []}, log) == Delivery(0, 0, waiting=1)
+    assert (len(lines(log)), len(receiver.got), len(ledger.pending_alerts())) == (1, 1, 1)
+    assert deliver(ledger, {"a": [], "b": [f"{receiver.url}/own"]}, log) == Delivery(1, 0, 0)
+    assert (len(lines(log)), len(receiver.got), ledger.pending_alerts()) == (1, 2, [])
+
+
+@pytest.mark.parametrize("bad", ["http://[bad", "http://...", "http://host:port", "no address", "json://[bad"])
+def test_one_bad_address_keeps_no_other_channel_waiting(
+    ledger: Ledger, receiver: Receiver, home: Path, monkeypatch: pytest.MonkeyPatch, bad: str
+) -> None:
+    bad += "/s3cret"
+    monkeypatch.setenv("BAD_HOOK", bad)
+    for key in ("one", "two"):
+        ledger.enqueue_alert("s", "warning", "title", "body", key)
+    urls = {"s": [bad, "${BAD_HOOK}", receiver.url]}
+    assert deliver(ledger, urls, home / "alerts.log") == Delivery(0, failed=2, waiting=0)
+    assert ([alert["id"] for alert in receiver.got], len(lines(home / "alerts.log"))) == (["one", "two"], 2)
+    assert all("s3cret" not in alert.last_error for alert in ledger.pending_alerts())

@@ -7,12 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
 
+from ftcore.cli.feedback import collect
 from ftcore.data.reading import read_splits
 from ftcore.data.versions import DataRepository, pull
 from ftcore.errors import UsageError
 from ftcore.monitoring.feedback import check_pattern, collect_feedback, in_user_columns, join
 from ftcore.spec import ColumnsSpec, DataSpec
+from ftcore.validation.splits import judge_splits
+from ftcore.validation.suites import load_suite
 
 KNOWN = {"card_lost", "late bill"}
 
@@ -49,10 +53,15 @@ def test_a_new_label_waits_for_company() -> None:
     assert (len(enough.rows), enough.held_back) == (5, {})
 
 
-def test_rows_without_group_and_source_get_their_own() -> None:
-    joined = join(labelled(("a", "card_lost")), [{"id": "a", "at": "t", "text": "x"}], KNOWN, taken=set())
-    assert (joined.rows[0]["group"], joined.rows[0]["source"]) == ("a", "feedback")
-    assert join(labelled(("a", "card_lost")), answered("a"), KNOWN, taken={"a"}).rows == ()
+def test_a_row_without_group_gets_its_own_and_an_unknown_source_stays_unknown() -> None:
+    joined = join(labelled(("a", "card_lost")), [{"id": "a", "at": "t", "text": "x"}], KNOWN, taken={})
+    assert joined.rows == ({"id": "a", "text": "x", "label": "card_lost", "group": "a", "timestamp": "t"},)
+
+
+def test_a_row_comes_again_only_with_another_label() -> None:
+    taken = {"a": "card_lost", "b": "card_lost"}
+    joined = join(labelled(("a", "Card Lost"), ("b", "late bill")), answered("a", "b"), KNOWN, taken)
+    assert [(row["id"], row["label"]) for row in joined.rows] == [("b", "late bill")]
 
 
 def test_user_columns_and_patterns() -> None:
@@ -69,11 +78,11 @@ def test_labels_become_a_version_once(production: Any, messages: Callable[..., l
     spec, store, ledger = production.spec, production.store, production.ledger
     ids = production.serve(messages(40, seed=2))
     production.label([(identity, "tablet") for identity in ids[:19]])
-    assert collect_feedback(spec, store, ledger, "test") is None  # one too few
+    assert collect_feedback(spec, store, ledger, "test").data is None  # one too few
     request, _ = ledger.open_request(spec.name, "drift", "k")
     production.label([(identity, "login") for identity in ids[18:30]], at="2099-01-03T00:00:00+00:00")
 
-    ref = collect_feedback(spec, store, ledger, "test")
+    ref = collect_feedback(spec, store, ledger, "test").data
     assert ref is not None
     assert ref.reason == "feedback"
     assert ledger.current_data(spec.name) == ref
@@ -86,10 +95,10 @@ def test_labels_become_a_version_once(production: Any, messages: Callable[..., l
     assert [row["label"] for row in rows] == ["tablet"] * 18 + ["login"] * 12
     assert sum(len(split) for split in read_splits(folder, spec.data).values()) == 90
 
-    assert collect_feedback(spec, store, ledger, "test") is None
+    assert collect_feedback(spec, store, ledger, "test").data is None
     assert len(ledger.events(spec.name, kinds=("data_version",))) == 1
     production.label([(identity, "billing") for identity in production.serve(messages(20, seed=3), start=100)])
-    second = collect_feedback(spec, store, ledger, "test")
+    second = collect_feedback(spec, store, ledger, "test").data
     assert second is not None
     assert second.rev != ref.rev
     assert ledger.verify().ok
@@ -111,5 +120,96 @@ def test_what_a_crash_left_unrecorded_is_recorded_later(
         with pytest.raises(KeyboardInterrupt):
             collect_feedback(spec, store, ledger, "test")
     assert ledger.current_data(spec.name) is None
-    assert collect_feedback(spec, store, ledger, "test") is None  # no new rows, but the version is known now
+    assert collect_feedback(spec, store, ledger, "test").data is None  # no new rows, but the version is known now
     assert ledger.current_data(spec.name) == DataRepository(store.root, spec.name).newest()
+
+
+def published(production: Any, ref: Any) -> list[dict[str, Any]]:
+    """The rows of the first feedback file of a version, which validation must take as a whole."""
+    folder = production.store.root / f"pulled-{ref.rev[:8]}"
+    pull(ref, folder)
+    suite = load_suite(production.spec.at(production.spec.validation.suite))
+    splits = read_splits(folder, production.spec.data)
+    assert judge_splits(suite, splits, production.spec.leakage, folder / "docs").refused == ()
+    return [json.loads(line) for line in (folder / "feedback-1.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.functional
+def test_rows_that_validation_would_refuse_are_left_out_and_named(
+    production: Any, messages: Callable[..., list[str]]
+) -> None:
+    spec, store, ledger = production.spec, production.store, production.ledger
+    ids = production.serve(messages(30, seed=2))
+    unnamed = production.serve(messages(4, seed=3), start=100, source=None)
+    production.label([(identity, "login") for identity in [*ids[:25], *unnamed]])
+    production.label([(identity, "Tablet issue") for identity in ids[25:]])
+    collected = collect_feedback(spec, store, ledger, "test")
+    assert collected.num_left_out == 9
+    reasons = "\n".join(collected.reasons)
+    assert "values Tablet issue" in reasons
+    assert "expect_column_values_to_not_be_null(source)" in reasons
+    assert [row["id"] for row in published(production, collected.data)] == ids[:25]
+    again = collect_feedback(spec, store, ledger, "test")  # fewer than a version's worth: not looked at yet
+    assert (again.data, again.num_left_out) == (None, 0)
+
+
+@pytest.mark.functional
+def test_new_labels_wait_when_no_single_row_is_to_blame(production: Any, messages: Callable[..., list[str]]) -> None:
+    ids = production.serve(messages(40, seed=2))
+    production.label([(identity, ["login", "tablet", "phone"][number % 3]) for number, identity in enumerate(ids)])
+    collected = collect_feedback(production.spec, production.store, production.ledger, "test")
+    assert (collected.data, collected.num_left_out) == (None, 40)  # 14 known labels are not worth a version
+    assert any("unique_value_count" in reason for reason in collected.reasons)
+    production.label([(identity, "login") for identity in production.serve(messages(10, seed=3), start=100)])
+    collected = collect_feedback(production.spec, production.store, production.ledger, "test")
+    assert collected.num_left_out == 26
+    assert {row["label"] for row in published(production, collected.data)} == {"login"}
+
+
+@pytest.mark.functional
+def test_rows_that_preparation_would_refuse_are_left_out(production: Any, messages: Callable[..., list[str]]) -> None:
+    ids = production.serve(messages(25, seed=2))
+    same = [production.serve(["where is my card"], start=100 + number)[0] for number in range(10)]  # of one customer
+    production.label([(identity, "login") for identity in ids])
+    production.label([(identity, ["login", "billing"][number % 2]) for number, identity in enumerate(same)])
+    collected = collect_feedback(production.spec, production.store, production.ledger, "test")
+    assert collected.num_left_out == 10
+    assert "conflicting_label 10" in collected.reasons[0]
+    assert [row["id"] for row in published(production, collected.data)] == ids
+
+
+@pytest.mark.functional
+def test_a_corrected_label_replaces_the_old_one(production: Any, messages: Callable[..., list[str]]) -> None:
+    spec, store, ledger = production.spec, production.store, production.ledger
+    ids = production.serve(messages(40, seed=2))
+    production.label([(identity, "login") for identity in ids[:25]])
+    assert collect_feedback(spec, store, ledger, "test").data is not None
+    production.label([(identity, "billing") for identity in ids[20:40]], at="2099-01-03T00:00:00+00:00")
+    rows = published(production, collect_feedback(spec, store, ledger, "test").data)
+    assert [(row["id"], row["label"]) for row in rows] == [
+        (identity, "login" if number < 20 else "billing") for number, identity in enumerate(ids[:25])
+    ]
+    assert collect_feedback(spec, store, ledger, "test").data is None
+    production.label([(identity, "delivery") for identity in ids[:20]], at="2099-01-04T00:00:00+00:00")
+    ref = collect_feedback(spec, store, ledger, "test").data  # corrections alone: no further file
+    assert {row["label"] for row in published(production, ref)[:20]} == {"delivery"}
+    files = sorted(path.name for path in (store.root / f"pulled-{ref.rev[:8]}").glob("feedback-*")) if ref else []
+    assert files == ["feedback-1.jsonl", "feedback-2.jsonl"]
+
+
+@pytest.mark.functional
+def test_the_command_says_what_was_left_out(
+    production: Any, messages: Callable[..., list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ids = production.serve(messages(40, seed=2))
+    production.label([(identity, "Tablet issue") for identity in ids[:30]] + [(ids[39], "billling")])
+    path = production.store.root / "support.yaml"
+    path.write_text(yaml.safe_dump(production.spec.model_dump(mode="json")), encoding="utf-8")
+    collect(str(path), json=True)
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["data"], answer["num_left_out"], answer["held_back"]) == (None, 30, {"billling": 1})
+    collect(str(path))
+    said = capsys.readouterr().out
+    assert "Held back: the new label 'billling' has 1 rows so far, wanted 5." in said
+    assert "Left out: 30 labelled answers" in said
+    assert "values Tablet issue" in said

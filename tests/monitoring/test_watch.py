@@ -78,8 +78,10 @@ def test_too_few_rows_are_insufficient_and_noted_once(production: Any, messages:
 
 def test_no_champion_is_insufficient(production: Any) -> None:
     other = production.spec.model_copy(update={"name": "other"})
+    production.ledger.enqueue_alert("support", "warning", "title", "body", "key")
     report = watch(other, production.store, production.ledger, "test")
     assert (report.verdict, report.reasons) == ("insufficient", ("No model has been promoted yet.",))
+    assert [alert.spec for alert in production.ledger.pending_alerts()] == ["support"]  # not this watch's to close
 
 
 def test_a_damaged_reference_is_an_error_not_an_all_clear(production: Any, messages: Callable[..., list[str]]) -> None:

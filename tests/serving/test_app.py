@@ -154,6 +154,10 @@ def test_faulty_feedback_is_refused(client: TestClient, store: Store) -> None:
         {"id": good, "label": " "},
         {"items": []},
         {"id": good, "label": "x" * 201},
+        {"id": good, "label": "a\x00b"},
+        {"id": good, "label": "two\nlines"},
+        {"id": good, "label": "\u200b"},
+        {"items": [{"id": good, "label": "a\ufffdb"}]},
     ):
         assert client.post(f"/v1/{SPEC}/feedback", json=body).status_code == 422, body
     assert read_log(feedback_folder(store.root, SPEC)) == ([], 0)
@@ -237,6 +241,37 @@ def test_a_champion_that_cannot_be_loaded_leaves_the_old_one(client: TestClient,
     assert alert.severity == "critical"
     assert "cannot load the champion" in alert.title
     assert "manifest" in alert.body
+
+
+def test_no_exception_of_loading_ends_the_following(
+    store: Store, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("ftcore.serving.champion.RETRY_POLLS", 2)
+    full = threading.Event()
+
+    def crowded(head: Head, store: Store) -> Model:
+        if full.is_set():
+            raise RuntimeError("CUDA out of memory.\nTried to allocate 2 GiB")
+        return load(head, store)
+
+    before = promote(ledger, store, 1)
+    with TestClient(create_app([SPEC], store=store, ledger=ledger, load=crowded, poll_s=0.05)) as client:
+
+        def state() -> dict[str, object]:
+            return dict(client.get("/health").json()["specs"][SPEC])
+
+        full.set()
+        after = promote(ledger, store, 2)
+        wait_for(lambda: state()["fault"], "noticing that the champion does not fit")
+        assert state()["fault"] == (
+            f"champion {after[:12]} cannot be loaded: RuntimeError: CUDA out of memory. Tried to allocate 2 GiB"
+        )
+        answer = client.post(f"/v1/{SPEC}/predict", json={"text": "help"})
+        assert (answer.status_code, answer.json()["model_digest"]) == (200, before)
+        full.clear()
+        wait_for(lambda: state()["model_digest"] == after, "the second attempt")
+        assert state()["fault"] == ""
+    assert "CUDA out of memory" in caplog.text
 
 
 def test_rollback_to_what_is_loaded_needs_no_second_load(store: Store, ledger: Ledger) -> None:

@@ -20,7 +20,7 @@ def rows(count: int, **more: Any) -> list[dict[str, Any]]:
 
 
 def run(tmp_path: Path, members: list[dict[str, Any]], *entries: Entry) -> SplitReport:
-    (report,) = run_suite(Suite("s", entries, "d"), {"train": members}, tmp_path / "docs")
+    (report,) = run_suite(Suite("s", entries, "d"), {"train": members}, tmp_path / "docs").reports
     return report
 
 
@@ -104,7 +104,15 @@ def test_row_text_cannot_become_markup_in_the_docs(tmp_path: Path) -> None:
 def test_the_starter_suite_on_a_plain_set(tmp_path: Path) -> None:
     from ftcore.validation.suites import STARTER
 
-    reports = run_suite(
-        load_suite(STARTER), {"train": rows(60), "validation": rows(20), "test": rows(30)}, tmp_path / "docs"
-    )
+    splits = {"train": rows(60), "validation": rows(20), "test": rows(30)}
+    reports = run_suite(load_suite(STARTER), splits, tmp_path / "docs").reports  # type: ignore[arg-type]
     assert [report.failed for report in reports] == [(), (), ()]
+
+
+def test_unfit_are_the_rows_that_break_what_was_not_met(tmp_path: Path) -> None:
+    members = [*rows(99), {"id": "odd", "text": "m", "label": "Tablet issue"}]
+    strict = entry("expect_column_values_to_match_regex", "label", regex="^[a-z]$")
+    lenient = entry("expect_column_values_to_match_regex", "label", regex="^[a-z]$", mostly=0.9)
+    for expectation, unfit in ((strict, {"odd"}), (lenient, set())):
+        result = run_suite(Suite("s", (expectation,), "d"), {"train": members}, tmp_path / "docs")
+        assert result.unfit == unfit

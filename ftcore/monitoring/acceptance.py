@@ -1,0 +1,85 @@
+"""Which labelled rows may join the data set: those with which the pipeline would still take it.
+
+Whoever may send labels must not be able to stop retraining: a version that validation or preparation refuses would be refused
+in every later run as well.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
+from pathlib import Path
+
+from ftcore.data.preparing import prepare_splits
+from ftcore.data.reading import read_splits
+from ftcore.serving.log import Row
+from ftcore.spec import FineTuneSpec
+from ftcore.validation.splits import judge_splits
+from ftcore.validation.suites import load_suite
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """Outcome of `accept_rows`."""
+
+    rows: tuple[Row, ...]
+    """What may join; empty if that is fewer than asked for."""
+    num_left_out: int
+    reasons: tuple[str, ...]
+    """Why rows were left out: what the pipeline would have said of the data set."""
+
+
+def accept_rows(
+    spec: FineTuneSpec,
+    folder: Path,
+    rows: Sequence[Row],
+    to_files: Callable[[Sequence[Row]], Mapping[str, bytes]],
+    *,
+    known: Set[str],
+    min_rows: int,
+) -> Accepted:
+    """Judge the data set with `rows` in it; while it is refused, leave out the rows that are named.
+
+    Where no row is to blame (say, there are too many labels), rows with labels that the data set does not know are left out.
+
+    Args:
+        folder: The data version that the rows would join; not changed.
+        rows: Canonical columns.
+        to_files: Rows -> the files that hold them, by their path inside the data folder.
+        known: Labels of the data version.
+        min_rows: Fewer are not worth a version.
+
+    Raises:
+        UsageError: The suite is missing or faulty.
+    """
+    reasons: dict[str, None] = {}
+    left = list(rows)
+    while len(left) >= min_rows:
+        refused, unfit = _refusals(spec, folder, to_files(left))
+        if not refused:
+            return Accepted(tuple(left), len(rows) - len(left), tuple(reasons))
+        reasons.update(dict.fromkeys(refused))
+        fit = [row for row in left if row["id"] not in unfit]
+        if len(fit) == len(left):
+            fit = [row for row in left if row["label"] in known]
+        if len(fit) == len(left):
+            break
+        left = fit
+    return Accepted((), len(rows), tuple(reasons))
+
+
+def _refusals(spec: FineTuneSpec, folder: Path, files: Mapping[str, bytes]) -> tuple[tuple[str, ...], Set[str]]:
+    """Why the pipeline would refuse the data set with these files, and the ids of the rows that are to blame."""
+    with tempfile.TemporaryDirectory(prefix="ftcore-feedback-") as temporary:
+        trial = Path(temporary) / "data"
+        shutil.copytree(folder, trial)
+        for name, content in files.items():
+            (trial / name).write_bytes(content)
+        splits = read_splits(trial, spec.data)
+        found = judge_splits(load_suite(spec.at(spec.validation.suite)), splits, spec.leakage, Path(temporary) / "docs")
+    if found.refused:
+        return found.refused, found.unfit
+    prepared = prepare_splits(splits, spec.prepare, spec.leakage, spec.validation)
+    return tuple(prepared.refused), {item["id"] for item in prepared.quarantine}

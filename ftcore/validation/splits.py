@@ -1,0 +1,69 @@
+"""All that a data set must stand up to before rows are prepared from it: the suite on every split, then what concerns several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ftcore.data.leakage import count_by_rule, find_leaks
+from ftcore.records import SplitReport
+from ftcore.spec import LeakageSpec, Split
+from ftcore.validation.checks import cross_split_faults, leak_faults
+from ftcore.validation.expectations import run_suite
+from ftcore.validation.suites import Suite
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found in a data set."""
+
+    reports: tuple[SplitReport, ...]
+    leaks: tuple[Mapping[str, Any], ...]
+    """{rule, test_id, train_id, score}, sorted by rule and test row."""
+    num_leaked: Mapping[str, int]
+    """Leaked test rows by rule."""
+    refused: tuple[str, ...]
+    """Why the set is unfit; empty if it is fit."""
+    unfit: frozenset[str]
+    """Ids of rows that make it unfit, as far as single rows do."""
+
+
+def judge_splits(
+    suite: Suite, splits: Mapping[Split, Sequence[dict[str, Any]]], leakage: LeakageSpec, docs: Path
+) -> Findings:
+    """Judge a data set as a whole.
+
+    Args:
+        suite: What is expected of each split.
+        splits: Rows in canonical columns of train, validation and test.
+        leakage: Rules, and the share of test rows that may have leaked.
+        docs: Folder for the Data Docs.
+
+    Raises:
+        UsageError: The suite or a leakage rule is faulty.
+    """
+    result = run_suite(suite, splits, docs)
+    training, test = [*splits["train"], *splits["validation"]], splits["test"]
+    leaks = find_leaks(training, test, leakage.rules)
+    pairs = tuple(
+        {
+            "rule": leak.rule,
+            "test_id": test[leak.test_row]["id"],
+            "train_id": training[leak.train_row]["id"],
+            "score": leak.score,
+        }
+        for leak in leaks
+    )
+    failed = [f"{report.split}: {line}" for report in result.reports for line in report.failed]
+    across = cross_split_faults(splits)
+    leaked = leak_faults(leaks, len(test), leakage.max_leaked)
+    twins = {str(pair[side]) for pair in pairs for side in ("test_id", "train_id")} if leaked else set()
+    return Findings(
+        reports=result.reports,
+        leaks=pairs,
+        num_leaked=count_by_rule(leaks, leakage.rules),
+        refused=(*failed, *across, *leaked),
+        unfit=result.unfit | twins,
+    )
