@@ -55,19 +55,10 @@ class Step:
 
 def data_ref(spec: FineTuneSpec, ledger: Ledger, rev: str | None = None) -> DataRef:
     """Which data version to train on: the one asked for, else the newest accepted from feedback, else the spec's own."""
-    repo = spec.data.repo
-    if repo is not None and "://" not in repo and not repo.startswith("git@"):
-        repo = str(spec.at(repo))
-    own = DataRef(
-        repo=repo,
-        rev=rev or spec.data.rev,
-        path=spec.data.path if repo is not None else str(spec.at(spec.data.path)),
-        remote=spec.data.remote,
-        reason="command line" if rev else "spec",
-    )
-    if rev is None and spec.data.follow_feedback:
-        return ledger.current_data(spec.name) or own
-    return own
+    from ftcore.data.versions import own_data
+
+    newest = ledger.current_data(spec.name) if rev is None and spec.data.follow_feedback else None
+    return newest or own_data(spec, rev)
 
 
 def champion_ref(spec: FineTuneSpec, ledger: Ledger, candidate_digest: str) -> ModelRef | None:

@@ -54,8 +54,11 @@ def collect(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = Fa
     if json:
         left_out = {"num_left_out": collected.num_left_out, "reasons": list(collected.reasons)}
         held_back = dict(collected.held_back)
-        print_json({"data": asdict(ref) if ref else None, **counts, "held_back": held_back, **left_out})
+        print_json({"data": asdict(ref) if ref else None, **counts, "held_back": held_back, **left_out,
+                    "followed": collected.followed})  # fmt: skip
         return
+    if collected.followed:
+        print_line(f"The spec's own data has moved on: {collected.followed[:12]} is taken over.")
     if ref:
         print_line(f"New data version {ref.rev[:12]} in {ref.repo}.")
     else:

@@ -92,6 +92,26 @@ class DataRepository:
             self._publish(message, "feedback")
             return self._newest("feedback")
 
+    def replace(self, folder: Path, keep: str, message: str) -> DataRef:
+        """Publish the files below `folder` in the place of all but those that match the pattern `keep`.
+
+        Raises:
+            DataUnavailable: `ensure` has not run, another process holds the lock too long, or git or DVC fails.
+            StorageError: The disk is full; the newest version stays what it was.
+        """
+        with self._locked(), storage_errors(self.root):
+            if not self._has_commit():
+                raise DataUnavailable(f"There is no data repository at {self.root} yet.", hint="ftcore run SPEC")
+            self._check_space(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()))
+            self._restore()
+            data = self.root / _DATA
+            for path in sorted(data.rglob("*")):
+                if path.is_file() and not path.match(keep):
+                    path.unlink()
+            shutil.copytree(folder, data, symlinks=True, dirs_exist_ok=True)
+            self._publish(message, "spec")
+            return self._newest("feedback")
+
     def newest(self) -> DataRef | None:
         """The newest published version, or None before `ensure`."""
         return self._newest("feedback") if self._has_commit() else None

@@ -18,9 +18,24 @@ from ftcore.data.git import is_url, resolve_commit
 from ftcore.data.repository import DataRepository
 from ftcore.errors import DataUnavailable, DataUnreachable, FtcoreError, IntegrityError, UsageError
 from ftcore.records import DataRef
+from ftcore.spec import FineTuneSpec
 from ftcore.store import Manifest, storage_errors
 
-__all__ = ["DataRepository", "pull", "resolve_rev"]
+__all__ = ["DataRepository", "own_data", "pull", "resolve_rev"]
+
+
+def own_data(spec: FineTuneSpec, rev: str | None = None) -> DataRef:
+    """The data that the spec names, at `rev` instead of the spec's revision if one is asked for."""
+    repo = spec.data.repo
+    if repo is not None and not is_url(repo):
+        repo = str(spec.at(repo))
+    return DataRef(
+        repo=repo,
+        rev=rev or spec.data.rev,
+        path=spec.data.path if repo is not None else str(spec.at(spec.data.path)),
+        remote=spec.data.remote,
+        reason="command line" if rev else "spec",
+    )
 
 
 def resolve_rev(ref: DataRef) -> str:

@@ -8,6 +8,7 @@ Rows with which the data set would be refused are left out and named in the answ
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import tempfile
 from collections import Counter
@@ -20,13 +21,13 @@ from ftcore.data.reading import read_jsonl, read_splits
 from ftcore.data.versions import DataRepository, pull
 from ftcore.errors import UsageError
 from ftcore.ledger import Ledger
+from ftcore.monitoring.upstream import FEEDBACK_FILES, follow_own_data
 from ftcore.records import DataRef, DatasetVersion, canonical_json
 from ftcore.registry.package import read_lineage
 from ftcore.serving.log import Row, feedback_folder, predictions_folder, read_log
 from ftcore.spec import ColumnsSpec, DataSpec, FineTuneSpec
 from ftcore.store import Manifest, Store
 
-_FILES = "feedback-*.jsonl"
 MIN_NEW_LABEL_ROWS = 5
 """A label that the data set does not know yet waits until it has so many rows: a mistyped label must not become a class."""
 
@@ -55,12 +56,15 @@ class Collected:
     """Rows with which the data set would be refused; the next call looks at them again."""
     reasons: tuple[str, ...] = ()
     """Why they were left out: what validation or preparation would have said."""
+    followed: str | None = None
+    """Revision of the spec's own data that was taken over, if that has moved on."""
 
 
 def collect_feedback(spec: FineTuneSpec, store: Store, ledger: Ledger, actor: str) -> Collected:
     """Make a new data version from labelled production rows, if there are enough new ones.
 
-    Rows with which the pipeline would refuse the data set are left out. The version is recorded in the ledger and attached to
+    The spec's own data may have moved on since the last version: then the feedback joins its newest state. Rows with which the
+    pipeline would refuse the data set are left out. The version is recorded in the ledger and attached to
     the spec's open retrain request. Safe to repeat and to run twice at once: rows already in a version are taken again
     only to correct their label, and what a crash left unrecorded is recorded by the next call.
 
@@ -77,9 +81,12 @@ def collect_feedback(spec: FineTuneSpec, store: Store, ledger: Ledger, actor: st
     with tempfile.TemporaryDirectory(prefix="ftcore-feedback-") as temporary:
         current = Path(temporary) / "data"
         pull(ref, current)
-        if any(current.glob(_FILES)) and _current_rev(ledger, spec.name) != ref.rev:
+        if any(current.glob(FEEDBACK_FILES)) and _current_rev(ledger, spec.name) != ref.rev:
             _record(spec, ledger, ref, current, actor)  # a crash came between publishing and recording
-        collected = _collect(spec, store, repository, current)
+        followed = follow_own_data(spec, repository, trained_on, current)
+        collected = dataclasses.replace(_collect(spec, store, repository, current), followed=followed)
+        if followed and collected.data is None and any(current.glob(FEEDBACK_FILES)):
+            collected = dataclasses.replace(collected, data=repository.newest())
     if collected.data is not None:
         with tempfile.TemporaryDirectory(prefix="ftcore-feedback-") as temporary:
             pull(collected.data, Path(temporary) / "data")
@@ -91,7 +98,7 @@ def collect_feedback(spec: FineTuneSpec, store: Store, ledger: Ledger, actor: st
 def _collect(spec: FineTuneSpec, store: Store, repository: DataRepository, current: Path) -> Collected:
     """Publish what is new and fit; `current` holds the repository's newest version."""
     columns = spec.data.columns
-    held = {path.name: read_jsonl(path) for path in sorted(current.glob(_FILES))}
+    held = {path.name: read_jsonl(path) for path in sorted(current.glob(FEEDBACK_FILES))}
     taken = {str(row[columns.id]): str(row[columns.label]) for rows in held.values() for row in rows}
     known = {str(row["label"]) for rows in read_splits(current, spec.data).values() for row in rows if row["label"]}
     joined = join(_logged(store, spec.name, "feedback"), _logged(store, spec.name, "predictions"), known, taken)

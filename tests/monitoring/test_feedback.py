@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -102,6 +104,36 @@ def test_labels_become_a_version_once(production: Any, messages: Callable[..., l
     assert second is not None
     assert second.rev != ref.rev
     assert ledger.verify().ok
+
+
+@pytest.mark.functional
+def test_own_data_that_moves_on_is_joined_by_the_feedback_so_far(
+    production: Any, messages: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    store, ledger = production.store, production.ledger
+    own = tmp_path / "own"
+    shutil.copytree(store.root / "stages" / "ingest" / "k" / "files", own)
+    data = production.spec.data.model_copy(update={"path": str(own)})
+    spec = production.spec.model_copy(update={"data": data})
+    collected = collect_feedback(spec, store, ledger, "test")
+    assert (collected.data, collected.followed) == (None, None)
+    production.label([(identity, "login") for identity in production.serve(messages(30, seed=2))])
+    first = collect_feedback(spec, store, ledger, "test")
+    assert first.data is not None and first.followed is None
+
+    with (own / "messages.jsonl").open("a") as file:
+        file.write('{"id": "n1", "text": "a new row", "label": "login", "group": "n", "source": "web"}\n')
+    second = collect_feedback(spec, store, ledger, "test")
+    assert second.followed and second.data is not None and ledger.current_data(spec.name) == second.data
+    folder = store.root / "pulled"
+    pull(second.data, folder)
+    assert "a new row" in (folder / "messages.jsonl").read_text()
+    assert len((folder / "feedback-1.jsonl").read_text().splitlines()) == 30
+    assert collect_feedback(spec, store, ledger, "test").data is None
+
+    shutil.rmtree(own)  # out of reach: feedback goes on without it
+    production.label([(identity, "login") for identity in production.serve(messages(30, seed=4), start=500)])
+    assert collect_feedback(spec, store, ledger, "test").data is not None
 
 
 @pytest.mark.functional
