@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ftcore.errors import FtcoreError, IntegrityError
-from ftcore.ledger import Ledger
-from ftcore.records import DataRef
+from ftcore.errors import FtcoreError, IntegrityError, StorageError
+from ftcore.ledger import ChainReport, Ledger
+from ftcore.records import DataRef, canonical_json
 from ftcore.registry.package import package_uri, read_lineage, verify_package
-from ftcore.store import Manifest, Store
+from ftcore.store import Manifest, Store, write_durable
+
+LAST_VERIFIED = "audit/last_verified.json"
+"""The newest event that a verification found in order, relative to the store's root: the next one must find it again. It is no
+safer than FTCORE_HOME itself; a hash kept on another machine (`known_hash`) is."""
 
 
 @dataclass(frozen=True)
@@ -41,19 +46,47 @@ class AuditReport:
 
 
 def verify(ledger: Ledger, store: Store, known_hash: str | None = None) -> AuditReport:
-    """Verify the chain, the packages, the data versions and MLflow's alias.
+    """Verify the chain, the packages, the data versions and MLflow's alias; remember the chain's end for the next time.
 
     Args:
         known_hash: Hash of an event seen earlier; a fault if the chain does not hold it any more.
     """
     chain = ledger.verify()
-    faults = list(chain.faults)
+    faults = [*chain.faults, *_faults_of_anchor(ledger, store)]
     if known_hash is not None and not ledger.has_hash(known_hash):
         faults.append(f"the event with hash {known_hash[:12]} is gone: events were cut off or replaced")
+    if not faults:
+        faults = _remember(chain, store)
     checks = [Check("chain", chain.num_events, tuple(faults))]
     for name, steps in (("packages", _packages), ("data versions", _data_versions), ("alias", _aliases)):
         checks.append(_run(name, steps(ledger, store)))
     return AuditReport(tuple(checks), chain.last_hash)
+
+
+def _faults_of_anchor(ledger: Ledger, store: Store) -> list[str]:
+    """Whether the chain still holds the event that the last verification ended with."""
+    file = store.root / LAST_VERIFIED
+    try:
+        seen = json.loads(file.read_text(encoding="utf-8"))
+        seq, known = int(seen["seq"]), str(seen["hash"])
+    except FileNotFoundError:
+        return []  # the first verification
+    except (ValueError, KeyError, TypeError):
+        return [f"{file} cannot be read, so nothing shows that no event was cut off"]
+    if ledger.has_hash(known):
+        return []
+    gone = f"event {seq} ({known[:12]}), verified before, is gone: events were cut off or replaced"
+    return [f"{gone} (if the ledger was put back to a backup on purpose, delete {file})"]
+
+
+def _remember(chain: ChainReport, store: Store) -> list[str]:
+    if not chain.num_events:
+        return []
+    try:
+        write_durable(store.root / LAST_VERIFIED, canonical_json({"seq": chain.num_events, "hash": chain.last_hash}))
+    except StorageError as error:
+        return [f"its end cannot be remembered: {error.message}"]
+    return []
 
 
 def _run(name: str, outcomes: Iterator[str]) -> Check:

@@ -8,7 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from ftcore.cli._names import spec_name
-from ftcore.cli._output import JsonFlag, print_json, print_line
+from ftcore.cli._output import JsonFlag, print_json, print_line, print_note
+
+_NUM_TOLD = 3  # faults that fit into an alert
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Verify the ledger; answer why a model is in production."
@@ -24,7 +26,9 @@ def verify(
     known_hash: Annotated[
         str | None,
         typer.Option(
-            "--known-hash", help="Hash that an earlier verification printed: proves that no event was cut off."
+            "--known-hash",
+            help="Hash that an earlier verification printed, kept on another machine: proves that no event was cut off. "
+            "The last one is remembered in FTCORE_HOME by itself.",
         ),
     ] = None,
     json: JsonFlag = False,
@@ -45,6 +49,9 @@ def verify(
                 print_line(f"  - {fault}")
         print_line(f"last hash      {report.last_hash}")
     if report.faults:
+        if json:  # Airflow's alert quotes standard error
+            more = "" if len(report.faults) <= _NUM_TOLD else f"; and {len(report.faults) - _NUM_TOLD} more"
+            print_note("; ".join(report.faults[:_NUM_TOLD]) + more)
         raise typer.Exit(1)
 
 

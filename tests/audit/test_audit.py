@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,12 +16,13 @@ from typer.testing import CliRunner
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "registry"))
 
-from ftcore.audit.verify import verify
+from ftcore.audit.verify import LAST_VERIFIED, verify
 from ftcore.cli import audit as audit_cli
 from ftcore.cli import champion as champion_cli
 from ftcore.ledger import Ledger, open_ledger
 from ftcore.records import DataRef
 from ftcore.registry.package import build_package
+from ftcore.stack.child import Child
 from ftcore.store import Store
 from tests.registry.candidates import candidate, tiny_spec
 
@@ -73,6 +75,34 @@ def test_missing_package_of_a_champion_is_a_fault(ledger: Ledger, home: Path) ->
     assert digest[:12] in faults(ledger)["packages"][0]
 
 
+def test_a_tail_cut_off_and_chained_anew_is_found_by_the_next_verification(ledger: Ledger, home: Path) -> None:
+    for number in (1, 2):
+        ledger.append("note", SPEC.name, {"n": number}, "ada")
+    assert faults(ledger) == {}
+    kept = json.loads((home / LAST_VERIFIED).read_text())
+    assert kept == {"seq": 2, "hash": ledger.verify().last_hash}
+    with sqlite3.connect(home / "ledger.db") as intruder:
+        intruder.execute("DROP TRIGGER events_no_delete")
+        intruder.execute("DELETE FROM events WHERE seq = 2")
+    ledger.append("note", SPEC.name, {"n": "another"}, "eve")  # the chain by itself is whole again
+    assert ledger.verify().ok
+    for _ in range(2):  # a fault is not forgotten by having been told
+        [fault] = faults(ledger)["chain"]
+        assert f"event 2 ({kept['hash'][:12]}), verified before, is gone" in fault
+    (home / LAST_VERIFIED).write_text("{")
+    assert "cannot be read" in faults(ledger)["chain"][0]
+    (home / LAST_VERIFIED).unlink()
+    assert faults(ledger) == {}
+
+
+def test_the_alert_of_a_failed_audit_names_the_first_faults(ledger: Ledger, home: Path) -> None:
+    digest = commit(ledger, 1)
+    (home / "packages" / digest / "spec.yaml").write_text("changed")
+    answer = Child(["audit", "verify", "--json"]).run(lambda line: None)
+    assert answer.document is not None
+    assert f"packages: {digest[:12]}: changed: spec.yaml" in answer.explain()
+
+
 def test_why_answers_within_two_seconds(ledger: Ledger) -> None:
     digest = commit(ledger, 1)
     started = time.monotonic()
@@ -110,7 +140,7 @@ def test_exit_codes_and_json(ledger: Ledger) -> None:
     assert json.loads(run(champion_cli.app, ["show", SPEC.name, "--json"]).output)["champion"] is None
     first, second = commit(ledger, 1), commit(ledger, 2)
     answer = run(audit_cli.app, ["verify", "--json"])
-    assert (answer.exit_code, json.loads(answer.output)["ok"]) == (1, False)  # MLflow is down: alias not verified
+    assert (answer.exit_code, json.loads(answer.stdout)["ok"]) == (1, False)  # MLflow is down: alias not verified
     rolled = run(champion_cli.app, ["rollback", SPEC.name, "--reason", "worse on refunds", "--actor", "bob"])
     assert (rolled.exit_code, first in rolled.output) == (0, True)
     rows = json.loads(run(champion_cli.app, ["history", SPEC.name, "--json"]).output)["history"]
