@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from ftcore.cli._names import spec_name
-from ftcore.cli._output import JsonFlag, print_json, print_line, print_note
+from ftcore.cli._output import JsonFlag, libraries_on_stderr, print_json, print_line, print_note
 
 _NUM_TOLD = 3  # faults that fit into an alert
 
@@ -31,15 +31,22 @@ def verify(
             "The last one is remembered in FTCORE_HOME by itself.",
         ),
     ] = None,
+    no_pull: Annotated[
+        bool, typer.Option("--no-pull", help="Only ask whether the champions' data versions are there: no download.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
-    """Check the event chain, every package, every data version and MLflow's alias; every fault is listed (exit code 1)."""
+    """Check the event chain, every package, every data version and MLflow's alias; every fault is listed (exit code 1).
+
+    The data version of each champion is pulled and compared with what was recorded: that takes the time, network and free
+    disk that ingesting it took. --no-pull leaves it out.
+    """
     from ftcore.audit.verify import verify as verify_all
     from ftcore.ledger import open_ledger
     from ftcore.store import Store
 
-    with open_ledger() as ledger:
-        report = verify_all(ledger, Store(), known_hash)
+    with open_ledger() as ledger, libraries_on_stderr():
+        report = verify_all(ledger, Store(), known_hash, pull_data=not no_pull)
     if json:
         print_json(report.to_dict())
     else:
