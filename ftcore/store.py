@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -230,15 +231,22 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self, stage: str, key: str) -> Iterator[Output]:
-        """A place for one stage run. On an exception the temporary folder is deleted and nothing is published."""
+        """A place for one stage run. On an exception the temporary folder is deleted and nothing is published.
+
+        While it is open the folder is locked, so that a sweep of leftovers sees that its owner lives.
+        """
         uri = f"stages/{stage}/{key}"
         temporary = self.root / "tmp" / f"{stage}-{key[:16]}-{uuid.uuid4().hex[:8]}"
         scratch = self.root / "scratch" / stage / key
         with storage_errors(temporary):
             temporary.mkdir(parents=True)
+        lock = os.open(temporary, os.O_RDONLY)
         try:
+            with contextlib.suppress(OSError):  # a file system without locks: then no sweep gets one either
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             yield Output(temporary, uri, scratch)
         finally:
+            os.close(lock)
             shutil.rmtree(temporary, ignore_errors=True)
 
     def commit(self, output: Output, record: Record, inputs: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ from ftcore.errors import FtcoreError, IntegrityError, PromotionRefused, Service
 from ftcore.ledger import Head, Ledger
 from ftcore.records import Promotion
 from ftcore.registry import tracking, versions
+from ftcore.registry.leftovers import end_ghost_runs, remove_leftovers
 from ftcore.registry.package import verify_package
 from ftcore.registry.promotion import apply, commit_or_abort, follow_head
 from ftcore.store import Store
@@ -21,7 +22,7 @@ REPAIRED = "alias_repaired"
 
 
 def reconcile(ledger: Ledger, store: Store, *, actor: str) -> list[str]:
-    """Bring every spec to rest: promotions finished or aborted, MLflow's alias on the head.
+    """Bring every spec to rest: promotions finished or aborted, MLflow's alias on the head, leftovers of killed processes gone.
 
     A PREPARED promotion has passed every check, so it is finished, not thrown away; it is aborted only if its package is
     damaged or the champion has changed. This cannot hurt a promotion still running: committing twice is committing once.
@@ -39,6 +40,8 @@ def reconcile(ledger: Ledger, store: Store, *, actor: str) -> list[str]:
         if item.state == "PREPARED":
             with sweep.trying(f"promotion {item.promotion_id[:12]} of {item.spec}"):
                 sweep.done.append(_settle(ledger, store, item))
+    with sweep.trying("leftovers"):
+        sweep.done += remove_leftovers(store)
     with sweep.trying("MLflow"):
         _show_in_mlflow(sweep, ledger, store, actor)
     sweep.raise_for_faults()
@@ -74,7 +77,7 @@ class _Sweep:
 
 def _show_in_mlflow(sweep: _Sweep, ledger: Ledger, store: Store, actor: str) -> None:
     waiting = [item for item in ledger.unfinished() if item.state == "COMMITTED"]
-    if not waiting and not ledger.heads():
+    if not waiting and not ledger.heads() and not tracking.is_set_up():
         return
     client = tracking.connect()
     for item in waiting:
@@ -85,6 +88,8 @@ def _show_in_mlflow(sweep: _Sweep, ledger: Ledger, store: Store, actor: str) -> 
     for head in ledger.heads():
         with sweep.trying(f"alias of {head.spec}"):
             sweep.done += _repair_alias(client, ledger, store, head, actor)
+    with sweep.trying("open runs"), tracking.mlflow_errors():
+        sweep.done += end_ghost_runs(client)
 
 
 def _settle(ledger: Ledger, store: Store, item: Promotion) -> str:
