@@ -118,6 +118,8 @@ class DatasetVersion(Record):
     """SHA-256 over the sorted (path, size, sha256) of the data files."""
     num_files: int
     num_bytes: int
+    remote: str | None = None
+    """DVC remote that was asked for; None: the repository's default."""
 
     @property
     def digest(self) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -69,13 +70,26 @@ def fsync_dir(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and its missing parents so that they, too, survive a power cut; one that is there stays as it is.
+
+    Raises:
+        StorageError: The disk is full or may not be written.
+    """
+    with storage_errors(path):
+        for folder in reversed((path, *path.parents)):
+            if not folder.is_dir():
+                folder.mkdir(exist_ok=True)  # another process may be making it as well
+                fsync_dir(folder.parent)
+
+
 def write_durable(path: Path, data: bytes | str) -> None:
     """Replace `path` with `data` so that after a crash it holds either the old bytes or the new, never a mixture.
 
     Raises:
         StorageError: The disk is full or may not be written; the old file stays and no temporary file is left.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
     with storage_errors(path):
         try:
@@ -161,15 +175,12 @@ def publish_folder(temporary: Path, final: Path) -> bool:
     with storage_errors(final):
         for path in sorted(temporary.rglob("*")):
             if path.is_file():
-                descriptor = os.open(path, os.O_RDONLY)
-                try:
-                    os.fsync(descriptor)
-                finally:
-                    os.close(descriptor)
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
         Manifest.of(temporary).write(temporary)
         for folder in sorted((path for path in temporary.rglob("*") if path.is_dir()), reverse=True):
             fsync_dir(folder)
-        final.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(final.parent)
         try:
             temporary.rename(final)
         except OSError as error:
@@ -223,22 +234,25 @@ class Store:
             return record_from_dict(json.loads((folder / RECORD).read_text(encoding="utf-8")))
         except (IntegrityError, ValueError, FileNotFoundError):
             target = self.root / "damaged" / f"{stage}-{key}-{uuid.uuid4().hex[:8]}"
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
             with contextlib.suppress(FileNotFoundError):  # another process moved it first
                 folder.rename(target)
             return None
 
     @contextlib.contextmanager
     def writing(self, stage: str, key: str) -> Iterator[Output]:
-        """A place for one stage run. On an exception the temporary folder is deleted and nothing is published."""
+        """A place for one stage run, locked while it is in use. On an exception it is deleted and nothing is published."""
         uri = f"stages/{stage}/{key}"
         temporary = self.root / "tmp" / f"{stage}-{key[:16]}-{uuid.uuid4().hex[:8]}"
         scratch = self.root / "scratch" / stage / key
-        with storage_errors(temporary):
-            temporary.mkdir(parents=True)
-        try:
+        make_folder(temporary)
+        lock = os.open(temporary, os.O_RDONLY)
+        try:  # the lock tells a sweep of leftovers that the owner lives; where there are no locks, the sweep gets none either
+            with contextlib.suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             yield Output(temporary, uri, scratch)
         finally:
+            os.close(lock)
             shutil.rmtree(temporary, ignore_errors=True)
 
     def commit(self, output: Output, record: Record, inputs: Mapping[str, Any]) -> bool:

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+import ftcore.store as store_module
 from ftcore.errors import IntegrityError, StorageError
 from ftcore.records import RetrainRequest
-from ftcore.store import MANIFEST, Manifest, Store, publish_folder, write_durable
+from ftcore.store import MANIFEST, Manifest, Store, make_folder, publish_folder, write_durable
 
 RECORD = RetrainRequest(request_id="1", spec="s", reason="r", opened_at="now")
 
@@ -125,6 +126,30 @@ def test_a_full_disk_keeps_the_old_file_and_leaves_no_litter(
     monkeypatch.undo()
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["state.json"]
+
+
+def test_new_folders_are_synced_into_their_parents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(store_module, "fsync_dir", synced.append)
+    write_durable(tmp_path / "a" / "b" / "file", "x")
+    assert synced == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
+    synced.clear()
+    publish(Store(tmp_path / "home"))
+    assert {tmp_path, tmp_path / "home", tmp_path / "home" / "stages", tmp_path / "home" / "stages" / "ingest"} <= set(
+        synced
+    )
+    synced.clear()
+    make_folder(tmp_path / "a" / "b")
+    assert synced == []
+
+
+def test_a_folder_that_the_disk_refuses_is_told_in_our_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(StorageError, match="disk is full"):
+        write_durable(tmp_path / "new" / "file", "x")
 
 
 def test_kill_9_while_writing_leaves_old_or_new(tmp_path: Path) -> None:

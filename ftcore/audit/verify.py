@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import json
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ftcore.errors import FtcoreError, IntegrityError
-from ftcore.ledger import Ledger
-from ftcore.records import DataRef
+from ftcore.errors import DataUnavailable, FtcoreError, IntegrityError, StorageError
+from ftcore.ledger import ChainReport, Ledger
+from ftcore.records import DataRef, canonical_json
 from ftcore.registry.package import package_uri, read_lineage, verify_package
-from ftcore.store import Manifest, Store
+from ftcore.store import Manifest, Store, write_durable
+
+LAST_VERIFIED = "audit/last_verified.json"
+"""The newest event that a verification found in order, relative to the store's root: the next one must find it again. It is no
+safer than FTCORE_HOME itself; a hash kept on another machine (`known_hash`) is."""
 
 
 @dataclass(frozen=True)
@@ -40,20 +48,51 @@ class AuditReport:
         return {"ok": not self.faults, "last_hash": self.last_hash, "checks": checks}
 
 
-def verify(ledger: Ledger, store: Store, known_hash: str | None = None) -> AuditReport:
-    """Verify the chain, the packages, the data versions and MLflow's alias.
+def verify(ledger: Ledger, store: Store, known_hash: str | None = None, *, pull_data: bool = True) -> AuditReport:
+    """Verify the chain, the packages, the data versions and MLflow's alias; remember the chain's end for the next time.
 
     Args:
         known_hash: Hash of an event seen earlier; a fault if the chain does not hold it any more.
+        pull_data: Pull the data version of each champion of now and compare it with what was recorded, which costs as much
+            time and disk as `ingest`; False: only ask whether it is there, as for all others.
     """
     chain = ledger.verify()
-    faults = list(chain.faults)
+    faults = [*chain.faults, *_faults_of_anchor(ledger, store)]
     if known_hash is not None and not ledger.has_hash(known_hash):
         faults.append(f"the event with hash {known_hash[:12]} is gone: events were cut off or replaced")
+    if not faults:
+        faults = _remember(chain, store)
     checks = [Check("chain", chain.num_events, tuple(faults))]
-    for name, steps in (("packages", _packages), ("data versions", _data_versions), ("alias", _aliases)):
+    data_versions = functools.partial(_data_versions, pull_data=pull_data)
+    for name, steps in (("packages", _packages), ("data versions", data_versions), ("alias", _aliases)):
         checks.append(_run(name, steps(ledger, store)))
     return AuditReport(tuple(checks), chain.last_hash)
+
+
+def _faults_of_anchor(ledger: Ledger, store: Store) -> list[str]:
+    """Whether the chain still holds the event that the last verification ended with."""
+    file = store.root / LAST_VERIFIED
+    try:
+        seen = json.loads(file.read_text(encoding="utf-8"))
+        seq, known = int(seen["seq"]), str(seen["hash"])
+    except FileNotFoundError:
+        return []  # the first verification
+    except (ValueError, KeyError, TypeError):
+        return [f"{file} cannot be read, so nothing shows that no event was cut off"]
+    if ledger.has_hash(known):
+        return []
+    gone = f"event {seq} ({known[:12]}), verified before, is gone: events were cut off or replaced"
+    return [f"{gone} (if the ledger was put back to a backup on purpose, delete {file})"]
+
+
+def _remember(chain: ChainReport, store: Store) -> list[str]:
+    if not chain.num_events:
+        return []
+    try:
+        write_durable(store.root / LAST_VERIFIED, canonical_json({"seq": chain.num_events, "hash": chain.last_hash}))
+    except StorageError as error:
+        return [f"its end cannot be remembered: {error.message}"]
+    return []
 
 
 def _run(name: str, outcomes: Iterator[str]) -> Check:
@@ -88,35 +127,73 @@ def _promoted(ledger: Ledger) -> dict[str, str]:
     return {str(event.payload.get("model_digest")): event.spec for event in events}
 
 
-def _data_versions(ledger: Ledger, store: Store) -> Iterator[str]:
+@dataclass(frozen=True)
+class _DataVersion:
+    """One data version that the ledger or a champion's lineage names."""
+
+    ref: DataRef
+    spec: str
+    kept: str = ""
+    """Where the store keeps the files as they arrived."""
+    pulled_digest: str | None = None
+    """What its files must amount to when they are pulled; None: it is enough that the version is there."""
+
+
+def _data_versions(ledger: Ledger, store: Store, *, pull_data: bool) -> Iterator[str]:
     """Every data version that feedback recorded, and every one that a champion was trained on."""
-    seen: dict[tuple[str | None, str, str], tuple[str, str]] = {}
+    seen: dict[tuple[str | None, str, str], _DataVersion] = {}
+
+    def add(data: Mapping[str, Any], spec: str, kept: str = "", pulled_digest: str | None = None) -> None:
+        ref = DataRef(
+            repo=data.get("repo"), rev=str(data.get("rev")), path=str(data.get("path")), remote=data.get("remote")
+        )
+        seen[(ref.repo, ref.rev, ref.path)] = _DataVersion(ref, spec, kept, pulled_digest)
+
     for event in ledger.events(kinds=("data_version",)):
-        ref = event.payload.get("data", {})
-        seen[(ref.get("repo"), str(ref.get("rev")), str(ref.get("path")))] = (event.spec, "")
-    for digest, spec in _promoted(ledger).items():
+        add(event.payload.get("data", {}), event.spec)
+    champions = {head.model_digest for head in ledger.heads()}
+    for digest, spec in sorted(_promoted(ledger).items(), key=lambda item: item[0] in champions):
         try:
             record = read_lineage(store.root / package_uri(digest))["records"]["ingest"]
         except IntegrityError:
             continue  # named by the check of packages
-        seen[(record["repo"], record["rev"], record["path"])] = (spec, record["uri"])
-    for (repo, rev, path), (spec, uri) in seen.items():
-        yield _fault_of_data(DataRef(repo=repo, rev=rev, path=path), spec, store, uri)
+        is_pulled = pull_data and digest in champions and record["repo"] is not None
+        add(record, spec, record["uri"], record["manifest_digest"] if is_pulled else None)
+    for version in seen.values():
+        yield _fault_of_data(version, store)
 
 
-def _fault_of_data(ref: DataRef, spec: str, store: Store, uri: str) -> str:
-    from ftcore.data.versions import resolve_rev
-
+def _fault_of_data(version: _DataVersion, store: Store) -> str:
     try:
-        found = resolve_rev(ref)
-        if found == ref.rev:
-            return ""
-        reason = f"the folder {ref.path} has changed since"
+        _check_data(version, store)
+        return ""
     except FtcoreError as error:
-        reason = error.message
-    if uri and _is_intact(store, uri):
-        return ""  # the origin is gone, but the bytes as they arrived are kept
-    return f"version {ref.rev[:12]} of {spec} cannot be reached: {reason}"
+        reason, state = error.message, "cannot be reached"
+        if error.transient or isinstance(error, StorageError):
+            state = "could not be checked"
+        elif isinstance(error, IntegrityError):
+            state = "is damaged"
+    if version.kept and _is_intact(store, version.kept):
+        if version.pulled_digest is None:
+            return ""  # the origin is gone, but the bytes as they arrived are kept
+        reason += f" An intact copy is kept in {store.resolve(version.kept) / 'files'}"
+    return f"version {version.ref.rev[:12]} of {version.spec} {state}: {reason}"
+
+
+def _check_data(version: _DataVersion, store: Store) -> None:
+    from ftcore.data.versions import pull, resolve_rev
+
+    if version.pulled_digest is None:
+        if resolve_rev(version.ref) != version.ref.rev:
+            raise DataUnavailable(f"The folder {version.ref.path} has changed since.")
+        return
+    target = store.root / "tmp" / f"audit-{uuid.uuid4().hex[:8]}"
+    try:
+        pull(version.ref, target)
+        if Manifest.of(target).digest != version.pulled_digest:
+            raise IntegrityError("Its files are not those that were recorded.")
+    finally:
+        shutil.rmtree(target, ignore_errors=True)
 
 
 def _is_intact(store: Store, uri: str) -> bool:

@@ -18,7 +18,10 @@ def reconcile(
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Finish or abort promotions that a crash left, put MLflow's alias back on the champion, deliver waiting alerts."""
+    """Finish or abort promotions that a crash left, put MLflow's alias back on the champion, deliver waiting alerts.
+
+    Also end MLflow runs and remove unfinished folders (after a day) and checkpoints (after a week) that a killed process left.
+    """
     from ftcore.ledger import open_ledger
     from ftcore.monitoring.alerts import deliver
     from ftcore.registry.reconcile import reconcile as sweep

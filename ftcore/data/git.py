@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 
 from ftcore.errors import DataUnavailable, DataUnreachable
@@ -86,9 +87,20 @@ def _resolve_remote(url: str, rev: str) -> str:
     for name in (f"refs/tags/{rev}^{{}}", f"refs/tags/{rev}", f"refs/heads/{rev}", rev):
         if name in names:
             return names[name]
-    if _COMMIT.fullmatch(rev):
+    if _COMMIT.fullmatch(rev) and _may_have(url, rev):
         return rev
     raise DataUnavailable(f"{url} has no branch, tag or commit {rev!r} (data.rev).", hint=f"git ls-remote {url}")
+
+
+def _may_have(url: str, commit: str) -> bool:
+    """False if the server says that it has no such commit; one that answers no such question may have it."""
+    with tempfile.TemporaryDirectory(prefix="ftcore-git-") as folder:
+        run_git("init", "--quiet", "--bare", cwd=Path(folder))
+        asked = run_git("fetch", "--quiet", "--depth=1", "--filter=tree:0", "--", url, commit, cwd=Path(folder))
+    if asked.returncode != 0 and _NETWORK_FAULT.search(asked.stderr):
+        message = f"Cannot ask the data repository {url} for {commit[:12]}: {_last_line(asked.stderr)}."
+        raise DataUnreachable(message, hint=f"git ls-remote {url}")
+    return asked.returncode == 0 or "not our ref" not in asked.stderr
 
 
 def _last_line(text: str) -> str:

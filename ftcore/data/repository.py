@@ -19,7 +19,7 @@ from typing import Any
 from ftcore.data.git import run_git
 from ftcore.errors import DataUnavailable, StorageError, UsageError
 from ftcore.records import DataRef
-from ftcore.store import storage_errors, write_durable
+from ftcore.store import make_folder, storage_errors, write_durable
 
 _LOCK_TIMEOUT_S = 300.0
 _RESERVE_BYTES = 16 << 20
@@ -121,7 +121,7 @@ class DataRepository:
         """One writer at a time, across processes; the kernel frees the lock when its holder dies."""
         path = self.root.with_name(f"{self.root.name}.lock")
         with storage_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             file = path.open("a")
         deadline = time.monotonic() + _LOCK_TIMEOUT_S
         with file:

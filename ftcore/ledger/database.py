@@ -20,7 +20,7 @@ from sqlalchemy.pool import NullPool
 
 from ftcore.errors import FtcoreError, IntegrityError, ServiceUnavailable, StorageError, UsageError
 from ftcore.ledger.migrations import HEAD_REVISION
-from ftcore.store import storage_errors
+from ftcore.store import make_folder
 
 BUSY_TIMEOUT_S = 30.0
 _WRITE = "ftcore_write"
@@ -41,9 +41,7 @@ class Database:
         self.shown_url = self.engine.url.render_as_string(hide_password=True)
         self.is_sqlite = self.engine.dialect.name == "sqlite"
         if self.is_sqlite and self.engine.url.database:
-            folder = Path(self.engine.url.database).absolute().parent
-            with storage_errors(folder):
-                folder.mkdir(parents=True, exist_ok=True)
+            make_folder(Path(self.engine.url.database).absolute().parent)
         if self._revision() != HEAD_REVISION:
             self._migrate()
 

@@ -30,7 +30,7 @@ from ftcore.errors import IntegrityError
 from ftcore.models.base import saved_model
 from ftcore.records import Evaluation, Record, TrainingRun, Verdict, canonical_json, digest_of
 from ftcore.spec import FineTuneSpec
-from ftcore.store import MANIFEST, Manifest, Store, publish_folder, storage_errors
+from ftcore.store import MANIFEST, Manifest, Store, make_folder, publish_folder, storage_errors
 
 LINEAGE = "lineage.json"
 VERDICT = "verdict.json"
@@ -65,7 +65,7 @@ def build_package(spec: FineTuneSpec, records: Mapping[str, Record], store: Stor
     temporary = store.root / "tmp" / f"package-{training.model_digest[:16]}-{uuid.uuid4().hex[:8]}"
     try:
         with storage_errors(temporary):
-            temporary.mkdir(parents=True)
+            make_folder(temporary)
             source = store.resolve(training.uri)
             for part in ("model", "adapter"):
                 if (source / part).is_dir():

@@ -27,6 +27,7 @@ from ftcore.store import RECORD, Manifest, Store
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_MAX_TRIES = 20  # more than there will ever be promotions of one spec at the same moment
 EVIDENCE = "promotion_evidence"
 """Event that holds a whole verdict."""
 STEPS = (
@@ -132,8 +133,15 @@ def apply(ledger: Ledger, store: Store, identity: str) -> Promotion:
 
 
 def follow_head(client: MlflowClient, ledger: Ledger, store: Store, spec: str) -> str | None:
-    """Point the alias at the head's version until both agree. Returns that version, or None without a head."""
-    while (head := ledger.head(spec)) is not None:
+    """Point the alias at the head's version until both agree. Returns that version, or None without a head.
+
+    Raises:
+        ServiceUnavailable: They still differ after `_MAX_TRIES` writes: something else keeps moving the alias.
+    """
+    for _ in range(_MAX_TRIES):
+        head = ledger.head(spec)
+        if head is None:
+            return None
         package = store.resolve(head.package_uri)
         version = versions.ensure_version(client, spec, head.model_digest, package, lambda step: None)
         versions.set_champion(client, spec, version, head.promotion_id, checkpoint)
@@ -141,7 +149,8 @@ def follow_head(client: MlflowClient, ledger: Ledger, store: Store, spec: str) -
         wanted = versions.Shown(version=version, model_digest=head.model_digest, promotion_id=head.promotion_id)
         if ledger.head(spec) == head and shown == wanted:
             return version
-    return None
+    message = f"MLflow's alias {versions.ALIAS} of {spec} does not stay on the champion: it was set {_MAX_TRIES} times."
+    raise ServiceUnavailable(message, hint="stop what else moves the alias, then `ftcore reconcile`")
 
 
 def rollback(

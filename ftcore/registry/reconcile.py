@@ -2,39 +2,94 @@
 
 from __future__ import annotations
 
-from ftcore.errors import IntegrityError, PromotionRefused
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ftcore.errors import FtcoreError, IntegrityError, PromotionRefused, ServiceUnavailable
 from ftcore.ledger import Head, Ledger
 from ftcore.records import Promotion
 from ftcore.registry import tracking, versions
+from ftcore.registry.leftovers import end_ghost_runs, remove_leftovers
 from ftcore.registry.package import verify_package
 from ftcore.registry.promotion import apply, commit_or_abort, follow_head
 from ftcore.store import Store
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 REPAIRED = "alias_repaired"
 
 
 def reconcile(ledger: Ledger, store: Store, *, actor: str) -> list[str]:
-    """Bring every spec to rest: promotions finished or aborted, MLflow's alias on the head.
+    """Bring every spec to rest: promotions finished or aborted, MLflow's alias on the head, leftovers of killed processes gone.
 
     A PREPARED promotion has passed every check, so it is finished, not thrown away; it is aborted only if its package is
     damaged or the champion has changed. This cannot hurt a promotion still running: committing twice is committing once.
+    What cannot be done for one spec does not keep the others waiting.
 
     Returns:
         One line per thing done; empty when all was well.
 
     Raises:
         ServiceUnavailable: MLflow does not answer. What the ledger alone could settle is settled then.
+        FtcoreError: Something could not be done; each is named, and all else is done.
     """
-    done = [_settle(ledger, store, item) for item in ledger.unfinished() if item.state == "PREPARED"]
+    sweep = _Sweep()
+    for item in ledger.unfinished():
+        if item.state == "PREPARED":
+            with sweep.trying(f"promotion {item.promotion_id[:12]} of {item.spec}"):
+                sweep.done.append(_settle(ledger, store, item))
+    with sweep.trying("leftovers"):
+        sweep.done += remove_leftovers(store)
+    with sweep.trying("MLflow"):
+        _show_in_mlflow(sweep, ledger, store, actor)
+    sweep.raise_for_faults()
+    return sweep.done
+
+
+class _Sweep:
+    """What was done, and what could not be."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+        self._faults: list[tuple[str, FtcoreError]] = []
+
+    @contextlib.contextmanager
+    def trying(self, what: str) -> Iterator[None]:
+        """Note an error of the tree under the name `what` instead of passing it on."""
+        try:
+            yield
+        except FtcoreError as error:
+            self._faults.append((what, error))
+
+    def raise_for_faults(self) -> None:
+        if not self._faults:
+            return
+        details = [f"{what}: {error.message}" for what, error in self._faults]
+        kind = ServiceUnavailable if all(error.transient for _, error in self._faults) else FtcoreError
+        raise kind(
+            "The sweep could not do everything:",
+            details=[*details, *(f"done: {line}" for line in self.done)],
+            hint=self._faults[0][1].hint,
+        )
+
+
+def _show_in_mlflow(sweep: _Sweep, ledger: Ledger, store: Store, actor: str) -> None:
     waiting = [item for item in ledger.unfinished() if item.state == "COMMITTED"]
-    if not waiting and not ledger.heads():
-        return done
+    if not waiting and not ledger.heads() and not tracking.is_set_up():
+        return
+    client = tracking.connect()
     for item in waiting:
-        applied = apply(ledger, store, item.promotion_id)
-        done.append(f"{item.spec}: applied {item.model_digest[:12]} to MLflow as version {applied.mlflow_version}")
+        with sweep.trying(f"promotion {item.promotion_id[:12]} of {item.spec}"):
+            applied = apply(ledger, store, item.promotion_id)
+            line = f"{item.spec}: applied {item.model_digest[:12]} to MLflow as version {applied.mlflow_version}"
+            sweep.done.append(line)
     for head in ledger.heads():
-        done += _repair_alias(ledger, store, head, actor)
-    return done
+        with sweep.trying(f"alias of {head.spec}"):
+            sweep.done += _repair_alias(client, ledger, store, head, actor)
+    with sweep.trying("open runs"), tracking.mlflow_errors():
+        sweep.done += end_ghost_runs(client)
 
 
 def _settle(ledger: Ledger, store: Store, item: Promotion) -> str:
@@ -50,9 +105,8 @@ def _settle(ledger: Ledger, store: Store, item: Promotion) -> str:
     return f"{what} committed"
 
 
-def _repair_alias(ledger: Ledger, store: Store, head: Head, actor: str) -> list[str]:
+def _repair_alias(client: MlflowClient, ledger: Ledger, store: Store, head: Head, actor: str) -> list[str]:
     """Compare MLflow's alias with the head; raise an alert and put it right if somebody moved it."""
-    client = tracking.connect()
     with tracking.mlflow_errors():
         shown = versions.shown_champion(client, head.spec)
         if shown is not None and (shown.model_digest, shown.promotion_id) == (head.model_digest, head.promotion_id):

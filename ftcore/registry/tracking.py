@@ -38,6 +38,12 @@ def tracking_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{ftcore_home() / 'mlflow' / 'mlflow.db'}"
 
 
+def is_set_up() -> bool:
+    """False while the SQLite file has not been made yet: then MLflow holds nothing, and asking would make it."""
+    uri = tracking_uri()
+    return not uri.startswith("sqlite:///") or Path(uri.removeprefix("sqlite:///")).exists()
+
+
 def check_reachable() -> None:
     """Ask whether MLflow can answer, without importing it.
 
@@ -99,7 +105,7 @@ def mlflow_errors() -> Iterator[None]:
 
 
 def find_or_create_run(client: MlflowClient, name: str, key: str) -> Any:
-    """The run of one candidate (its oldest, should two processes have made one each). `key`: the model digest."""
+    """The run of one candidate (its oldest, should two processes have made one each), closed. `key`: the model digest."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         experiment = _create_experiment(client, name)
@@ -107,10 +113,11 @@ def find_or_create_run(client: MlflowClient, name: str, key: str) -> Any:
         client.restore_experiment(experiment.experiment_id)
     query = f"tags.`{RUN_KEY}` = '{key}'"
     found = client.search_runs([experiment.experiment_id], query, order_by=["attributes.start_time ASC"], max_results=1)
-    if found:
-        return found[0]
-    run = client.create_run(experiment.experiment_id, run_name=f"{name}-{key[:8]}", tags={RUN_KEY: key})
-    client.set_terminated(run.info.run_id)
+    tags = {RUN_KEY: key}
+    run = found[0] if found else client.create_run(experiment.experiment_id, run_name=f"{name}-{key[:8]}", tags=tags)
+    if run.info.status == "FINISHED":
+        return run
+    client.set_terminated(run.info.run_id)  # at once: what is logged later needs no open run, and a kill leaves none
     return client.get_run(run.info.run_id)
 
 

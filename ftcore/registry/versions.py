@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ftcore.registry.package import copy_folder
+from ftcore.registry.package import copy_folder, verify_package
 from ftcore.registry.tracking import find_or_create_run, upload_folder
+from ftcore.store import storage_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -66,16 +67,23 @@ def ensure_version(
 
     Args:
         checkpoint: Called after each step with its name.
+
+    Raises:
+        IntegrityError: There is no version yet, and the package is damaged or gone.
+        StorageError: The disk refused the copy.
     """
     _ensure_registered_model(client, name)
     version = _find_version(client, name, model_digest)
     if version is None:
+        verify_package(package)
         run = find_or_create_run(client, name, model_digest)
-        with_mlmodel = _mlflow_folder(package, run.info.run_id, model_digest)
+        folder = package.parents[1] / "tmp" / f"mlmodel-{model_digest[:16]}-{uuid.uuid4().hex[:8]}"
         try:
-            source = upload_folder(client, run, with_mlmodel, "model")
+            with storage_errors(folder):
+                _write_mlflow_folder(folder, package, run.info.run_id, model_digest)
+            source = upload_folder(client, run, folder, "model")
         finally:
-            shutil.rmtree(with_mlmodel, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
         checkpoint("uploaded")
         tags = {MODEL_TAG: model_digest}
         version = client.create_model_version(name, source, run.info.run_id, tags=tags).version
@@ -108,9 +116,8 @@ def _find_version(client: MlflowClient, name: str, model_digest: str) -> str | N
     return min((str(item.version) for item in found), key=int, default=None)
 
 
-def _mlflow_folder(package: Path, run_id: str, model_digest: str) -> Path:
+def _write_mlflow_folder(folder: Path, package: Path, run_id: str, model_digest: str) -> None:
     """A copy of the package in MLflow's layout; large files are hard links where the file system allows."""
-    folder = package.parents[1] / "tmp" / f"mlmodel-{model_digest[:16]}-{uuid.uuid4().hex[:8]}"
     copy_folder(package, folder, _link_or_copy)
     tokenizer = folder / "components" / "tokenizer"
     tokenizer.mkdir(parents=True)
@@ -122,7 +129,6 @@ def _mlflow_folder(package: Path, run_id: str, model_digest: str) -> Path:
     python_env = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
     (folder / "python_env.yaml").write_text(yaml.safe_dump(python_env))
     (folder / "MLmodel").write_text(yaml.safe_dump(_mlmodel(package, run_id, model_digest, versions), sort_keys=False))
-    return folder
 
 
 def _mlmodel(package: Path, run_id: str, model_digest: str, versions: dict[str, str]) -> dict[str, Any]:

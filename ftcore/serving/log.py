@@ -26,7 +26,7 @@ from typing import Any, Self
 
 from ftcore.errors import StorageError
 from ftcore.records import canonical_json
-from ftcore.store import fsync_dir, storage_errors
+from ftcore.store import fsync_dir, make_folder, storage_errors
 
 Row = dict[str, Any]
 
@@ -194,7 +194,7 @@ class LogWriter:
             self._end_segment()
 
     def _new_segment(self) -> int:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
         path = self.folder / f"{stamp}-{os.getpid()}-{uuid.uuid4().hex[:8]}.log"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)

@@ -32,4 +32,5 @@ def run(
         manifest_digest=manifest.digest,
         num_files=len(manifest.files),
         num_bytes=manifest.num_bytes,
+        remote=ref.remote,
     )

@@ -111,6 +111,11 @@ def test_pull_a_clone_by_url(project: Path, tmp_path: Path) -> None:
         resolve_rev(ref(url, rev="v9"))
     with pytest.raises(DataUnavailable, match="Cannot reach the data repository"):
         resolve_rev(ref("file:///no/such/place"))
+    older = git(project, "rev-parse", "v0~0")
+    git(project, "tag", "-d", "v0")  # now no name leads to it
+    assert resolve_rev(ref(url, rev=older)) == older
+    with pytest.raises(DataUnavailable, match="no branch, tag or commit 'aaaa"):
+        resolve_rev(ref(url, rev="a" * 40))
 
 
 def test_git_tracked_files_are_pulled_too(project: Path, tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ def database(home: Path) -> Path:
         )  # fmt: skip
         ledger.commit(promotion.promotion_id, fence)
         ledger.record_data_version("intents", DataRef(repo=None, rev="r", path="p"), "d", 5)
-        ledger.open_request("intents", "drift", "key")
+        request, _ = ledger.open_request("intents", "drift", "key")
+        ledger.attach_data(request.request_id, DataRef(repo=None, rev="r2", path="p"))
         assert ledger.verify().ok
     return home / "ledger.db"
 
@@ -49,12 +50,31 @@ def tamper(path: Path, statement: str) -> None:
         ("UPDATE events SET hash = '0' || substr(hash, 2) WHERE seq = 1", "event 1 (note, intents): its hash"),
         ("UPDATE events SET previous_hash = hash WHERE seq = 4", "event 4 (data_version, intents): does not follow from event 3"),
         ("DELETE FROM events WHERE seq = 1", "event 1: missing"),
-        ("UPDATE heads SET model_digest = 'm9'", "head of intents: the table says (3, 'm9'"),
+        ("UPDATE heads SET model_digest = 'm9'", "head of intents: model_digest: the table says m9, the events say m1"),
+        ("UPDATE heads SET package_uri = 'packages/m9'", "head of intents: package_uri: the table says packages/m9"),
+        ("UPDATE heads SET promotion_id = 'p9'", "head of intents: promotion_id: the table says p9"),
+        ("UPDATE heads SET verdict_digest = 'w'", "head of intents: verdict_digest: the table says w, the events say v"),
+        ("UPDATE heads SET fence = 9", "head of intents: fence: the table says 9, the events say 1"),
+        ("UPDATE heads SET since = '2020'", "head of intents: since: the table says 2020"),
+        ("UPDATE promotions SET model_digest = 'm9'", "model_digest: the table says m9, the events say m1"),
+        ("UPDATE promotions SET package_uri = 'packages/m9'", "package_uri: the table says packages/m9, the events say"),
+        ("UPDATE promotions SET verdict_digest = 'w'", "verdict_digest: the table says w, the events say v"),
+        ("UPDATE promotions SET expected_digest = 'm0'", "expected_digest: the table says m0, the events say None"),
+        ("UPDATE promotions SET expected_seq = 1", "expected_seq: the table says 1, the events say 0"),
+        ("UPDATE promotions SET intent = 'rollback'", "intent: the table says rollback, the events say promotion"),
+        ("UPDATE promotions SET spec = 'other'", "spec: the table says other, the events say intents"),
+        ("UPDATE promotions SET seq = 1", "seq: the table says 1, the events say 3"),
+        ("UPDATE promotions SET mlflow_version = '9'", "mlflow_version: the table says 9, the events say None"),
+        ("UPDATE promotions SET promotion_id = 'p9'", "promotion p9: no event explains it"),
+        ("UPDATE fences SET seen = 0", "fence of intents: the table has seen 0, the events say 1"),
         ("UPDATE promotions SET state = 'APPLIED'", "the table says APPLIED, the events say COMMITTED"),
         ("UPDATE retrain_requests SET state = 'DONE'", "the table says DONE, the events say OPEN"),
+        ("UPDATE retrain_requests SET data = replace(data, 'r2', 'r9')", "retrain request "),
+        ("UPDATE retrain_requests SET spec = 'other'", "spec: the table says other, the events say intents"),
+        ("UPDATE retrain_requests SET dedupe_key = 'k'", "dedupe_key: the table says k, the events say key"),
         ("UPDATE data_versions SET digest = 'x'", "data version of event 4"),
         ("UPDATE data_versions SET ref = replace(ref, 'p', 'q')", "data version of event 4"),
-        ("DELETE FROM heads", "head of intents: the table says None"),
+        ("DELETE FROM heads", "head of intents: missing from the table"),
     ],
 )  # fmt: skip
 def test_tampering_is_named(database: Path, statement: str, named: str) -> None:
@@ -64,6 +84,18 @@ def test_tampering_is_named(database: Path, statement: str, named: str) -> None:
     assert any(named in fault for fault in report.faults), report.faults
     with pytest.raises(IntegrityError, match="The ledger is broken"):
         report.raise_for_faults()
+
+
+def test_a_promotion_changed_before_its_commit_shows_in_the_event(home: Path) -> None:
+    with open_ledger() as ledger:
+        fence = ledger.issue_fence("intents")
+        promotion = ledger.prepare(
+            spec="intents", model_digest="m1", verdict_digest="v", expected_digest=None, expected_seq=0,
+            package_uri="packages/m1", fence=fence, actor="ada", reason="first",
+        )  # fmt: skip
+        tamper(home / "ledger.db", "UPDATE promotions SET package_uri = 'packages/m9'")
+        ledger.commit(promotion.promotion_id, fence)
+        assert "event 2 (promotion_committed): package_uri is not the one prepared" in ledger.verify().faults
 
 
 def test_every_flipped_byte_of_an_event_is_found(database: Path) -> None:
@@ -88,7 +120,7 @@ def test_every_flipped_byte_of_an_event_is_found(database: Path) -> None:
 def test_rewritten_tail_is_found_by_a_hash_kept_elsewhere(database: Path) -> None:
     with open_ledger() as ledger:
         kept = ledger.verify().last_hash
-    tamper(database, "DELETE FROM events WHERE seq = 5")
+    tamper(database, "DELETE FROM events WHERE seq >= 5")
     with sqlite3.connect(database) as connection:
         connection.execute("DELETE FROM retrain_requests")  # cut off cleanly: the chain alone cannot show it
     with open_ledger() as ledger:
@@ -97,10 +129,10 @@ def test_rewritten_tail_is_found_by_a_hash_kept_elsewhere(database: Path) -> Non
 
 
 def test_a_broken_tail_is_not_built_upon(database: Path) -> None:
-    tamper(database, "UPDATE events SET payload = '{}' WHERE seq = 5")
+    tamper(database, "UPDATE events SET payload = '{}' WHERE seq = 6")
     with (
         open_ledger() as ledger,
-        pytest.raises(IntegrityError, match=r"last event is broken: event 5 \(request_opened"),
+        pytest.raises(IntegrityError, match=r"last event is broken: event 6 \(request_data"),
     ):
         ledger.append("note", "intents", {}, "ada")
 

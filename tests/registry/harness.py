@@ -242,13 +242,18 @@ def check_rest(ledger: Ledger, store: Store) -> list[str]:
 
 
 def race_round(seeds: range) -> list[Any]:
-    """One process per seed promotes its own candidate, all judged against the same champion, all at the same moment."""
+    """One process per seed promotes its own candidate, all judged against the same champion, all at the same moment.
+
+    Returns:
+        Per seed a Promotion, a Failed, or None for a process that a signal ended.
+    """
 
     def build() -> list[dict[str, Record]]:
         with open_ledger() as ledger:
             return [candidate(SPEC, Store(), ledger, seed) for seed in seeds]
 
-    _, candidates = in_child(build)
+    killed, candidates = in_child(build)
+    assert not killed
     gate_read, gate_write = os.pipe()
 
     def run(records: dict[str, Record]) -> Promotion:
@@ -265,18 +270,18 @@ def race_round(seeds: range) -> list[Any]:
 def check_race(outcomes: list[Any]) -> list[str]:
     """One winner, the others refused as StaleChampion, and the home at rest."""
     winners = [outcome for outcome in outcomes if isinstance(outcome, Promotion)]
-    losers = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
-    faults = [] if len(winners) == 1 else [f"{len(winners)} winners"]
-    faults += [f"a loser saw {loser.kind}: {loser.text}" for loser in losers if loser.kind != "StaleChampion"]
+    if len(winners) != 1:
+        return [f"{len(winners)} winners"]
+    others = [outcome for outcome in outcomes if not isinstance(outcome, Promotion)]
+    told = [outcome for outcome in others if isinstance(outcome, Failed) and outcome.kind == "StaleChampion"]
+    faults = [f"a loser ended as {outcome}" for outcome in others if outcome not in told]
 
     def rest() -> list[str]:
         with open_ledger() as ledger:
             head = ledger.head(SPEC.name)
-            wrong = (
-                []
-                if head is not None and head.promotion_id == winners[0].promotion_id
-                else ["the head is not the winner"]
-            )
-            return wrong + check_rest(ledger, Store())
+            is_winner = head is not None and head.promotion_id == winners[0].promotion_id
+            return ([] if is_winner else ["the head is not the winner"]) + check_rest(ledger, Store())
 
-    return faults + in_child(rest)[1]
+    killed, wrong = in_child(rest)
+    assert not killed
+    return faults + wrong

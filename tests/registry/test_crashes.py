@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ftcore.records import Promotion
 from ftcore.registry.promotion import STEPS
-from tests.registry.harness import check_race, crash_points, make_scene, race_round
+from tests.registry.harness import Failed, check_race, crash_points, make_scene, race_round
 
 pytestmark = pytest.mark.functional
 
@@ -23,5 +26,11 @@ def test_of_racing_promotions_one_wins_and_the_others_are_told(tmp_path: Path, m
     make_scene(tmp_path, mlflow_template, with_champion=False)
     for number in range(2):
         outcomes = race_round(range(10 + number * 8, 18 + number * 8))
-        assert len(outcomes) == 8
         assert check_race(outcomes) == []
+        assert Counter(type(outcome).__name__ for outcome in outcomes) == {"Promotion": 1, "Failed": 7}
+        assert {outcome.kind for outcome in outcomes if isinstance(outcome, Failed)} == {"StaleChampion"}
+    [loser, *others] = [outcome for outcome in outcomes if isinstance(outcome, Failed)]
+    winner = next(outcome for outcome in outcomes if isinstance(outcome, Promotion))
+    assert check_race([winner, None, *others]) == ["a loser ended as None"]  # one that a signal ended is no loser
+    assert check_race([winner, replace(loser, kind="ServiceUnavailable"), *others])
+    assert check_race([winner, winner, *others]) == ["2 winners"]

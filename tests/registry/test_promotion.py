@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ftcore.errors import IntegrityError, PromotionRefused, ServiceUnavailable, StaleChampion
+from ftcore.errors import FtcoreError, IntegrityError, PromotionRefused, ServiceUnavailable, StaleChampion
 from ftcore.ledger import Ledger, open_ledger
 from ftcore.records import Promotion, Record, TrainingRun, Verdict
 from ftcore.registry import tracking, versions
 from ftcore.registry.champions import champions
+from ftcore.registry.package import build_package
 from ftcore.registry.promotion import promote, rollback
 from ftcore.registry.reconcile import reconcile
 from ftcore.spec import ApprovalSpec
@@ -169,6 +170,39 @@ def test_damaged_package_is_never_rolled_back_to(with_mlflow: Path, ledger: Ledg
     head = ledger.head(SPEC.name)
     assert head is not None
     assert head.model_digest == second.model_digest
+
+
+def test_one_faulty_spec_does_not_keep_the_others_waiting(with_mlflow: Path, ledger: Ledger) -> None:
+    committed = {}
+    for name in ("a_faulty", "b_fine"):  # as a promotion killed after its commit leaves it
+        records = candidate(tiny_spec(name), Store(), ledger, ord(name[0]))
+        fence, verdict = ledger.issue_fence(name), records["judge"]
+        prepared = ledger.prepare(
+            spec=name, model_digest=records["train"].digest, verdict_digest=verdict.digest, expected_digest=None,
+            expected_seq=0, package_uri=build_package(tiny_spec(name), records, Store()), fence=fence, actor="ada", reason="",
+        )  # fmt: skip
+        committed[name] = ledger.commit(prepared.promotion_id, fence)
+    faulty = Store().resolve(committed["a_faulty"].package_uri)
+    faulty.rename(with_mlflow / "elsewhere")
+    for _ in range(2):
+        with pytest.raises(FtcoreError, match="could not do everything") as caught:
+            reconcile(ledger, Store(), actor="ada")
+        assert "promotion" in caught.value.details[0]
+        assert "of a_faulty" in caught.value.details[0]
+        assert not caught.value.transient
+        assert [item.spec for item in ledger.unfinished()] == ["a_faulty"]
+    (with_mlflow / "elsewhere").rename(faulty)
+    assert len(reconcile(ledger, Store(), actor="ada")) == 1
+    assert ledger.unfinished() == []
+
+
+def test_an_alias_that_will_not_stay_ends_the_loop(
+    with_mlflow: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(versions, "set_champion", lambda *_: None)  # as if another program moved it back each time
+    with pytest.raises(ServiceUnavailable, match="alias champion of intents does not stay"):
+        champion(ledger, 1)
+    assert [item.state for item in ledger.unfinished()] == ["COMMITTED"]
 
 
 def test_prepared_with_a_damaged_package_is_aborted(home: Path, ledger: Ledger) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ftcore.registry import tracking, versions
+from ftcore.store import publish_folder
 
 
 @pytest.mark.slow
@@ -22,8 +23,10 @@ def test_mlflow_loads_the_champion(with_mlflow: Path) -> None:
         vocab_size=7, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, num_labels=2
     )
     model, tokenizer = BertForSequenceClassification(config), BertTokenizerFast(str(words))
-    folder = with_mlflow / "packages" / "m"
-    digest = save_classifier(model, tokenizer, ("no", "yes"), folder / "model")
+    draft = with_mlflow / "draft"
+    digest = save_classifier(model, tokenizer, ("no", "yes"), draft / "model")
+    folder = with_mlflow / "packages" / digest
+    publish_folder(draft, folder)
     client = tracking.connect()
     version = versions.ensure_version(client, "intents", digest, folder, lambda step: None)
     versions.set_champion(client, "intents", version, "p1", lambda step: None)

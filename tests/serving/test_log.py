@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ftcore import store
 from ftcore.errors import StorageError
 from ftcore.serving import log as module
 from ftcore.serving.log import LogWriter, append_rows, frame, read_log, read_segment, unframe
@@ -25,6 +26,14 @@ json_rows = st.dictionaries(
               st.text(st.characters(codec="utf-8"), max_size=40)),
     max_size=5,
 )  # fmt: skip
+
+
+def test_new_folders_of_a_log_survive_a_power_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    for owner in (store, module):
+        monkeypatch.setattr(owner, "fsync_dir", synced.append)
+    append_rows(tmp_path / "predictions" / "intents", [{"id": 1}])
+    assert synced == [tmp_path, tmp_path / "predictions", tmp_path / "predictions" / "intents"]
 
 
 @given(json_rows)
