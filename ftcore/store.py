@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,16 @@ def write_durable(path: Path, data: bytes | str) -> None:
             fsync_dir(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def copy_folder(source: Path, target: Path, copy: Callable[[Path, Path], object] = shutil.copyfile) -> None:
+    """Copy a folder's files. Unlike shutil.copytree it stops at the first fault, with the operating system's own error."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.iterdir()):
+        if path.is_dir():
+            copy_folder(path, target / path.name, copy)
+        else:
+            copy(path, target / path.name)
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ every DVC file is hashed again on arrival.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,7 +20,7 @@ from ftcore.data.git import is_url, resolve_commit
 from ftcore.data.repository import DataRepository
 from ftcore.errors import DataUnavailable, DataUnreachable, FtcoreError, IntegrityError, UsageError
 from ftcore.records import DataRef
-from ftcore.store import Manifest, storage_errors
+from ftcore.store import Manifest, copy_folder, storage_errors
 
 __all__ = ["DataRepository", "pull", "resolve_rev"]
 
@@ -27,10 +29,11 @@ def resolve_rev(ref: DataRef) -> str:
     """The exact version that `ref` names: a full commit, or for a plain folder its manifest digest. Imports no DVC.
 
     Raises:
-        DataUnavailable: The repository, revision or folder is not there.
+        DataUnavailable: The repository, revision or folder is not there, or may not be read.
     """
     if ref.repo is None:
-        return Manifest.of(_plain_folder(ref.path)).digest
+        with _may_read(ref.path):
+            return Manifest.of(_plain_folder(ref.path)).digest
     return resolve_commit(ref.repo, ref.rev)
 
 
@@ -41,13 +44,14 @@ def pull(ref: DataRef, target: Path) -> str:
         DataUnavailable: The repository, remote, revision or path is missing, or the remote lacks objects; the hint names the
             command that helps. `target` is gone then.
         IntegrityError: Bytes that arrived do not match the hash that DVC recorded for them.
-        StorageError: The disk is full.
+        StorageError: The disk is full, or `target` may not be written.
     """
     rev = resolve_rev(ref)
     with storage_errors(target):
         try:
             if ref.repo is None:
-                shutil.copytree(_plain_folder(ref.path), target, symlinks=True)
+                with _may_read(ref.path):
+                    copy_folder(_plain_folder(ref.path), target)
                 if Manifest.of(target).digest != rev:
                     raise DataUnavailable(f"{ref.path} changed while it was copied.", hint="run the same command again")
             else:
@@ -56,6 +60,18 @@ def pull(ref: DataRef, target: Path) -> str:
             shutil.rmtree(target, ignore_errors=True)
             raise
     return rev
+
+
+@contextlib.contextmanager
+def _may_read(path: str) -> Iterator[None]:
+    """Tell "may not read the data" from "may not write the copy", which storage_errors() says."""
+    try:
+        yield
+    except PermissionError as error:
+        seen = Path(error.filename or "")
+        if not seen.is_relative_to(Path(path).expanduser()):
+            raise
+        raise DataUnavailable(f"No permission to read {seen} (data.path).", hint=f"ls -ld {seen}") from error
 
 
 def _plain_folder(path: str) -> Path:

@@ -19,7 +19,7 @@ import json
 import platform
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from ftcore.errors import IntegrityError
 from ftcore.models.base import saved_model
 from ftcore.records import Evaluation, Record, TrainingRun, Verdict, canonical_json, digest_of
 from ftcore.spec import FineTuneSpec
-from ftcore.store import MANIFEST, Manifest, Store, publish_folder, storage_errors
+from ftcore.store import MANIFEST, Manifest, Store, copy_folder, publish_folder, storage_errors
 
 LINEAGE = "lineage.json"
 VERDICT = "verdict.json"
@@ -86,16 +86,6 @@ def build_package(spec: FineTuneSpec, records: Mapping[str, Record], store: Stor
         shutil.rmtree(temporary, ignore_errors=True)
     verify_package(final)
     return package_uri(training.model_digest)
-
-
-def copy_folder(source: Path, target: Path, copy: Callable[[Path, Path], object] = shutil.copyfile) -> None:
-    """Copy a folder's files. Unlike shutil.copytree it stops at the first fault, with the operating system's own error."""
-    target.mkdir(parents=True, exist_ok=True)
-    for path in sorted(source.iterdir()):
-        if path.is_dir():
-            copy_folder(path, target / path.name, copy)
-        else:
-            copy(path, target / path.name)
 
 
 def verify_package(path: Path) -> None:

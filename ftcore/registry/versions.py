@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ftcore.registry.package import copy_folder
 from ftcore.registry.tracking import find_or_create_run, upload_folder
+from ftcore.store import copy_folder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
