@@ -43,7 +43,7 @@ def pull(ref: DataRef, target: Path) -> str:
     Raises:
         DataUnavailable: The repository, remote, revision or path is missing, or the remote lacks objects; the hint names the
             command that helps. `target` is gone then.
-        IntegrityError: Bytes that arrived do not match the hash that DVC recorded for them.
+        IntegrityError: Bytes that arrived do not match the hash that DVC recorded, or a file's name leads out of the folder.
         StorageError: The disk is full, or `target` may not be written.
     """
     rev = resolve_rev(ref)
@@ -95,7 +95,7 @@ def _pull_dvc(ref: DataRef, rev: str, target: Path) -> None:
         fs = DVCFileSystem(repo, rev=rev, remote=ref.remote, config={"cache": {"type": ["copy"]}})
         files = _list_files(fs, source, ref)
         for name, md5 in files:
-            local = target / PurePosixPath(name).relative_to(source)
+            local = target / _below(source, name)
             local.parent.mkdir(parents=True, exist_ok=True)
             fs.get_file(name, str(local))
             _check_md5(local, md5, ref)
@@ -110,6 +110,14 @@ def _inside(path: str) -> str:
     if not parts or PurePosixPath(path).is_absolute() or ".." in parts:
         raise UsageError(f"data.path is {path!r}; wanted a path inside the repository, for example `data`.")
     return PurePosixPath(path).as_posix()
+
+
+def _below(source: str, name: str) -> PurePosixPath:
+    """Path of a listed file inside the folder. Listings come from the remote: one could name files anywhere on this machine."""
+    path = PurePosixPath(name)
+    if ".." in path.parts or not path.is_relative_to(source):
+        raise IntegrityError(f"The data version lists {name!r}, which leads out of its folder {source!r}.")
+    return path.relative_to(source)
 
 
 def _list_files(fs: Any, source: str, ref: DataRef) -> list[tuple[str, str | None]]:

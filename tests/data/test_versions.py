@@ -183,6 +183,18 @@ def test_damaged_objects_are_noticed(project: Path, tmp_path: Path) -> None:
     assert "arrived damaged" in failing(ref(project), tmp_path / "out", IntegrityError)
 
 
+@pytest.mark.parametrize(
+    "name", ["/data/../../escaped.jsonl", "/data/sub/../../../escaped.jsonl", "/etc/escaped.jsonl"]
+)
+def test_names_that_lead_out_of_the_folder_are_refused(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Listings come from the remote, which somebody else may write. (DVC 3.67 trips over such a name by itself.)"""
+    monkeypatch.setattr("ftcore.data.versions._list_files", lambda *_: [("/data/a.jsonl", None), (name, None)])
+    assert "leads out of" in failing(ref(project), tmp_path / "a" / "out", IntegrityError)
+    assert not list(tmp_path.rglob("escaped.jsonl"))
+
+
 def test_git_variables_of_a_hook_do_not_redirect_us(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = git(project, "rev-parse", "HEAD")
     monkeypatch.setenv("GIT_DIR", "/nowhere")
