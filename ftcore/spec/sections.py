@@ -95,7 +95,7 @@ class ValidationSpec(Section):
 
 
 class LeakageSpec(Section):
-    """Rows of the holdout that training would see."""
+    """Rows of the holdout that training would see. Train also loses its twins of validation rows; those are only counted."""
 
     rules: list[LeakageRule] = ["exact", "normalised"]
     """exact: same text; normalised: same after case, punctuation and white space are ignored."""

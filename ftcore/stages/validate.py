@@ -55,6 +55,9 @@ def run(
         suite_digest=suite.digest,
         splits=tuple(reports),
         num_leaked=count_by_rule(leaks, spec.leakage.rules),
+        num_leaked_validation=count_by_rule(
+            find_leaks(splits["train"], splits["validation"], spec.leakage.rules), spec.leakage.rules
+        ),
         docs_uri=f"{output.uri}/docs/index.html",
         refused=(*failed, *across, *leaked),
     )
