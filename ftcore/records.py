@@ -149,6 +149,8 @@ class ValidationReport(Record):
     splits: tuple[SplitReport, ...]
     num_leaked: Mapping[str, int]
     """Leaked test rows by rule."""
+    num_leaked_validation: Mapping[str, int]
+    """Validation rows with a twin in train, by rule; reported, no reason to refuse: the twin leaves train."""
     docs_uri: str
     """index.html of the Data Docs."""
 

@@ -16,7 +16,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,7 +50,8 @@ def storage_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            hint = f"df -h {path.parent}; free some space, then run the same command again"
+            place = ftcore_home() if path.is_relative_to(ftcore_home()) else path.parent
+            hint = f"df -h {place}; free some space, then run the same command again"
             raise StorageError(
                 f"The disk is full: cannot write {path}. Nothing half-written is left.", hint=hint
             ) from error
@@ -101,6 +102,16 @@ def write_durable(path: Path, data: bytes | str) -> None:
             fsync_dir(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def copy_folder(source: Path, target: Path, copy: Callable[[Path, Path], object] = shutil.copyfile) -> None:
+    """Copy a folder's files. Unlike shutil.copytree it stops at the first fault, with the operating system's own error."""
+    target.mkdir(parents=True, exist_ok=True)
+    for path in sorted(source.iterdir()):
+        if path.is_dir():
+            copy_folder(path, target / path.name, copy)
+        else:
+            copy(path, target / path.name)
 
 
 @dataclass(frozen=True)

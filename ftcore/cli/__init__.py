@@ -24,7 +24,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "down": ("ftcore.cli.down:down", "Stop the embedded stack, and only it."),
     "status": ("ftcore.cli.status:status", "Show what is running, the champions, and where to look."),
     "doctor": ("ftcore.cli.doctor:doctor", "Check the machine, the environment and the stack."),
-    "init": ("ftcore.cli.init:init", "Scaffold a project: spec, suite, data repository under DVC."),
+    "init": ("ftcore.cli.init:init", "Scaffold a project: spec, DAG files, suite, data repository under DVC."),
     "spec": ("ftcore.cli.spec:app", "Check a spec; print the schema."),
     "run": ("ftcore.cli.run:run", "Run the pipeline in one process, without Airflow."),
     "stage": ("ftcore.cli.stage:stage", "Run one stage (what Airflow calls)."),

@@ -13,7 +13,7 @@ from ftcore.spec import Name, load_spec
 from ftcore.store import storage_errors, write_durable
 
 _SPEC = """\
-# One fine-tuned model. Check it:   ftcore spec check specs/{name}.yaml
+# One fine-tuned model. Check it:   ftcore spec check dags/specs/{name}.yaml
 # Every setting with its default and meaning:   ftcore spec schema
 # Relative paths count from the project's folder (the one with expectations/).
 name: {name}
@@ -50,7 +50,8 @@ Made by `ftcore init`.
 
     data/            rows to learn from (JSONL, CSV or Parquet): text, label, and if you have them id, group, timestamp, source
     expectations/    what the data must look like, reviewed like code
-    specs/           the fine-tuning spec
+    dags/specs/      the fine-tuning spec
+    dags/ plugins/   what Airflow loads: DAGs made from the specs, and the ftcore page; nothing to edit
 
 Put files into `data/`, then make them a version:
 
@@ -60,14 +61,21 @@ Put files into `data/`, then make them a version:
 
 and try it:
 
-    ftcore spec check specs/{name}.yaml
-    ftcore validate specs/{name}.yaml
-    ftcore run specs/{name}.yaml
+    ftcore spec check dags/specs/{name}.yaml
+    ftcore validate dags/specs/{name}.yaml
+    ftcore run dags/specs/{name}.yaml
+
+The same on Airflow, with MLflow and the server, here on 127.0.0.1:
+
+    ftcore up
 
 The DVC remote `store` is the folder `.dvc/remote` of this project. For more than one machine, point it at shared storage:
 
     dvc remote modify store url s3://BUCKET/PATH
 """
+
+_AIRFLOW_FILES = Path(__file__).parents[1] / "airflow" / "scaffold"
+"""The same files as in this repository's own `dags/` and `plugins/` (a test compares them); here they are in the wheel."""
 
 
 def init(
@@ -79,7 +87,7 @@ def init(
     revision: Annotated[str | None, typer.Option(help="Commit of a Hub model.")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Scaffold a project: spec, expectation suite, git and DVC data repository with a local remote, README."""
+    """Scaffold a project: spec, DAG files, expectation suite, git and DVC data repository with a local remote, README."""
     root = Path(folder).expanduser().absolute()
     if not base_model.startswith("pkg:") and not Path(base_model).expanduser().is_dir() and revision is None:
         message = f"{base_model!r} is no local folder, so it must be a Hub id, which needs a pinned revision."
@@ -120,12 +128,14 @@ def _scaffold(root: Path, name: str, base_model: str, revision: str | None) -> l
         draft = Path(tempfile.mkdtemp(prefix=f".{root.name}.", dir=root.parent))
         try:
             draft.chmod(0o755)
-            spec = f"specs/{name}.yaml"
+            spec = f"dags/specs/{name}.yaml"
             pinned = f"  revision: {revision}\n" if revision else ""
             write_durable(draft / spec, _SPEC.format(name=name, base_model=base_model, revision=pinned))
             write_durable(draft / "expectations/classification.json", STARTER.read_bytes())
+            for path in _AIRFLOW_FILES.rglob("*.py"):
+                write_durable(draft / path.relative_to(_AIRFLOW_FILES), path.read_bytes())
             write_durable(draft / "README.md", _README.format(name=name))
-            write_durable(draft / ".gitignore", ".ftcore/\n")
+            write_durable(draft / ".gitignore", ".ftcore/\n__pycache__/\n")
             (draft / "data").mkdir()
             load_spec(draft / spec)  # what we hand out must pass our own check
             _version(draft)

@@ -44,8 +44,9 @@ def validate(
     else:
         rows = [[item.split, item.num_rows, item.num_expectations, len(item.failed)] for item in report.splits]
         print_table(f"Data of {loaded.name}", ["split", "rows", "expectations", "failed"], rows)
-        leaked = ", ".join(f"{rule} {count}" for rule, count in report.num_leaked.items())
-        print_line(f"Leaked test rows: {leaked}")
+        for split, counts in (("test", report.num_leaked), ("validation", report.num_leaked_validation)):
+            leaked = ", ".join(f"{rule} {count}" for rule, count in counts.items())
+            print_line(f"Leaked {split} rows: {leaked}")
         print_line(f"Data Docs: {docs}")
         print_line("Refused:" if report.refused else "ok: the data may be trained on")
         for reason in report.refused:

@@ -1,4 +1,4 @@
-"""Leaks: test rows that training would see. Each rule yields pairs; rows leave train, never test.
+"""Leaks: test (or validation) rows that training would see. Each rule yields pairs; rows leave train, never test.
 
 Pairs are kept linear: of m train and n test rows that share a key, every row appears in at least one hit, but not every
 pair is listed (m * n of them would be a way to exhaust memory).

@@ -14,6 +14,7 @@ from ftcore.records import digest_of
 from ftcore.spec import LeakageSpec, PrepareSpec, Split, ValidationSpec
 
 Row = dict[str, Any]
+LEAKED_VALIDATION = "leaked_validation"
 
 
 @dataclass
@@ -41,7 +42,8 @@ def prepare_splits(
     """Clean, deduplicate, take leaked rows out of train and validation, and make the label list.
 
     Test rows leave the holdout only when they cannot be judged (no text, no label, broken, contradictory) or repeat another
-    test row; never because they leaked, and never because their label is unknown: that is a refusal.
+    test row; never because they leaked, and never because their label is unknown: that is a refusal. Train rows that repeat a
+    validation row leave train as well, or early stopping would look at rows it was trained on; no reason to refuse the set.
     """
     prepared = Prepared({split: [] for split in SPLITS})
     for split in SPLITS:
@@ -50,11 +52,12 @@ def prepare_splits(
     _remove_leaked(prepared, leakage)
     _map_labels(prepared)
     num_rows = sum(len(rows) for rows in raw.values())
-    fraction = len(prepared.quarantine) / num_rows if num_rows else 0.0
+    counts = {reason: count for reason, count in prepared.num_quarantined.items() if reason != LEAKED_VALIDATION}
+    fraction = sum(counts.values()) / num_rows if num_rows else 0.0
     if fraction > validation.max_quarantined:
-        reasons = ", ".join(f"{reason} {count}" for reason, count in prepared.num_quarantined.items())
+        reasons = ", ".join(f"{reason} {count}" for reason, count in counts.items())
         prepared.refused.append(
-            f"{len(prepared.quarantine)} of {num_rows} rows ({fraction:.2%}) were set aside ({reasons}); wanted at most "
+            f"{sum(counts.values())} of {num_rows} rows ({fraction:.2%}) were set aside ({reasons}); wanted at most "
             f"{validation.max_quarantined:.2%} (validation.max_quarantined); quarantine.jsonl names them"
         )
     prepared.refused += [
@@ -107,13 +110,8 @@ def _remove_leaked(prepared: Prepared, leakage: LeakageSpec) -> None:
     test = prepared.splits["test"]
     leaks: list[Leak] = []
     for split in ("train", "validation"):
-        rows = prepared.splits[split]
-        found = find_leaks(rows, test, leakage.rules)
-        twins = {leak.train_row: test[leak.test_row]["id"] for leak in found}
-        for number, twin in sorted(twins.items()):
-            prepared.set_aside(rows[number], split, "leaked", twin)
-        prepared.splits[split] = [row for number, row in enumerate(rows) if number not in twins]
-        leaks += found
+        leaks += _take_out(prepared, split, test, leakage, "leaked")
+    _take_out(prepared, "train", prepared.splits["validation"], leakage, LEAKED_VALIDATION)
     fraction = leaked_fraction(leaks, len(test))
     if fraction > leakage.max_leaked:
         count = len({leak.test_row for leak in leaks})
@@ -121,6 +119,17 @@ def _remove_leaked(prepared: Prepared, leakage: LeakageSpec) -> None:
             f"{count} of {len(test)} test rows ({fraction:.2%}) have a twin in train or validation after cleaning, wanted at "
             f"most {leakage.max_leaked:.2%} (leakage.max_leaked)"
         )
+
+
+def _take_out(prepared: Prepared, split: Split, held_out: list[Row], leakage: LeakageSpec, reason: str) -> list[Leak]:
+    """Set aside the rows of `split` that have a twin in `held_out`; the leaks found."""
+    rows = prepared.splits[split]
+    found = find_leaks(rows, held_out, leakage.rules)
+    twins = {leak.train_row: held_out[leak.test_row]["id"] for leak in found}
+    for number, twin in sorted(twins.items()):
+        prepared.set_aside(rows[number], split, reason, twin)
+    prepared.splits[split] = [row for number, row in enumerate(rows) if number not in twins]
+    return found
 
 
 def _map_labels(prepared: Prepared) -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from ftcore.data.git import run_git
 from ftcore.errors import DataUnavailable, StorageError, UsageError
 from ftcore.records import DataRef
-from ftcore.store import make_folder, storage_errors, write_durable
+from ftcore.store import copy_folder, make_folder, storage_errors, write_durable
 
 _LOCK_TIMEOUT_S = 300.0
 _RESERVE_BYTES = 16 << 20
@@ -60,7 +60,7 @@ class DataRepository:
                 shutil.rmtree(self.root, ignore_errors=True)  # half-made by a crash
                 self._check_space(sum(path.stat().st_size for path in seed.rglob("*") if path.is_file()))
                 self._create()
-                shutil.copytree(seed, self.root / _DATA, symlinks=True)
+                copy_folder(seed, self.root / _DATA)
                 self._publish("Seed from an ingested data version", "spec")
             return self._newest("spec")
 
@@ -108,7 +108,7 @@ class DataRepository:
             for path in sorted(data.rglob("*")):
                 if path.is_file() and not path.match(keep):
                     path.unlink()
-            shutil.copytree(folder, data, symlinks=True, dirs_exist_ok=True)
+            copy_folder(folder, data)
             self._publish(message, "spec")
             return self._newest("feedback")
 

@@ -8,9 +8,11 @@ every DVC file is hashed again on arrival.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import shutil
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,7 +21,7 @@ from ftcore.data.repository import DataRepository
 from ftcore.errors import DataUnavailable, DataUnreachable, FtcoreError, IntegrityError, UsageError
 from ftcore.records import DataRef
 from ftcore.spec import FineTuneSpec
-from ftcore.store import Manifest, storage_errors
+from ftcore.store import Manifest, copy_folder, storage_errors
 
 __all__ = ["DataRepository", "own_data", "pull", "resolve_rev"]
 
@@ -42,10 +44,11 @@ def resolve_rev(ref: DataRef) -> str:
     """The exact version that `ref` names: a full commit, or for a plain folder its manifest digest. Imports no DVC.
 
     Raises:
-        DataUnavailable: The repository, revision or folder is not there.
+        DataUnavailable: The repository, revision or folder is not there, or may not be read.
     """
     if ref.repo is None:
-        return Manifest.of(_plain_folder(ref.path)).digest
+        with _may_read(ref.path):
+            return Manifest.of(_plain_folder(ref.path)).digest
     return resolve_commit(ref.repo, ref.rev)
 
 
@@ -55,14 +58,15 @@ def pull(ref: DataRef, target: Path) -> str:
     Raises:
         DataUnavailable: The repository, remote, revision or path is missing, or the remote lacks objects; the hint names the
             command that helps. `target` is gone then.
-        IntegrityError: Bytes that arrived do not match the hash that DVC recorded for them.
-        StorageError: The disk is full.
+        IntegrityError: Bytes that arrived do not match the hash that DVC recorded, or a file's name leads out of the folder.
+        StorageError: The disk is full, or `target` may not be written.
     """
     rev = resolve_rev(ref)
     with storage_errors(target):
         try:
             if ref.repo is None:
-                shutil.copytree(_plain_folder(ref.path), target, symlinks=True)
+                with _may_read(ref.path):
+                    copy_folder(_plain_folder(ref.path), target)
                 if Manifest.of(target).digest != rev:
                     raise DataUnavailable(f"{ref.path} changed while it was copied.", hint="run the same command again")
             else:
@@ -71,6 +75,18 @@ def pull(ref: DataRef, target: Path) -> str:
             shutil.rmtree(target, ignore_errors=True)
             raise
     return rev
+
+
+@contextlib.contextmanager
+def _may_read(path: str) -> Iterator[None]:
+    """Tell "may not read the data" from "may not write the copy", which storage_errors() says."""
+    try:
+        yield
+    except PermissionError as error:
+        seen = Path(error.filename or "")
+        if not seen.is_relative_to(Path(path).expanduser()):
+            raise
+        raise DataUnavailable(f"No permission to read {seen} (data.path).", hint=f"ls -ld {seen}") from error
 
 
 def _plain_folder(path: str) -> Path:
@@ -94,7 +110,7 @@ def _pull_dvc(ref: DataRef, rev: str, target: Path) -> None:
         fs = DVCFileSystem(repo, rev=rev, remote=ref.remote, config={"cache": {"type": ["copy"]}})
         files = _list_files(fs, source, ref)
         for name, md5 in files:
-            local = target / PurePosixPath(name).relative_to(source)
+            local = target / _below(source, name)
             local.parent.mkdir(parents=True, exist_ok=True)
             fs.get_file(name, str(local))
             _check_md5(local, md5, ref)
@@ -109,6 +125,14 @@ def _inside(path: str) -> str:
     if not parts or PurePosixPath(path).is_absolute() or ".." in parts:
         raise UsageError(f"data.path is {path!r}; wanted a path inside the repository, for example `data`.")
     return PurePosixPath(path).as_posix()
+
+
+def _below(source: str, name: str) -> PurePosixPath:
+    """Path of a listed file inside the folder. Listings come from the remote: one could name files anywhere on this machine."""
+    path = PurePosixPath(name)
+    if ".." in path.parts or not path.is_relative_to(source):
+        raise IntegrityError(f"The data version lists {name!r}, which leads out of its folder {source!r}.")
+    return path.relative_to(source)
 
 
 def _list_files(fs: Any, source: str, ref: DataRef) -> list[tuple[str, str | None]]:

@@ -4,21 +4,23 @@ All checks are made and every reason is reported, not only the first; any FAIL d
 
 1. integrity: faulty input, no rows, an unknown metric, or a candidate that already is the champion: FAIL;
 2. floors: each metric named in `floors` reaches its minimum, else FAIL;
-3. baselines: `min_over_baseline` above the best one, else FAIL; and its lower 95 % bound above 0, else NOT ENOUGH EVIDENCE;
+3. baselines: `min_over_baseline` above the best one, else FAIL; and its lower bound above 0, else NOT ENOUGH EVIDENCE;
 4. power: fewer than `min_rows` rows are NOT ENOUGH EVIDENCE;
 5. the difference d to the champion on the same rows:
-   PASS              d >= min_gain and the one-sided lower 95 % bound of d above -margin
-   FAIL              the one-sided upper 95 % bound of d below min_gain (a worthwhile gain is ruled out), or at least
+   PASS              d >= min_gain and the one-sided lower bound of d above -margin
+   FAIL              the one-sided upper bound of d below min_gain (a worthwhile gain is ruled out), or at least
                      n_needed rows and still no gain
    NOT ENOUGH EVIDENCE   otherwise: fewer than n_needed rows and no clear effect; the reason says how many to label;
 6. strict: exact McNemar p (with groups: sign-flip p; macro metrics: permutation p) below alpha;
 7. slices: none blocked (see slices.py).
 
+Every bound is one-sided and at 1 - `alpha`: 95 % by default, as in the figures below.
+
 Why fewer than n_needed rows may PASS. n_needed is the number of rows that lets a gain as small as `min_gain` be seen with
 the wanted power: often tens of thousands. Power protects against missing a gain, not against promoting a worse model: the lower
 bound does that at any n, because it widens as rows become fewer. With n rows and discordance p, PASS takes a gain of about
 1.645 sqrt(p/n) - margin: 15 points on 600 rows pass easily, 1 point on 600 rows never does. A model that is worse by `margin`
-or more is promoted with probability at most 5 %, whatever n. Chance of PASS by true difference, discordance 12 %, defaults,
+or more is promoted with probability at most alpha, whatever n. Chance of PASS by true difference, discordance 12 %, defaults,
 10,000 simulated decisions each (numpy seed 7):
 
     rows     -2 pt    -1 pt       0    +1 pt   +2 pt   +3 pt   +5 pt
@@ -36,7 +38,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ftcore.evaluation.metrics import METRICS, class_counts, macro
-from ftcore.evaluation.paired import Difference, paired_difference
+from ftcore.evaluation.paired import Difference, level_of, paired_difference
 from ftcore.evaluation.rows import Holdout
 from ftcore.evaluation.slices import SliceComparison, compare_slices
 from ftcore.records import Comparison, Outcome
@@ -93,7 +95,7 @@ def judge(gate: GateSpec, evidence: Evidence) -> Judgement:
     if not evidence.has_champion:
         return _conclude([*_first_promotion(gate, evidence), *absolute])
     names = sorted(("accuracy", "macro_f1"), key=lambda name: name != gate.metric)
-    differences = [paired_difference(holdout, name) for name in names]
+    differences = [paired_difference(holdout, name, alpha=gate.alpha) for name in names]
     slices = compare_slices(holdout, gate)
     findings = [*judge_difference(gate, differences[0]), *absolute, *_slices(gate, holdout, slices)]
     return _conclude(findings, tuple(_comparison(gate, item) for item in differences), slices)
@@ -104,7 +106,7 @@ def judge_difference(gate: GateSpec, seen: Difference) -> Iterator[Finding]:
     needed = _rows_needed(gate, seen)
     what = (
         f"{seen.name} {_percent(seen.candidate)} against {_percent(seen.champion)} for the champion on {seen.n:,} rows: "
-        f"{_points(seen.difference)}, one-sided 95 % bounds {_points(seen.lower)} to {_points(seen.upper)}"
+        f"{_points(seen.difference)}, one-sided {level_of(gate.alpha)} bounds {_points(seen.lower)} to {_points(seen.upper)}"
     )
     if seen.n < gate.min_rows:
         yield Finding(
@@ -198,10 +200,10 @@ def _baselines(gate: GateSpec, evidence: Evidence) -> Iterator[Finding]:
         return
     holdout = evidence.holdout
     best = max(evidence.baselines, key=lambda role: _value(holdout, role, gate.metric))
-    seen = paired_difference(holdout, gate.metric, "candidate", best)
+    seen = paired_difference(holdout, gate.metric, "candidate", best, gate.alpha)
     what = (
         f"the best baseline ({best.replace('_', ' ')}, {gate.metric} {_percent(seen.champion)}) by {_points(seen.difference)}, "
-        f"lower 95 % bound {_points(seen.lower)}"
+        f"lower {level_of(gate.alpha)} bound {_points(seen.lower)}"
     )
     if seen.difference < gate.min_over_baseline:
         yield Finding("FAIL", f"The candidate beats {what}; wanted at least {_points(gate.min_over_baseline)}.")

@@ -11,6 +11,7 @@ from typing import Any
 from ftcore.errors import DataRefused, UsageError
 from ftcore.evaluation.files import match, read_predictions
 from ftcore.evaluation.gate import Evidence, Judgement
+from ftcore.evaluation.markdown import escape
 from ftcore.evaluation.metrics import METRICS, class_counts, macro
 from ftcore.evaluation.rows import Column, Holdout
 from ftcore.records import Evaluation, Scored, Withdrawal
@@ -167,14 +168,3 @@ def _slices_table(slices: list[dict[str, Any]]) -> list[str]:
 def _table(names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
     cells = ["| " + " | ".join(escape(cell) for cell in row) + " |" for row in rows]
     return ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names), *cells]
-
-
-_ENTITIES = {ord(mark): f"&#{ord(mark)};" for mark in "&<>|`*_[]()!#\\~\"'"} | {ord("\n"): " ", ord("\r"): " "}
-_SHOWN_CHARS = 200
-
-
-def escape(text: str) -> str:
-    """Text that neither Markdown nor HTML can take for markup; control characters go, long text is cut."""
-    printable = "".join(mark if mark.isprintable() or mark in "\r\n" else "�" for mark in text)
-    cut = printable if len(printable) <= 4 * _SHOWN_CHARS else printable[: 4 * _SHOWN_CHARS] + "…"
-    return cut.translate(_ENTITIES)

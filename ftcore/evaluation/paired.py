@@ -6,8 +6,8 @@ Rows in groups: the variance is multiplied by the design effect of the cluster-r
 (1/n^2) sum_g (sum_{i in g} (d_i - d))^2 x G/(G-1) (Miller 2024), limits use Student's t with G - 1 degrees of freedom,
 and p comes from flipping the signs of whole groups. Macro metrics: BCa bootstrap and swap permutation of rows (groups).
 
-Intervals have two sides (95 %). Decisions use one side: `lower` and `upper` are 95 % bounds each, and p-values are one-sided
-("how likely is so large a gain if the candidate is not better"), as non-inferiority tests are.
+Intervals, for people, have two sides (95 %). Decisions use one side: `lower` and `upper` are bounds at 1 - alpha each, and
+p-values are one-sided ("how likely is so large a gain if the candidate is not better"), as non-inferiority tests are.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Difference:
     """Two-sided 95 % interval."""
     lower: float
     upper: float
-    """One-sided 95 % bounds."""
+    """One-sided bounds, each at 1 - alpha."""
     p_value: float
     """One-sided: small means better."""
     n: int
@@ -105,7 +105,7 @@ def wins_of(holdout: Holdout, candidate: str, champion: str) -> Ints:
     return wins
 
 
-def accuracy_difference(holdout: Holdout, candidate: str, champion: str) -> Difference:
+def accuracy_difference(holdout: Holdout, candidate: str, champion: str, alpha: float = 0.05) -> Difference:
     """Paired difference of accuracies."""
     wins = wins_of(holdout, candidate, champion)
     spread = accuracy_spread(wins, holdout.groups)
@@ -119,12 +119,14 @@ def accuracy_difference(holdout: Holdout, candidate: str, champion: str) -> Diff
     return Difference(
         name="accuracy", champion=accuracy[champion], candidate=accuracy[candidate],
         difference=(num_won - num_lost) / len(wins),
-        ci_low=spread.bound(0.025), ci_high=spread.bound(0.975), lower=spread.bound(0.05), upper=spread.bound(0.95),
+        ci_low=spread.bound(0.025), ci_high=spread.bound(0.975), lower=spread.bound(alpha), upper=spread.bound(1 - alpha),
         p_value=p_value, n=len(wins), discordance=(num_won + num_lost) / len(wins) * spread.design_effect, method=method,
     )  # fmt: skip
 
 
-def macro_difference(holdout: Holdout, candidate: str, champion: str, name: str = "macro_f1") -> Difference:
+def macro_difference(
+    holdout: Holdout, candidate: str, champion: str, name: str = "macro_f1", alpha: float = 0.05
+) -> Difference:
     """Paired difference of a macro metric; the delta method takes over where there are too many rows to resample."""
     size, target = len(holdout.classes), holdout.target
     values, effects = [], []
@@ -136,15 +138,16 @@ def macro_difference(holdout: Holdout, candidate: str, champion: str, name: str 
     sums = group_sums(effects[0] - effects[1], holdout.groups)
     se = math.sqrt(float((sums**2).sum())) / holdout.num_rows
     units = units_of((target, holdout.predictions[candidate], holdout.predictions[champion]), holdout.groups, size)
+    limits = (0.025, alpha, 1 - alpha, 0.975)
     if can_bootstrap(units):
 
         def statistic(counts: Floats) -> Floats:
             return macro(name, counts[:, :3]) - macro(name, counts[:, 3:])
 
-        low, lower, upper, high = bootstrap_quantiles(units, statistic, difference, sums, (0.025, 0.05, 0.95, 0.975))
+        low, lower, upper, high = bootstrap_quantiles(units, statistic, difference, sums, limits)
         p_value, method = swap_p_value(units, statistic, difference), "BCa bootstrap, swap permutation test"
     else:
-        low, lower, upper, high = (difference + normal_quantile(p) * se for p in (0.025, 0.05, 0.95, 0.975))
+        low, lower, upper, high = (difference + normal_quantile(p) * se for p in limits)
         p_value = normal_upper_tail(difference / se) if se > 0 else 1.0
         method = "delta method (too many rows to resample)"
     return Difference(
@@ -155,9 +158,14 @@ def macro_difference(holdout: Holdout, candidate: str, champion: str, name: str 
 
 
 def paired_difference(
-    holdout: Holdout, metric: str, candidate: str = "candidate", champion: str = "champion"
+    holdout: Holdout, metric: str, candidate: str = "candidate", champion: str = "champion", alpha: float = 0.05
 ) -> Difference:
-    """Candidate minus champion on `metric` (accuracy, macro_precision, macro_recall, macro_f1)."""
+    """Candidate minus champion on `metric` (accuracy, macro_precision, macro_recall, macro_f1), bounds at 1 - alpha."""
     if metric == "accuracy":
-        return accuracy_difference(holdout, candidate, champion)
-    return macro_difference(holdout, candidate, champion, metric)
+        return accuracy_difference(holdout, candidate, champion, alpha)
+    return macro_difference(holdout, candidate, champion, metric, alpha)
+
+
+def level_of(alpha: float) -> str:
+    """How sure a bound is, for people: `95 %` at alpha 0.05."""
+    return f"{100 * (1 - alpha):g} %"

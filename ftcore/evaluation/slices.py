@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from ftcore.evaluation.metrics import SMALL_SLICES_SHOWN
-from ftcore.evaluation.paired import Spread, accuracy_spread, wins_of
+from ftcore.evaluation.paired import Spread, accuracy_spread, level_of, wins_of
 from ftcore.evaluation.rows import Column, Holdout, Ints
 from ftcore.spec import GateSpec
 
 LARGE_DROP = 0.05
 LARGE_DROP_ROWS = 200
-_ALPHA = 0.05
 
 
 @dataclass(frozen=True)
@@ -51,17 +50,17 @@ class _Part:
 def compare_slices(holdout: Holdout, gate: GateSpec) -> tuple[SliceComparison, ...]:
     """Every slice with at least `min_slice_rows` rows is judged; the largest smaller ones are shown.
 
-    A slice is blocked when the candidate is certainly worse on it (Holm-adjusted one-sided upper 95 % bound of the
-    difference below 0, and a drop beyond `margin`, so that millions of rows cannot make a trifle block), or when it drops by
+    A slice is blocked when the candidate is certainly worse on it (Holm-adjusted one-sided upper bound of the difference,
+    at 1 - alpha, below 0, and a drop beyond `margin`, so that millions of rows cannot make a trifle block), or when it drops by
     more than 5 points on 200 rows or more and its uncorrected bound is below 0.
     """
     wins = wins_of(holdout, "candidate", "champion")
     parts = [part for name, column in (holdout.slices or {}).items() for part in _parts(holdout, wins, name, column)]
     judged = sorted((part for part in parts if len(part.rows) >= gate.min_slice_rows), key=_z)
-    levels = _holm_levels(judged)
+    levels = _holm_levels(judged, gate.alpha)
     small = sorted((part for part in parts if len(part.rows) < gate.min_slice_rows), key=lambda part: -len(part.rows))
-    found = [_compare(holdout, part, level, gate.margin) for part, level in zip(judged, levels, strict=True)]
-    return (*found, *(_compare(holdout, part, None, gate.margin) for part in small[:SMALL_SLICES_SHOWN]))
+    found = [_compare(holdout, part, level, gate) for part, level in zip(judged, levels, strict=True)]
+    return (*found, *(_compare(holdout, part, None, gate) for part in small[:SMALL_SLICES_SHOWN]))
 
 
 def _parts(holdout: Holdout, wins: Ints, name: str, column: Column) -> Iterator[_Part]:
@@ -78,24 +77,24 @@ def _z(part: _Part) -> float:
     return part.spread.centre / part.spread.se
 
 
-def _holm_levels(parts: list[_Part]) -> list[float]:
+def _holm_levels(parts: list[_Part], alpha: float) -> list[float]:
     """Confidence of each upper bound (worst slice first): Holm (1979) steps on to the next level only while it rejects."""
     levels: list[float] = []
     step = 0
     for part in parts:
-        level = 1 - _ALPHA / (len(parts) - step)
+        level = 1 - alpha / (len(parts) - step)
         levels.append(level)
         if step == len(levels) - 1 and part.spread.bound(level) < 0:
             step += 1
     return levels
 
 
-def _is_large_drop(part: _Part, difference: float) -> bool:
+def _is_large_drop(part: _Part, difference: float, alpha: float) -> bool:
     """More than 5 points on 200 rows or more, and not a matter of a few discordant groups (uncorrected bound below 0)."""
-    return difference < -LARGE_DROP and len(part.rows) >= LARGE_DROP_ROWS and part.spread.bound(1 - _ALPHA) < 0
+    return difference < -LARGE_DROP and len(part.rows) >= LARGE_DROP_ROWS and part.spread.bound(1 - alpha) < 0
 
 
-def _compare(holdout: Holdout, part: _Part, level: float | None, margin: float) -> SliceComparison:
+def _compare(holdout: Holdout, part: _Part, level: float | None, gate: GateSpec) -> SliceComparison:
     target = holdout.target[part.rows]
     candidate, champion = (
         float((holdout.predictions[role][part.rows] == target).mean()) for role in ("candidate", "champion")
@@ -103,12 +102,12 @@ def _compare(holdout: Holdout, part: _Part, level: float | None, margin: float) 
     difference, upper = candidate - champion, None if level is None else part.spread.bound(level)
     where = f"On {part.column}={part.value!r} ({len(part.rows):,} rows)"
     reason = ""
-    if upper is not None and upper < 0 and difference < -margin:
+    if upper is not None and upper < 0 and difference < -gate.margin:
         reason = (
             f"{where} the candidate is worse by {-100 * difference:.1f} points: "
-            f"upper 95 % bound {100 * upper:+.1f} points (Holm)."
+            f"upper {level_of(gate.alpha)} bound {100 * upper:+.1f} points (Holm)."
         )
-    elif upper is not None and _is_large_drop(part, difference):
+    elif upper is not None and _is_large_drop(part, difference, gate.alpha):
         reason = f"{where} accuracy drops by {-100 * difference:.1f} points; allowed {100 * LARGE_DROP:.0f}."
     return SliceComparison(
         column=part.column, value=part.value, n=len(part.rows), champion=champion, candidate=candidate,

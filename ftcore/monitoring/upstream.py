@@ -7,7 +7,6 @@ the comparison is made again.
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from ftcore.data.versions import DataRepository, own_data, pull, resolve_rev
 from ftcore.errors import DataUnavailable
 from ftcore.records import DatasetVersion, canonical_json
 from ftcore.spec import FineTuneSpec
-from ftcore.store import Manifest, write_durable
+from ftcore.store import Manifest, copy_folder, write_durable
 
 FEEDBACK_FILES = "feedback-*.jsonl"
 
@@ -60,7 +59,7 @@ def _copy(own: Path, current: Path) -> None:
     for path in current.rglob("*"):
         if path.is_file() and not path.match(FEEDBACK_FILES):
             path.unlink()
-    shutil.copytree(own, current, dirs_exist_ok=True)
+    copy_folder(own, current)
 
 
 def _seen(place: Path) -> dict[str, str] | None:

@@ -19,19 +19,20 @@ import json
 import platform
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 import ftcore
-from ftcore.errors import IntegrityError
+from ftcore.errors import IntegrityError, SpecError
 from ftcore.models.base import saved_model
 from ftcore.records import Evaluation, Record, TrainingRun, Verdict, canonical_json, digest_of
-from ftcore.spec import FineTuneSpec
-from ftcore.store import MANIFEST, Manifest, Store, make_folder, publish_folder, storage_errors
+from ftcore.spec import FineTuneSpec, load_spec
+from ftcore.store import MANIFEST, Manifest, Store, copy_folder, make_folder, publish_folder, storage_errors
 
+SPEC = "spec.yaml"
 LINEAGE = "lineage.json"
 VERDICT = "verdict.json"
 LINEAGE_SCHEMA = 1
@@ -72,7 +73,7 @@ def build_package(spec: FineTuneSpec, records: Mapping[str, Record], store: Stor
                     copy_folder(source / part, temporary / part)
             copy_folder(store.resolve(evaluation.uri) / "reference", temporary / "reference")
             settings = yaml.safe_dump(spec.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-            (temporary / "spec.yaml").write_text(settings, encoding="utf-8")
+            (temporary / SPEC).write_text(settings, encoding="utf-8")
             (temporary / LINEAGE).write_text(canonical_json(lineage(spec, records, store)), encoding="utf-8")
             (temporary / VERDICT).write_text(canonical_json(records["judge"].to_dict()), encoding="utf-8")
         saved_model(
@@ -86,16 +87,6 @@ def build_package(spec: FineTuneSpec, records: Mapping[str, Record], store: Stor
         shutil.rmtree(temporary, ignore_errors=True)
     verify_package(final)
     return package_uri(training.model_digest)
-
-
-def copy_folder(source: Path, target: Path, copy: Callable[[Path, Path], object] = shutil.copyfile) -> None:
-    """Copy a folder's files. Unlike shutil.copytree it stops at the first fault, with the operating system's own error."""
-    target.mkdir(parents=True, exist_ok=True)
-    for path in sorted(source.iterdir()):
-        if path.is_dir():
-            copy_folder(path, target / path.name, copy)
-        else:
-            copy(path, target / path.name)
 
 
 def verify_package(path: Path) -> None:
@@ -156,14 +147,31 @@ def read_lineage(path: Path) -> dict[str, Any]:
     Raises:
         IntegrityError: It is missing, damaged, or of another schema.
     """
-    wanted = {name: sha for name, _, sha in Manifest.read(path).files}
-    try:
-        data = (path / LINEAGE).read_bytes()
-    except FileNotFoundError:
-        raise IntegrityError(f"{path} has no {LINEAGE}.") from None
-    if hashlib.sha256(data).hexdigest() != wanted.get(LINEAGE):
-        raise IntegrityError(f"{path / LINEAGE} does not match {MANIFEST}.", hint="ftcore audit verify")
-    found: dict[str, Any] = json.loads(data)
+    found: dict[str, Any] = json.loads(_verified_bytes(path, LINEAGE))
     if found.get("schema") != LINEAGE_SCHEMA:
         raise IntegrityError(f"{path / LINEAGE} has schema {found.get('schema')!r}; wanted {LINEAGE_SCHEMA}.")
     return found
+
+
+def package_spec(path: Path) -> FineTuneSpec:
+    """The spec that a packaged model was made with and is served by, checked against the package's manifest.
+
+    Raises:
+        IntegrityError: It is missing, damaged, or not readable by this ftcore.
+    """
+    _verified_bytes(path, SPEC)
+    try:
+        return load_spec(path / SPEC)
+    except SpecError as error:
+        raise IntegrityError(f"{path} holds no readable {SPEC}.", details=error.details) from error
+
+
+def _verified_bytes(path: Path, name: str) -> bytes:
+    wanted = {file: sha for file, _, sha in Manifest.read(path).files}
+    try:
+        data = (path / name).read_bytes()
+    except FileNotFoundError:
+        raise IntegrityError(f"{path} has no {name}.") from None
+    if hashlib.sha256(data).hexdigest() != wanted.get(name):
+        raise IntegrityError(f"{path / name} does not match {MANIFEST}.", hint="ftcore audit verify")
+    return data

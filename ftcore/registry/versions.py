@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from ftcore.registry.package import copy_folder, verify_package
+from ftcore.registry.package import verify_package
 from ftcore.registry.tracking import find_or_create_run, upload_folder
-from ftcore.store import storage_errors
+from ftcore.store import copy_folder, storage_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -6,17 +6,15 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ftcore.data.cleaning import clean_text, squeeze_text
-from ftcore.errors import FtcoreError, IntegrityError, SpecError
+from ftcore.errors import FtcoreError, IntegrityError
 from ftcore.ledger import Head, Ledger
 from ftcore.models.devices import choose
 from ftcore.models.inference import Predictions, Predictor
 from ftcore.models.loading import load_classifier
-from ftcore.registry.package import verify_package
+from ftcore.registry.package import package_spec, verify_package
 from ftcore.serving.log import now_utc
-from ftcore.spec import FineTuneSpec, load_spec
 from ftcore.store import Store
 
 Loader = Callable[[Head, Store], "Model"]
@@ -59,18 +57,6 @@ def load_champion(head: Head, store: Store) -> Model:
     loaded = load_classifier(folder / "model")
     predictor = Predictor(loaded, device, spec.training.max_length, spec.evaluation.batch_size)
     return Model(predictor, spec.prepare.fix_encoding)
-
-
-def package_spec(folder: Path) -> FineTuneSpec:
-    """The spec that a packaged model was made with.
-
-    Raises:
-        IntegrityError: It is missing or not readable by this ftcore.
-    """
-    try:
-        return load_spec(folder / "spec.yaml")
-    except SpecError as error:
-        raise IntegrityError(f"{folder} holds no readable spec.yaml.", details=error.details) from error
 
 
 @dataclass(frozen=True)

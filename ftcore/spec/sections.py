@@ -98,7 +98,7 @@ class ValidationSpec(Section):
 
 
 class LeakageSpec(Section):
-    """Rows of the holdout that training would see."""
+    """Rows of the holdout that training would see. Train also loses its twins of validation rows; those are only counted."""
 
     rules: list[LeakageRule] = ["exact", "normalised"]
     """exact: same text; normalised: same after case, punctuation and white space are ignored."""
@@ -199,13 +199,13 @@ class GateSpec(Section):
     metric: Literal["accuracy", "macro_f1"] = "accuracy"
     """The metric that candidate and champion are compared on."""
     margin: Fraction = 0.005
-    """Non-inferiority: the lower 95 % bound of candidate minus champion must stay above -margin."""
+    """Non-inferiority: the one-sided lower bound (at 1 - alpha) of candidate minus champion must stay above -margin."""
     min_gain: Fraction = 0.005
     """Smallest difference worth a change of production."""
     strict: bool = False
     """Also require exact McNemar p < alpha."""
-    alpha: Probability = 0.05
-    """Level of the tests: intervals are at 1 - alpha."""
+    alpha: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
+    """Error rate of each one-sided bound and test that decides: 0.05 means bounds at 95 %. Intervals shown always have 95 %."""
     power: Probability = 0.8
     """Wanted chance of seeing a real gain; with too few rows the verdict is NOT ENOUGH EVIDENCE."""
     floors: dict[MetricName, Fraction] = {"accuracy": 0.7, "macro_f1": 0.6}  # pydantic copies defaults

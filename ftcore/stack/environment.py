@@ -53,7 +53,6 @@ def ftcore_environment(home: Path, ports: Mapping[str, int]) -> dict[str, str]:
     return env | {
         "FTCORE_HOME": str(home),
         "FTCORE_AIRFLOW_URL": f"http://{LOOPBACK}:{ports['airflow']}",
-        "FTCORE_SERVER_URL": f"http://{LOOPBACK}:{ports['server']}",
         "MLFLOW_TRACKING_URI": f"http://{LOOPBACK}:{ports['mlflow']}",
         "NO_PROXY": direct,
         "no_proxy": direct,

@@ -20,7 +20,6 @@ from ftcore.records import RetrainRequest
 from ftcore.store import Store
 
 REPORT_SUFFIXES = frozenset({".html", ".json", ".md", ".css", ".js", ".png", ".svg", ".txt", ".woff", ".woff2"})
-_REPORT_ROOTS = frozenset({"stages", "monitoring", "drift", "reports"})
 
 
 @dataclass(frozen=True)
@@ -88,5 +87,5 @@ def report_file(store: Store, uri: str) -> Path | None:
     except IntegrityError:
         return None
     inside = path.relative_to(store.root.resolve())
-    allowed = inside.parts[:1] and inside.parts[0] in _REPORT_ROOTS and path.suffix in REPORT_SUFFIXES
+    allowed = inside.parts[:1] == ("stages",) and path.suffix in REPORT_SUFFIXES
     return path if allowed and path.is_file() else None

@@ -41,3 +41,9 @@ def spec_faults(folder: Path) -> dict[Path, SpecError | None]:
 def good_specs(folder: Path) -> list[Path]:
     """Spec files of a folder that can be read."""
     return [path for path, error in spec_faults(folder).items() if error is None]
+
+
+def spec_names(folder: Path) -> list[str]:
+    """What the specs of a folder call themselves; a file that cannot be read goes by its own name."""
+    faults = spec_faults(folder)
+    return [path.stem if error else load_spec(path).name for path, error in faults.items()]

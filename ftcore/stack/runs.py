@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from ftcore.evaluation.markdown import escape
 from ftcore.ledger import Ledger
 from ftcore.pipeline import data_ref
 from ftcore.records import RetrainRequest
@@ -117,14 +118,14 @@ def finish_run(
 
 
 def evidence(verdict: Mapping[str, Any]) -> str:
-    """The verdict as Markdown, for the person who decides."""
+    """The verdict as Markdown, for the person who decides. Reasons quote values from data, so they are escaped."""
     rows = [
         f"| {m['name']} | {m['champion']:.4f} | {m['candidate']:.4f} | {m['difference']:+.4f} "
         f"| {m['ci_low']:+.4f} to {m['ci_high']:+.4f} | {m['p_value']:.3g} | {m['n']} |"
         for m in verdict["metrics"]
     ]
     head = ["| metric | champion | candidate | difference | 95 % interval | p | n |", "|---|---|---|---|---|---|---|"]
-    reasons = [f"- {reason}" for reason in verdict["reasons"]]
+    reasons = [f"- {escape(reason)}" for reason in verdict["reasons"]]
     models = f"candidate `{verdict['candidate_digest'][:12]}`, champion `{(verdict['champion_digest'] or 'none')[:12]}`"
     return "\n".join([f"**{verdict['outcome']}**, {models}", "", *reasons, "", *(head + rows if rows else [])])
 

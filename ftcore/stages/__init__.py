@@ -19,7 +19,7 @@ class Stage:
     sections: tuple[str, ...]
     """Parts of the spec it reads: only these are in its cache key."""
     rooms: tuple[str, ...]
-    """Packages of ftcore whose source is in its cache key, besides the stage itself."""
+    """Packages or single files of ftcore whose source is in its cache key, besides the stage itself."""
     isolated: bool = False
     """Loads torch: Airflow runs it as a child process on the `gpu` pool."""
 
@@ -38,7 +38,7 @@ STAGES: dict[str, Stage] = {
         Stage("train", ("prepare", "start"), ("base_model", "method", "training", "compute"), ("training", "models"),
               isolated=True),
         Stage("evaluate", ("prepare", "train", "champion"), ("evaluation", "compute", "base_model", "training"),
-              ("evaluation", "training", "models"), isolated=True),
+              ("evaluation", "training", "models", "data/cleaning.py", "registry/package.py"), isolated=True),
         Stage("judge", ("evaluate", "withdrawal"), ("gate",), ("evaluation",)),
         Stage("promote", ("ingest", "validate", "prepare", "train", "evaluate", "judge"), (), ("registry",)),
     )

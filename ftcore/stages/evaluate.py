@@ -1,10 +1,15 @@
-"""evaluate: candidate, champion and baselines on the same frozen rows."""
+"""evaluate: candidate, champion and baselines on the same frozen rows.
+
+The champion is scored as it is served: with the token limit, batch size and cleaning of its own package's spec, on this run's
+device. One thing cannot be made up for: rows that `prepare` has cleaned stay clean for a champion that is served without
+cleaning (`prepare.fix_encoding: false`), because the raw text is not at hand here.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 from ftcore.records import DataRef, Evaluation, ModelRef, PreparedDataset, Record, TrainingRun
 from ftcore.spec import FineTuneSpec
@@ -15,12 +20,13 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     """Writes predictions/<role>.jsonl, tables.json and the candidate's monitoring reference. Refuses an empty split.
 
     Raises:
-        IntegrityError: A model fails its checks or answers with NaN or infinity.
+        IntegrityError: A model or the champion's spec fails its checks, or a model answers with NaN or infinity.
         BaseModelError: The base model of the nearest-centroid baseline cannot be loaded.
     """
     from ftcore.data.reading import read_jsonl
     from ftcore.evaluation import scoring
     from ftcore.models.devices import choose
+    from ftcore.registry.package import package_spec
 
     prepared, training = cast(PreparedDataset, inputs["prepare"]), cast(TrainingRun, inputs["train"])
     champion = cast(ModelRef | None, inputs.get("champion"))
@@ -45,7 +51,10 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     answers = {"candidate": scoring.answers_of(found, training.model_digest)}
     if champion is not None:
         scoring.say(f"champion {champion.model_digest[:12]}")
-        theirs = scoring.classify(store.resolve(champion.uri) / "model", champion.model_digest, test, spec, device)
+        package = store.resolve(champion.uri)
+        served = package_spec(package)
+        rows_served = _cleaned(test) if served.prepare.fix_encoding else test
+        theirs = scoring.classify(package / "model", champion.model_digest, rows_served, served, device)
         answers["champion"] = scoring.answers_of(theirs, champion.model_digest)
     for name in spec.evaluation.baselines:
         scoring.say(f"baseline {name}")
@@ -56,3 +65,10 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     scoring.write_tables(output.path, holdout)
     scoring.write_reference(output.path, test, found)
     return replace(record, models=scoring.score_all(holdout, answers))
+
+
+def _cleaned(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows as a server that cleans would see them; clean ones stay as they are."""
+    from ftcore.data.cleaning import clean_text
+
+    return [{**row, "text": clean_text(row["text"])} for row in rows]

@@ -37,6 +37,7 @@ def run(
         suite_digest=suite.digest,
         splits=found.reports,
         num_leaked=found.num_leaked,
+        num_leaked_validation=found.num_leaked_validation,
         docs_uri=f"{output.uri}/docs/index.html",
         refused=found.refused,
     )

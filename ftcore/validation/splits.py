@@ -24,6 +24,8 @@ class Findings:
     """{rule, test_id, train_id, score}, sorted by rule and test row."""
     num_leaked: Mapping[str, int]
     """Leaked test rows by rule."""
+    num_leaked_validation: Mapping[str, int]
+    """Validation rows with a twin in train, by rule: no reason to refuse, for prepare takes the twins out of train."""
     refused: tuple[str, ...]
     """Why the set is unfit; empty if it is fit."""
     unfit: frozenset[str]
@@ -64,6 +66,9 @@ def judge_splits(
         reports=result.reports,
         leaks=pairs,
         num_leaked=count_by_rule(leaks, leakage.rules),
+        num_leaked_validation=count_by_rule(
+            find_leaks(splits["train"], splits["validation"], leakage.rules), leakage.rules
+        ),
         refused=(*failed, *across, *leaked),
         unfit=result.unfit | twins,
     )

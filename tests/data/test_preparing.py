@@ -65,6 +65,14 @@ def test_budgets_refuse() -> None:
     assert "1 of 2 test rows (50.00%)" in leaked.refused[0]
 
 
+def test_train_rows_that_repeat_a_validation_row_leave_train_and_refuse_nothing() -> None:
+    many = [("same", "a"), *((f"row {n}", "a") for n in range(9))]
+    prepared = prepare(many, validation=[("Same!", "a")], validation_spec=ValidationSpec(max_quarantined=0.0))
+    assert prepared.quarantine == [{"id": "t0", "split": "train", "reason": "leaked_validation", "twin": "v0"}]
+    assert [row["id"] for row in prepared.splits["validation"]] == ["v0"]
+    assert prepared.refused == []
+
+
 def test_unknown_label_in_test_and_empty_splits_refuse() -> None:
     assert "labels that train lacks after cleaning: z" in prepare([("a", "a")], test=[("b", "z")]).refused[0]
     assert "train has 0 rows left" in " ".join(prepare([("", "a")]).refused)

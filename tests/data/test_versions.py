@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import subprocess
 import sys
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ftcore.data.versions import pull, resolve_rev
-from ftcore.errors import DataUnavailable, DataUnreachable, IntegrityError, UsageError
+from ftcore.errors import DataUnavailable, DataUnreachable, IntegrityError, StorageError, UsageError
 from ftcore.records import DataRef
 from ftcore.store import Manifest
 
@@ -186,6 +188,18 @@ def test_damaged_objects_are_noticed(project: Path, tmp_path: Path) -> None:
     assert "arrived damaged" in failing(ref(project), tmp_path / "out", IntegrityError)
 
 
+@pytest.mark.parametrize(
+    "name", ["/data/../../escaped.jsonl", "/data/sub/../../../escaped.jsonl", "/etc/escaped.jsonl"]
+)
+def test_names_that_lead_out_of_the_folder_are_refused(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Listings come from the remote, which somebody else may write. (DVC 3.67 trips over such a name by itself.)"""
+    monkeypatch.setattr("ftcore.data.versions._list_files", lambda *_: [("/data/a.jsonl", None), (name, None)])
+    assert "leads out of" in failing(ref(project), tmp_path / "a" / "out", IntegrityError)
+    assert not list(tmp_path.rglob("escaped.jsonl"))
+
+
 def test_git_variables_of_a_hook_do_not_redirect_us(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = git(project, "rev-parse", "HEAD")
     monkeypatch.setenv("GIT_DIR", "/nowhere")
@@ -210,3 +224,44 @@ def test_plain_folder(tmp_path: Path) -> None:
     (folder / "link").symlink_to("/etc/passwd")
     failing(data, tmp_path / "out2", IntegrityError)
     assert "wanted a folder" in failing(DataRef(repo=None, rev="", path=str(tmp_path / "no")), tmp_path / "out2")
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> DataRef:
+    (tmp_path / "rows" / "sub").mkdir(parents=True)
+    (tmp_path / "rows" / "sub" / "a.jsonl").write_text("1\n")
+    return DataRef(repo=None, rev="HEAD", path=str(tmp_path / "rows"))
+
+
+def test_a_disk_that_fills_up_while_a_folder_is_copied(
+    plain: DataRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("ftcore.store.copy_folder.__defaults__", (full,))
+    assert "The disk is full" in failing(plain, tmp_path / "out", StorageError)
+
+
+@pytest.mark.parametrize("call", ["resolve", "copy"])
+def test_a_file_that_may_not_be_read(
+    plain: DataRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def forbidden(path: Path, *_: object) -> str:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    if call == "resolve":  # root may read everything, so the operating system's answer is put in its mouth
+        monkeypatch.setattr("ftcore.store.file_sha256", forbidden)
+    else:
+        monkeypatch.setattr("ftcore.store.copy_folder.__defaults__", (forbidden,))
+    message = failing(plain, tmp_path / "out")
+    assert "No permission to read" in message
+    assert "a.jsonl" in message and "ls -ld" in message
+
+
+def test_a_target_that_may_not_be_written(plain: DataRef, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(source: Path, target: Path) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
+
+    monkeypatch.setattr("ftcore.store.copy_folder.__defaults__", (forbidden,))
+    assert "No permission to write" in failing(plain, tmp_path / "out", StorageError)

@@ -83,6 +83,35 @@ def test_strict_adds_mcnemar() -> None:
     assert judge(GATE.model_copy(update={"strict": True}), evidence).outcome == "NOT ENOUGH EVIDENCE"
 
 
+@pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])
+def test_alpha_is_the_level_of_every_bound(metric: str) -> None:
+    """40 rows won, 22 lost of 2,000: a gain at 95 %, and none beyond doubt at 99.9 %. So it is for a baseline."""
+    loose, tight = (GateSpec(metric=metric, margin=0, floors={}, alpha=alpha) for alpha in (0.05, 0.001))
+    evidence = Evidence(holdout_of_counts(40, 22, 2000))
+    found = judge(loose, evidence)
+    assert found.outcome == "PASS" and "one-sided 95 % bounds" in found.reasons[0]
+    found = judge(tight, evidence)
+    assert found.outcome == "NOT ENOUGH EVIDENCE" and "one-sided 99.9 % bounds" in found.reasons[0]
+    holdout = evidence.holdout
+    above = Evidence(replace(holdout, predictions={**holdout.predictions, "majority": holdout.predictions["champion"]}))
+    above = replace(above, baselines=("majority",))
+    said = [
+        reason
+        for gate in (loose, tight)
+        for reason in judge(gate.model_copy(update={"min_over_baseline": 0.0}), above).reasons
+        if "best baseline" in reason
+    ]
+    assert ["lower 95 % bound +" in said[0], "lower 99.9 % bound -" in said[1]] == [True, True]
+
+
+def test_alpha_is_the_level_of_slices() -> None:
+    evidence = Evidence(sliced(24))
+    blocked = judge(GATE, evidence)
+    assert blocked.outcome == "FAIL" and any("upper 95 % bound" in reason for reason in blocked.reasons)
+    tight = judge(GATE.model_copy(update={"alpha": 1e-12}), evidence)
+    assert not any(item.blocked for item in tight.slices)
+
+
 def test_macro_f1_can_decide() -> None:
     found = judge(GateSpec(metric="macro_f1", floors={}), Evidence(holdout_of_counts(120, 30, 600)))
     assert found.outcome == "PASS" and [metric.name for metric in found.metrics] == ["macro_f1", "accuracy"]

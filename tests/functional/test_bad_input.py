@@ -157,8 +157,11 @@ def test_unreachable_remote(project: Path, tmp_path: Path) -> None:
     assert "dvc push" in result.stderr or "dvc remote" in result.stderr, result.stderr
 
 
-def test_a_full_disk(project: Path, home: Path, champion: Head, tmp_path: Path) -> None:
+@pytest.mark.parametrize("stage", ["ingest", "later"])
+def test_a_full_disk(project: Path, home: Path, champion: Head, tmp_path: Path, stage: str) -> None:
     """State on a file system of 1 MB of its own, mounted for this test alone."""
+    if stage == "ingest":
+        (project / "rows" / "more.bin").write_bytes(bytes(2 << 20))
     if subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode:
         pytest.skip("this machine lets nobody mount in a namespace of their own")
     small = tmp_path / "small"

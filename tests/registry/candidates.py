@@ -69,6 +69,7 @@ def _data_records() -> dict[str, Record]:
         ),
         "validate": ValidationReport(
             uri="stages/validate/x", data_digest=DATA, suite_digest=digest_of("suite"), num_leaked={"exact": 0},
+            num_leaked_validation={"exact": 0},
             splits=(SplitReport(split="test", num_rows=400, num_expectations=5),), docs_uri="stages/validate/x/docs.html",
         ),
         "prepare": PreparedDataset(

@@ -73,7 +73,7 @@ def test_full_disk_leaves_nothing(
 
     with monkeypatch.context() as patch:
         if call == "copyfile":
-            patch.setattr("ftcore.registry.package.copy_folder.__defaults__", (full,))
+            patch.setattr("ftcore.store.copy_folder.__defaults__", (full,))
         else:
             patch.setattr(os, call, full)
         with pytest.raises(StorageError, match="disk is full"):

@@ -53,11 +53,12 @@ def test_the_newest_verdict_wins_and_later_runs_without_one_do_not_hide_it() -> 
 
 
 @pytest.mark.parametrize(
-    "uri", ["run/secrets.json", "stages/../run/secrets.json", "../outside.html", "/etc/passwd", "ledger.db",
+    "uri", ["run/secrets.json", "stages/../run/secrets.json", "../outside.html", "/etc/passwd", "ledger.db", "reports/index.html",
             "stages/prepare/k/train.jsonl", "stages/link.html", "stages", ""],
 )  # fmt: skip
 def test_only_reports_are_handed_out(uri: str, tmp_path: Path, home: Path) -> None:
-    for path in ("run/secrets.json", "stages/prepare/k/train.jsonl", "stages/validate/k/index.html", "ledger.db"):
+    for path in ("run/secrets.json", "stages/prepare/k/train.jsonl", "stages/validate/k/index.html", "ledger.db",
+                 "reports/index.html"):  # fmt: skip
         (home / path).parent.mkdir(parents=True, exist_ok=True)
         (home / path).write_text("x")
     (tmp_path / "outside.html").write_text("x")

@@ -110,3 +110,12 @@ def test_evidence_shows_reasons_and_numbers() -> None:
     text = evidence(verdict)
     assert "- better" in text
     assert "| accuracy | 0.8000 | 0.9000 | +0.1000 | +0.0500 to +0.1500 | 0.001 | 500 |" in text
+
+
+def test_evidence_takes_no_markup_from_data() -> None:
+    slice_value = "On source='x](http://evil) <img src=x> **PASS**' (300 rows) the candidate is worse."
+    text = evidence(
+        PASS | {"reasons": [slice_value], "metrics": [], "candidate_digest": "c" * 64, "champion_digest": None}
+    )
+    assert not set("<[") & set(text) and text.count("**") == 2, "the bold outcome is ours"
+    assert "the candidate is worse." in text

@@ -1,21 +1,26 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from ftcore.data.cleaning import clean_text
 from ftcore.data.reading import read_jsonl, write_jsonl
 from ftcore.errors import IntegrityError
-from ftcore.models.loading import save_classifier
+from ftcore.models.devices import Device
+from ftcore.models.inference import Predictor
+from ftcore.models.loading import load_classifier, save_classifier
 from ftcore.records import Evaluation, ModelRef, PreparedDataset, TrainingRun, record_from_dict
 from ftcore.spec import FineTuneSpec
 from ftcore.stages import evaluate, judge
-from ftcore.store import Output, Store
+from ftcore.store import Manifest, Output, Store
 from tests.tiny_bert import LABELS, build_tiny_bert, make_rows
 
 
@@ -55,6 +60,13 @@ class World:
         )  # fmt: skip
         champion = make_classifier(self.base, root / "packages" / "old", LABELS[:2], seed=2)
         self.champion = ModelRef(model_digest=champion, uri="packages/old", seq=4)
+        self.serve_champion(self.spec)
+
+    def serve_champion(self, spec: FineTuneSpec) -> None:
+        """Put the spec that the champion was made with into its package."""
+        package = self.store.root / "packages" / "old"
+        (package / "spec.yaml").write_text(yaml.safe_dump(spec.model_dump(mode="json")))
+        Manifest.of(package).write(package)
 
     def output(self, name: str) -> Output:
         (self.store.root / name).mkdir(exist_ok=True)
@@ -122,8 +134,31 @@ def test_a_damaged_champion_is_an_error_not_a_win(world: World) -> None:
 
 
 def test_another_model_in_the_champions_place_is_an_error(world: World) -> None:
-    world.champion = replace(world.champion, uri=world.training.uri)
+    model = world.store.root / "packages" / "old" / "model"
+    shutil.rmtree(model)
+    shutil.copytree(world.store.resolve(world.training.uri) / "model", model)
     with pytest.raises(IntegrityError, match="wanted " + world.champion.model_digest[:12]):
+        world.evaluate()
+
+
+@pytest.mark.parametrize(("max_length", "cleans"), [(4, True), (16, True), (16, False)])
+def test_the_champion_is_scored_as_it_is_served(world: World, max_length: int, cleans: bool) -> None:
+    rows = [row | {"text": f"please\u200b {row['text']}"} for row in make_rows(240, seed=2)]
+    write_jsonl(world.store.root / "prepared" / "test.jsonl", rows)
+    settings = {"training": {"max_length": max_length}, "prepare": {"fix_encoding": cleans}}
+    world.serve_champion(FineTuneSpec.model_validate(world.spec.model_dump(mode="json") | settings))
+    folder = world.store.resolve(world.evaluate().uri)
+    lines = read_jsonl(folder / "predictions" / "champion.jsonl")
+    model = load_classifier(world.store.root / "packages" / "old" / "model")
+    seen = [clean_text(row["text"]) if cleans else row["text"] for row in rows]
+    answers = Predictor(model, Device("cpu", "fp32", 1), max_length, 64).predict(seen)
+    assert [line["confidence"] for line in lines] == pytest.approx(answers.confidences.tolist(), abs=1e-6)
+
+
+def test_a_champion_whose_spec_was_changed_is_an_error(world: World) -> None:
+    with (world.store.root / "packages" / "old" / "spec.yaml").open("a") as file:
+        file.write("\n# edited\n")
+    with pytest.raises(IntegrityError, match="does not match"):
         world.evaluate()
 
 

@@ -52,6 +52,14 @@ def test_good_data_passes_with_docs(tmp_path: Path) -> None:
     assert report.docs_uri == f"{report.uri}/docs/index.html"
 
 
+def test_leaks_into_validation_are_counted_apart_and_refuse_nothing(tmp_path: Path) -> None:
+    twin = good()["train.jsonl"][3] | {"id": "twin"}
+    report, _ = run(tmp_path, good() | {"validation.jsonl": [*rows("v", 20), twin]})
+    assert report.refused == ()
+    assert report.num_leaked == {"exact": 0, "normalised": 0}
+    assert report.num_leaked_validation == {"exact": 1, "normalised": 0}
+
+
 def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
     leaked = {"id": "leak", "text": "T MESSAGE 7!", "label": "zeta"}
     files = good() | {"validation.jsonl": [], "test.jsonl": [*rows("x", 30), leaked]}

@@ -1,0 +1,5 @@
+"""The ledger verified every day (an Airflow DAG)."""
+
+from ftcore.airflow import audit
+
+dag = audit()
