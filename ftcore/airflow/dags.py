@@ -85,7 +85,10 @@ def reconcile(project: Path) -> DAG:
     with _dag("reconcile", "", "*/5 * * * *", timedelta(minutes=30)) as dag:
         # Last, for a run's state is that of its last task; and whatever becomes of the others.
         sweep = FtcoreOperator(
-            task_id="sweep", arguments=["reconcile", "--project", str(project)], trigger_rule=TriggerRule.ALL_DONE
+            task_id="sweep",
+            arguments=["reconcile", "--project", str(project)],
+            trigger_rule=TriggerRule.ALL_DONE,
+            retries=0,  # the next sweep is the retry
         )
         for path in good_specs(project / "dags" / "specs"):
             name = load_spec(path).name

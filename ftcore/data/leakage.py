@@ -96,12 +96,13 @@ def find_leaks(train: Sequence[Row], test: Sequence[Row], rules: Sequence[str]) 
     for name, rule in known.items():
         if name not in rules:
             continue
-        found = list(rule(train, test))
-        if name in TEXT_RULES:
-            found = [pair for pair in found if pair[0] not in test_seen or pair[1] not in train_seen]
-            test_seen |= {pair[0] for pair in found}
-            train_seen |= {pair[1] for pair in found}
-        leaks += [Leak(name, *pair) for pair in found]
+        for pair in rule(train, test):
+            if name in TEXT_RULES:
+                if pair[0] in test_seen and pair[1] in train_seen:
+                    continue  # both are told of already, by this rule or a stricter one
+                test_seen.add(pair[0])
+                train_seen.add(pair[1])
+            leaks.append(Leak(name, *pair))
     return sorted(leaks, key=lambda leak: (leak.test_row, leak.train_row, leak.rule))
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ftcore.data.leakage import Leak, count_by_rule, find_leaks, leaked_fraction
@@ -33,6 +33,7 @@ texts = st.lists(st.sampled_from(["a", "A", "a!", "b", "B b", "b B", "c", ""]), 
 
 
 @given(texts, texts)
+@example(["A", "a"], ["a", "a", "a"])
 def test_exactly_the_rows_with_a_twin_are_reported(train: list[str], test: list[str]) -> None:
     from ftcore.data.cleaning import normalise_for_match as key
 
