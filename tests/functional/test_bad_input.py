@@ -12,45 +12,25 @@ from pathlib import Path
 import pytest
 
 from ftcore.ledger import Head, open_ledger
-from tests.tiny_bert import build_tiny_bert, make_rows
+from tests.functional.tiny_project import build_project, write_rows
+from tests.tiny_bert import make_rows
 
 pytestmark = pytest.mark.functional
 
 Result = subprocess.CompletedProcess[str]
-SUITE = {
-    "name": "small",
-    "expectations": [
-        {
-            "type": "expect_column_values_to_not_be_null",
-            "kwargs": {"column": "label"},
-            "meta": {"notes": "A row without a label teaches nothing."},
-        }
-    ],
-}
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project whose data is a plain folder and whose base model is tiny."""
-    folder = tmp_path / "project"
-    (folder / "rows").mkdir(parents=True)
-    (folder / "expectations").mkdir()
-    build_tiny_bert(folder / "base")
-    (folder / "expectations" / "classification.json").write_text(json.dumps(SUITE))
-    write_rows(folder, "train.jsonl", 90)
-    write_rows(folder, "test.jsonl", 60, seed=1)
-    (folder / "spec.yaml").write_text(
-        f"name: tiny\nbase_model: {{name: {folder / 'base'}}}\n"
-        "data: {repo: null, path: rows, files: {train: train.jsonl, test: test.jsonl}}\n"
+    folder = build_project(
+        tmp_path / "project",
         "training: {epochs: 1, batch_size: 16, max_length: 16}\n"
-        "leakage: {max_leaked: 1.0}\nvalidation: {max_quarantined: 0.9}\n"
+        "leakage: {max_leaked: 1.0}\nvalidation: {max_quarantined: 0.9}\n",
     )
+    write_rows(folder, "train.jsonl", make_rows(90))
+    write_rows(folder, "test.jsonl", make_rows(60, seed=1))
     return folder
-
-
-def write_rows(project: Path, name: str, count: int, seed: int = 0) -> None:
-    lines = [json.dumps({**row, "id": f"{name}-{row['id']}"}) for row in make_rows(count, seed)]
-    (project / "rows" / name).write_text("\n".join(lines) + "\n")
 
 
 def run(project: Path, *options: str, before: tuple[str, ...] = (), **env: str) -> Result:

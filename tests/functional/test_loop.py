@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -13,45 +12,25 @@ from ftcore.records import Promotion, TrainingRun
 from ftcore.registry.promotion import rollback
 from ftcore.spec import load_spec
 from ftcore.store import Store
-from tests.tiny_bert import build_tiny_bert, make_rows
+from tests.functional.tiny_project import build_project, write_rows
+from tests.tiny_bert import make_rows
 
 pytestmark = pytest.mark.functional
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    folder = tmp_path / "project"
-    (folder / "rows").mkdir(parents=True)
-    (folder / "expectations").mkdir()
-    build_tiny_bert(folder / "base")
-    suite = {
-        "name": "small",
-        "expectations": [
-            {
-                "type": "expect_column_values_to_not_be_null",
-                "kwargs": {"column": "label"},
-                "meta": {"notes": "A row without a label teaches nothing."},
-            }
-        ],
-    }
-    (folder / "expectations" / "classification.json").write_text(json.dumps(suite))
-    write(folder, "train.jsonl", make_rows(240))
-    write(folder, "test.jsonl", make_rows(90, seed=1))
-    (folder / "spec.yaml").write_text(
-        "name: tiny\nbase_model: {name: ./base}\n"
-        "data: {repo: null, path: rows, files: {train: train.jsonl, test: test.jsonl}}\n"
+    folder = build_project(
+        tmp_path / "project",
         "method: {start_from: champion}\n"
         "training: {epochs: 4, epochs_from_champion: 3, batch_size: 8, max_length: 16, learning_rate: 4.0e-3}\n"
         "leakage: {max_leaked: 1.0}\nvalidation: {max_quarantined: 0.9}\nprepare: {deduplicate: false}\n"
         "gate: {min_rows: 30, min_over_baseline: 0.0, margin: 0.2}\n"
-        "compute: {device: cpu, precision: fp32, threads: 2}\n"
+        "compute: {device: cpu, precision: fp32, threads: 2}\n",
     )
+    write_rows(folder, "train.jsonl", make_rows(240))
+    write_rows(folder, "test.jsonl", make_rows(90, seed=1))
     return folder
-
-
-def write(folder: Path, name: str, rows: list[dict[str, str]]) -> None:
-    lines = [json.dumps({**row, "id": f"{name}-{number}"}) for number, row in enumerate(rows)]
-    (folder / "rows" / name).write_text("\n".join(lines) + "\n")
 
 
 def once(project: Path) -> dict[str, Step]:
@@ -78,8 +57,8 @@ def test_twice_around(project: Path) -> None:
     assert [name for name, step in again.items() if not step.reused] == ["promote"]
     assert again["promote"].record == promotion
 
-    write(project, "train.jsonl", with_new_class(make_rows(240)))
-    write(project, "test.jsonl", with_new_class(make_rows(90, seed=1)))
+    write_rows(project, "train.jsonl", with_new_class(make_rows(240)))
+    write_rows(project, "test.jsonl", with_new_class(make_rows(90, seed=1)))
     second = once(project)
     assert not any(step.reused for step in second.values())
     gone_on = second["train"].record
@@ -110,7 +89,7 @@ def test_a_touched_row_runs_what_depends_on_it_and_nothing_else(project: Path) -
     taught = {row["text"] for row in make_rows(240)}
     at = next(number for number, row in enumerate(rows) if row["text"] not in taught)
     rows[at] |= {"text": rows[at]["text"] + " please please please"}
-    write(project, "test.jsonl", rows)
+    write_rows(project, "test.jsonl", rows)
     steps = once(project)
     assert [name for name, step in steps.items() if step.reused] == ["train"], "it is a row of the holdout"
     assert any("inputs" in line for line in steps["evaluate"].why)
