@@ -6,7 +6,6 @@ in every later run as well.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from ftcore.data.preparing import prepare_splits
 from ftcore.data.reading import read_splits
 from ftcore.serving.log import Row
 from ftcore.spec import FineTuneSpec
+from ftcore.store import copy_folder
 from ftcore.validation.splits import judge_splits
 from ftcore.validation.suites import load_suite
 
@@ -74,7 +74,7 @@ def _refusals(spec: FineTuneSpec, folder: Path, files: Mapping[str, bytes]) -> t
     """Why the pipeline would refuse the data set with these files, and the ids of the rows that are to blame."""
     with tempfile.TemporaryDirectory(prefix="ftcore-feedback-") as temporary:
         trial = Path(temporary) / "data"
-        shutil.copytree(folder, trial)
+        copy_folder(folder, trial)
         for name, content in files.items():
             (trial / name).write_bytes(content)
         splits = read_splits(trial, spec.data)

@@ -7,6 +7,7 @@ the comparison is made again.
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ftcore.data.versions import DataRepository, own_data, pull, resolve_rev
 from ftcore.errors import DataUnavailable
 from ftcore.records import DatasetVersion, canonical_json
 from ftcore.spec import FineTuneSpec
-from ftcore.store import Manifest, copy_folder, write_durable
+from ftcore.store import Manifest, write_durable
 
 FEEDBACK_FILES = "feedback-*.jsonl"
 
@@ -36,30 +37,26 @@ def follow_own_data(
     """
     place = repository.root.with_name(f"{repository.root.name}-upstream.json")
     seen = _seen(place) or {"rev": trained_on.rev, "digest": trained_on.manifest_digest}
-    ref = own_data(spec)
+    upstream = own_data(spec)
     try:
-        rev = resolve_rev(ref)
+        rev = resolve_rev(upstream)
         if rev == seen["rev"]:
             return None
         with tempfile.TemporaryDirectory(prefix="ftcore-upstream-") as temporary:
             own = Path(temporary) / "data"
-            pull(ref, own)
+            pull(upstream, own)
             digest = Manifest.of(own).digest
-            moved = digest != seen["digest"]
-            if moved:
-                repository.replace(own, FEEDBACK_FILES, f"The spec's own data at {rev[:12]}")
-                _copy(own, current)
+            ref = None
+            if digest != seen["digest"]:
+                ref = repository.replace(own, FEEDBACK_FILES, f"The spec's own data at {rev[:12]}")
     except DataUnavailable:
         return None
     write_durable(place, canonical_json({"rev": rev, "digest": digest}))
-    return rev if moved else None
-
-
-def _copy(own: Path, current: Path) -> None:
-    for path in current.rglob("*"):
-        if path.is_file() and not path.match(FEEDBACK_FILES):
-            path.unlink()
-    copy_folder(own, current)
+    if ref is None:
+        return None
+    shutil.rmtree(current)
+    pull(ref, current)
+    return rev
 
 
 def _seen(place: Path) -> dict[str, str] | None:
