@@ -120,7 +120,7 @@ def test_bad_data_is_refused_with_a_message(
     assert not any((home / "tmp").glob("*")), "a half-written output was left behind"
 
 
-def test_unreachable_remote(project: Path, tmp_path: Path) -> None:
+def test_unreachable_remote(project: Path, champion: Head, tmp_path: Path) -> None:
     def call(*command: str) -> None:
         subprocess.run(command, cwd=project, check=True, capture_output=True)
 
@@ -135,6 +135,7 @@ def test_unreachable_remote(project: Path, tmp_path: Path) -> None:
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     assert "dvc push" in result.stderr or "dvc remote" in result.stderr, result.stderr
+    assert head() == champion
 
 
 @pytest.mark.parametrize("stage", ["ingest", "later"])
@@ -155,12 +156,13 @@ def test_a_full_disk(project: Path, home: Path, champion: Head, tmp_path: Path, 
     assert head() == champion
 
 
-def test_mlflow_down_keeps_the_work_and_says_so(project: Path) -> None:
+def test_mlflow_down_keeps_the_work_and_says_so(project: Path, champion: Head) -> None:
     address = "http://127.0.0.1:9"  # the discard port: nobody listens
     result = run(project, "--to", "train", MLFLOW_TRACKING_URI=address)
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     assert address in result.stderr
+    assert head() == champion
     again = run(project, "--to", "train", "--json")
     assert again.returncode == 0, again.stderr
     steps = {step["stage"]: step["reused"] for step in json.loads(again.stdout)["steps"]}
