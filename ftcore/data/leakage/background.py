@@ -15,6 +15,7 @@ from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
 from ftcore.data.leakage.index import Boilerplate, GramIndex
+from ftcore.data.leakage.leaks import Row, match_keys
 from ftcore.data.leakage.near import LONG_WORDS, SIMILARITY
 from ftcore.data.leakage.words import Vocabulary, split_words
 
@@ -66,6 +67,11 @@ def nearest_similarity(rows: Sequence[str], others: Sequence[str] | None = None)
     nearest = np.zeros(len(words))
     np.maximum.at(nearest, left, scores)
     return Background(np.sort(nearest))
+
+
+def calibrate(test: Sequence[Row]) -> float:
+    """`calibrated` for rows as they are."""
+    return calibrated(list(dict.fromkeys(key for key in match_keys(test) if key)))
 
 
 def calibrated(test: Sequence[str]) -> float:

@@ -10,13 +10,14 @@ from ftcore.data.leakage.background import calibrated
 from ftcore.data.leakage.columns import Keys, SameKey, SeenLater
 from ftcore.data.leakage.leaks import Chunk, Leak, Row, match_keys
 from ftcore.data.leakage.near import COMMON, CONTAINED, NEAR, PASSAGE, Match, NearIndex
+from ftcore.data.leakage.reuse import RULE as REUSED
 from ftcore.data.leakage.targets import RULE as TARGET
 from ftcore.data.leakage.targets import TargetInPrompt
 from ftcore.errors import UsageError
 
 TEXT_RULES = ("exact", "normalised", NEAR, CONTAINED, PASSAGE)
 """Weakest last: a text rule reports only pairs of which the rules before it have not told both rows."""
-OTHER_RULES = (TARGET, "group", "time")
+OTHER_RULES = (TARGET, "group", "time", REUSED)
 _CHUNK = 20_000
 
 
@@ -26,7 +27,11 @@ class _Search(Protocol):
 
 
 def find_leaks(
-    train: Iterable[Row], test: Sequence[Row], rules: Sequence[str], similarity: float | None = None
+    train: Iterable[Row],
+    test: Sequence[Row],
+    rules: Sequence[str],
+    similarity: float | None = None,
+    reused: Iterable[int] = (),
 ) -> list[Leak]:
     """Every leaked test row and every train row it leaked through, by rule, sorted by test row.
 
@@ -37,6 +42,7 @@ def find_leaks(
         test: Rows of the same form.
         rules: Names out of TEXT_RULES and OTHER_RULES.
         similarity: What two rows of 15 words and more need to be near-duplicates; None: calibrated on the test rows.
+        reused: Test rows that an earlier training has seen (`TrainedRows.seen`).
 
     Raises:
         UsageError: An unknown rule.
@@ -49,6 +55,8 @@ def find_leaks(
     first = next(chunks, Chunk(0, ()))
     searches = _searches(rules, first, test, similarity)
     found: dict[str, list[Leak]] = {rule: [] for rule in known}
+    if REUSED in rules:
+        found[REUSED] = [Leak(REUSED, number, None, 1.0) for number in reused]
     for chunk in itertools.chain([first], chunks):
         for search in searches:
             for leak in search.search(chunk):
