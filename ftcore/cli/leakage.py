@@ -42,11 +42,9 @@ def leakage(
         str | None, typer.Option(help="Also look for labels in texts, and count hits whose rows have different labels.")
     ] = None,
     similarity: Annotated[
-        float | None,
-        typer.Option(
-            min=0.5, max=1.0, help="What makes rows of 15 words and more near-duplicates; default: calibrated."
-        ),
-    ] = None,
+        float,
+        typer.Option(min=0.5, max=1.0, help="1 - edits / words that makes rows of 15 words and more near-duplicates."),
+    ] = 0.66,
     trained: Annotated[
         str | None, typer.Option(help="Name of a spec: also report test rows that its trainings on this machine saw.")
     ] = None,
@@ -57,7 +55,7 @@ def leakage(
 ) -> None:
     """Find test rows that training would see, and show each beside the train row it leaked through."""
     from ftcore.data.leakage import OTHER_RULES, TEXT_RULES, find_leaks, leaked_fraction
-    from ftcore.data.leakage.background import calibrate
+    from ftcore.data.leakage.background import advised_similarity
 
     started = time.monotonic()
     columns = {"text": text_field, "group": group_field, "timestamp": time_field, "label": label_field}
@@ -67,12 +65,13 @@ def leakage(
     asked = {"target_in_prompt": label_field, "group": group_field, "time": time_field, "reused": trained}
     rules = [*TEXT_RULES, *(rule for rule in OTHER_RULES if asked[rule])]
     note(f"comparing {len(test_rows):,} test rows with {len(train_rows):,} train rows …")
-    limit = calibrate(test_rows) if similarity is None else similarity
-    leaks = find_leaks(train_rows, test_rows, rules, limit, _seen(trained, test_rows))
+    leaks = find_leaks(train_rows, test_rows, rules, similarity, _seen(trained, test_rows))
     answer = _answer(leaks, train_rows, test_rows, labelled=label_field is not None)
-    answer["similarity"] = limit
     answer["seconds"] = round(time.monotonic() - started, 3)
     print_json(answer) if json else _print(answer, leaks, rules, train_rows, test_rows)
+    advised = advised_similarity(test_rows)
+    if advised is not None and advised > similarity:
+        note(f"Many test rows resemble each other by nature; `--similarity {advised}` tells copies from habit better.")
     if max_leaked is not None and leaked_fraction(leaks, len(test_rows)) > max_leaked:
         raise typer.Exit(3)
 

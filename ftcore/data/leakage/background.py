@@ -1,8 +1,8 @@
-"""How similar rows of one corpus are by nature, and the threshold that follows from it.
+"""How similar rows of one corpus are by nature.
 
 Two messages to a bank about the same matter agree in half of their words; two tickets filled in from one form in nine tenths.
-A fixed threshold would miss copies among the first or drown in the second. So the test rows are compared with each other:
-nobody copied those from training, and what they share is the corpus's own habit.
+Comparing the test rows with each other shows which it is: nobody copied those from training, and what they share is the
+corpus's own habit.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ftcore.data.leakage.near import LONG_WORDS, SIMILARITY
 from ftcore.data.leakage.words import Vocabulary, split_words
 
 MAX_SIMILARITY = 0.9
-"""The threshold never rises above this: more similar rows are copies even where every row comes from one form."""
+"""Never advise more than this: more similar rows are copies even where every row comes from one form."""
 _BACKGROUND_SHARE = 0.15
 _MIN_ROWS = 50
 _MOST, _MIN_SHARED = 8, 0.1
@@ -69,19 +69,14 @@ def nearest_similarity(rows: Sequence[str], others: Sequence[str] | None = None)
     return Background(np.sort(nearest))
 
 
-def calibrate(test: Sequence[Row]) -> float:
-    """`calibrated` for rows as they are."""
-    return calibrated(list(dict.fromkeys(key for key in match_keys(test) if key)))
+def advised_similarity(test: Sequence[Row]) -> float | None:
+    """A better `similarity` than the default for corpora whose rows are alike by nature (forms, templates); None: none needed.
 
-
-def calibrated(test: Sequence[str]) -> float:
-    """The similarity that makes two rows of LONG_WORDS near-duplicates in the corpus that `test` (normalised, each once) is of.
-
-    SIMILARITY, or as much more as leaves at most 15 % of the test rows with another test row that similar, up to
-    MAX_SIMILARITY. Fewer than 50 long rows say too little: SIMILARITY.
+    Asked where more than 15 % of the test rows of LONG_WORDS have another test row that similar. Advice only: a test set that
+    holds copies of its own rows looks the same, and raising the threshold for it would let leaks through.
     """
-    background = nearest_similarity(test)
+    background = nearest_similarity(list(dict.fromkeys(key for key in match_keys(test) if key)))
     if len(background.nearest) < _MIN_ROWS or background.share(SIMILARITY) <= _BACKGROUND_SHARE:
-        return SIMILARITY
+        return None
     limit = float(np.quantile(background.nearest, 1.0 - _BACKGROUND_SHARE))
-    return round(min(MAX_SIMILARITY, max(SIMILARITY, limit)), 3)
+    return round(min(MAX_SIMILARITY, max(SIMILARITY, limit)), 2)

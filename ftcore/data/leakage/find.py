@@ -6,10 +6,9 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
-from ftcore.data.leakage.background import calibrated
 from ftcore.data.leakage.columns import Keys, SameKey, SeenLater
 from ftcore.data.leakage.leaks import Chunk, Leak, Row, match_keys
-from ftcore.data.leakage.near import COMMON, CONTAINED, NEAR, PASSAGE, Match, NearIndex
+from ftcore.data.leakage.near import COMMON, CONTAINED, NEAR, PASSAGE, SIMILARITY, Match, NearIndex
 from ftcore.data.leakage.reuse import RULE as REUSED
 from ftcore.data.leakage.targets import RULE as TARGET
 from ftcore.data.leakage.targets import TargetInPrompt
@@ -30,7 +29,7 @@ def find_leaks(
     train: Iterable[Row],
     test: Sequence[Row],
     rules: Sequence[str],
-    similarity: float | None = None,
+    similarity: float = SIMILARITY,
     reused: Iterable[int] = (),
 ) -> list[Leak]:
     """Every leaked test row and every train row it leaked through, by rule, sorted by test row.
@@ -41,7 +40,7 @@ def find_leaks(
         train: Rows with `text` and, for the rules that need them, `label` or `completion`, `group`, `timestamp`.
         test: Rows of the same form.
         rules: Names out of TEXT_RULES and OTHER_RULES.
-        similarity: What two rows of 15 words and more need to be near-duplicates; None: calibrated on the test rows.
+        similarity: What two rows of 15 words and more need to be near-duplicates, 0 to 1.
         reused: Test rows that an earlier training has seen (`TrainedRows.seen`).
 
     Raises:
@@ -68,7 +67,7 @@ def find_leaks(
     return sorted(leaks, key=lambda leak: (_order(leak.test_row), _order(leak.train_row), leak.rule))
 
 
-def _searches(rules: Sequence[str], sample: Chunk, test: Sequence[Row], similarity: float | None) -> list[_Search]:
+def _searches(rules: Sequence[str], sample: Chunk, test: Sequence[Row], similarity: float) -> list[_Search]:
     keys: dict[str, Keys] = {
         "exact": lambda chunk: [row["text"] for row in chunk.rows],
         "normalised": lambda chunk: chunk.keys,
@@ -87,15 +86,13 @@ def _searches(rules: Sequence[str], sample: Chunk, test: Sequence[Row], similari
 class _Near:
     """NearIndex over rows that repeat: each normalised text is compared once, and every row that has it is told."""
 
-    def __init__(self, rules: Sequence[str], sample: Chunk, test: Sequence[Row], similarity: float | None) -> None:
+    def __init__(self, rules: Sequence[str], sample: Chunk, test: Sequence[Row], similarity: float) -> None:
         self._rules = frozenset(rules)
         self._test: dict[str, list[int]] = {}
         for number, key in enumerate(match_keys(test)):
             if key:
                 self._test.setdefault(key, []).append(number)
         self._texts = list(self._test)
-        if similarity is None:
-            similarity = calibrated(self._texts)
         self._index = NearIndex(self._texts, list(dict.fromkeys(sample.keys)), similarity)
         self._phrases: dict[tuple[str, int], list[Leak]] = {}
 

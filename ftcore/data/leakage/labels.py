@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ftcore.data.leakage.leaks import Leak, match_keys
-from ftcore.data.leakage.near import NEAR, NearIndex
+from ftcore.data.leakage.near import NEAR, SIMILARITY, NearIndex
 
 Row = Mapping[str, Any]
 _MIN_ROWS, _MIN_CLASS_ROWS, _FOLDS = 100, 10, 5
@@ -46,7 +46,7 @@ def conflicting_leaks(leaks: Sequence[Leak], train: Sequence[Row], test: Sequenc
     ]
 
 
-def conflicting_rows(rows: Sequence[Row], similarity: float | None = None) -> list[tuple[int, int, float]]:
+def conflicting_rows(rows: Sequence[Row], similarity: float = SIMILARITY) -> list[tuple[int, int, float]]:
     """(row, earlier row, similarity) of pairs within one split that say the same, or nearly, under different labels."""
     keys = match_keys(rows)
     first: dict[str, int] = {}
@@ -59,7 +59,7 @@ def conflicting_rows(rows: Sequence[Row], similarity: float | None = None) -> li
         ):
             found.append((number, first[key], 1.0))
     texts = [text for text in first if text]
-    index = NearIndex(texts, (), similarity) if similarity else NearIndex(texts)
+    index = NearIndex(texts, (), similarity)
     for match in index.search(texts):
         one, other = first[texts[match.searched]], first[texts[match.indexed]]
         if match.rule == NEAR and other < one and rows[one].get("label") != rows[other].get("label"):
@@ -67,7 +67,7 @@ def conflicting_rows(rows: Sequence[Row], similarity: float | None = None) -> li
     return sorted(set(found))
 
 
-def near_pairs(texts: Sequence[str], similarity: float | None = None) -> list[tuple[int, int]]:
+def near_pairs(texts: Sequence[str], similarity: float = SIMILARITY) -> list[tuple[int, int]]:
     """Pairs (earlier, later) of rows with the same or nearly the same text, enough of them to connect every cluster."""
     first: dict[str, int] = {}
     pairs = set()
@@ -75,7 +75,7 @@ def near_pairs(texts: Sequence[str], similarity: float | None = None) -> list[tu
         if key and first.setdefault(key, number) != number:
             pairs.add((first[key], number))
     unique = [key for key in first if key]
-    index = NearIndex(unique, (), similarity) if similarity else NearIndex(unique)
+    index = NearIndex(unique, (), similarity)
     for match in index.search(unique):
         if match.indexed < match.searched and match.phrase is None:
             pairs.add((first[unique[match.indexed]], first[unique[match.searched]]))

@@ -27,7 +27,10 @@ from ftcore.data.leakage.words import Encoded, Vocabulary, split_words
 
 NEAR, CONTAINED, PASSAGE = "near_duplicate", "contained", "ngram13"
 SIMILARITY = 0.66
-"""Allows 5 edits in 15 words: of copies with one word in ten edited at random, 1 in 300 has more."""
+"""Allows 5 edits in 15 words: of copies with one word in ten edited at random, 1 in 300 has more.
+
+On Banking77 one in eleven long test rows reaches it by nature (`python -m benchmarks.leakage --only own` prints the
+curve), and nearly all of those are rewordings of a train row."""
 LONG_WORDS, MEDIUM_WORDS = 15, 12
 _ONE_EDIT = 0.91
 _LONGER = 1.3
@@ -37,7 +40,7 @@ _WINDOW = 0.9
 _DOCUMENT_WORDS, _SENTENCE_WORDS = 40, 4
 """A row under MEDIUM_WORDS counts as copied into a longer one only if that is a document and the row a sentence."""
 PASSAGE_WORDS = 13
-COMMON = {CONTAINED: 3, PASSAGE: 20}
+COMMON = {CONTAINED: 10, PASSAGE: 20}
 """A sentence that lies in more documents than this is a figure of speech, a passage in more rows a signature or a disclaimer."""
 _PASSAGE_ROW_WORDS = 50
 """Both rows of a shared passage: in shorter ones edit distance and windows say more, and stock sentences reach 13 words."""

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 
-from ftcore.data.leakage.background import MAX_SIMILARITY, calibrated, nearest_similarity
+from ftcore.data.leakage.background import MAX_SIMILARITY, advised_similarity, nearest_similarity
 from ftcore.data.leakage.near import SIMILARITY
 
 WORDS = [f"word{number}" for number in range(2000)]
@@ -26,14 +26,20 @@ def forms(num: int, filled: int) -> list[str]:
     return rows
 
 
-def test_free_text_keeps_the_threshold() -> None:
+def as_rows(texts: list[str]) -> list[dict]:
+    return [{"text": text} for text in texts]
+
+
+def test_free_text_needs_no_advice() -> None:
     assert nearest_similarity(free_text(200)).share(0.3) == 0.0
-    assert calibrated(free_text(200)) == SIMILARITY
+    assert advised_similarity(as_rows(free_text(200))) is None
 
 
-def test_forms_raise_it_up_to_a_limit() -> None:
-    assert SIMILARITY < calibrated(forms(200, 2)) <= MAX_SIMILARITY
-    assert calibrated(forms(20, 2)) == SIMILARITY  # too few rows to say
+def test_forms_do_up_to_a_limit() -> None:
+    advised = advised_similarity(as_rows(forms(200, 2)))
+    assert advised is not None
+    assert SIMILARITY < advised <= MAX_SIMILARITY
+    assert advised_similarity(as_rows(forms(20, 2))) is None  # too few rows to say
 
 
 def test_the_curve_falls() -> None:

@@ -28,7 +28,10 @@ def found(train: list[str], test: list[str]) -> set[tuple[str, int | None, int |
 @pytest.mark.parametrize(
     ("train", "test"),
     [
-        ("why has my card payment been reverted", "why has my card payment been reversed"),  # a word is another question
+        (
+            "why has my card payment been reverted",
+            "why has my card payment been reversed",
+        ),  # a word is another question
         ("what is the best way to exchange currency", "what is the best way to get my virtual card"),
         ("how do i get a card", "how do i get a card in china"),
         ("i need a refund", "hello there i need a refund for the shoes"),
@@ -71,7 +74,7 @@ def test_a_row_inside_a_document_is_found_from_either_side() -> None:
 
 def test_a_short_sentence_in_many_documents_is_a_figure_of_speech() -> None:
     sentence_text = "thank you very much"
-    documents = [" ".join([*sentence(seed, 30), sentence_text, *sentence(seed + 100, 30)]) for seed in range(10)]
+    documents = [" ".join([*sentence(seed, 30), sentence_text, *sentence(seed + 100, 30)]) for seed in range(11)]
     assert found(documents[:2], [sentence_text]) == {("contained", 0, 0), ("contained", 0, 1)}
     assert found(documents, [sentence_text]) == set()
 

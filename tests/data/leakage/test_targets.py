@@ -43,7 +43,9 @@ def test_completions() -> None:
     answer = "the order left our warehouse on monday and will be with you within three working days"
     assert finder.gives_away({"text": f"Question? {answer.upper()}!", "completion": answer})
     assert finder.gives_away({"text": "What is 2+2? Answer: 4", "completion": "4"})
-    assert not finder.gives_away({"text": "Paris is the capital of France. What is its capital?", "completion": "Paris"})
+    assert not finder.gives_away(
+        {"text": "Paris is the capital of France. What is its capital?", "completion": "Paris"}
+    )
 
 
 def test_rows_of_both_sides_are_told_alone() -> None:
