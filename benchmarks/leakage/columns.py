@@ -10,7 +10,7 @@ from benchmarks.leakage.corpora import example_rows
 from ftcore.data.leakage import TrainedRows, find_leaks
 from ftcore.store import Store
 
-SHARE = 0.01
+SHARE = 0.05
 Rows = list[dict[str, str]]
 
 

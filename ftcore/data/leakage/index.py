@@ -18,13 +18,14 @@ from ftcore.data.leakage.words import Encoded
 GRAM = 3
 MAX_POSTINGS = 400
 """Rows of the indexed side that may share a run before it stops proposing pairs (or 2 % of that side, if that is more)."""
-_TEMPLATE_RUN, _TEMPLATE_SHARE, _TEMPLATE_ROWS = 6, 0.1, 20
+_TEMPLATE_RUN, _TEMPLATE_SHARE, _TEMPLATE_ROWS, _TEMPLATE_SAMPLE = 6, 0.1, 20, 4_000
 
 
 class Boilerplate:
     """Words that belong to a template: runs of six that at least 10 % of the rows (and 20 of them) share."""
 
-    def __init__(self, sample: Sequence[Sequence[str]]) -> None:
+    def __init__(self, rows: Sequence[Sequence[str]]) -> None:
+        sample = rows[:: max(1, len(rows) // _TEMPLATE_SAMPLE)]
         counts: Counter[tuple[str, ...]] = Counter()
         for row in sample:
             counts.update({tuple(row[at : at + _TEMPLATE_RUN]) for at in range(len(row) - _TEMPLATE_RUN + 1)})

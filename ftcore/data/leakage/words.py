@@ -42,9 +42,8 @@ class Vocabulary:
         """The rows under this vocabulary."""
         lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
         get = self._numbers.get
-        flat = np.fromiter(
-            (get(word, 0) for word in itertools.chain.from_iterable(rows)), dtype=np.int64, count=int(lengths.sum())
-        )
+        numbers = map(get, itertools.chain.from_iterable(rows), itertools.repeat(0))
+        flat = np.fromiter(numbers, dtype=np.int64, count=int(lengths.sum()))
         return Encoded(flat, np.concatenate(([0], np.cumsum(lengths))))
 
 
