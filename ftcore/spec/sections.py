@@ -113,6 +113,10 @@ class LeakageSpec(Section):
     """Share of test rows that may have leaked (the twin leaves train) before the set is refused. Public sets have 2 to 5 %."""
     similarity: Annotated[float, Field(ge=0.5, le=1.0)] = 0.66
     """1 - edits / words that makes two rows of 15 words and more near-duplicates. Raise it where all rows come from one form."""
+    paraphrases: Literal["off", "report", "leak"] = "off"
+    """Compare embeddings of the base model too (minutes on CPUs): report only tells of the pairs, leak treats them as leaks."""
+    cosine: Annotated[float, Field(gt=0.0, le=1.0)] = 0.95
+    """Cosine similarity that makes two rows paraphrases."""
 
 
 class PrepareSpec(Section):
