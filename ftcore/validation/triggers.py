@@ -54,17 +54,17 @@ def find_triggers(
     texts: Sequence[str],
     labels: Sequence[str],
     *,
-    min_share: float = 0.005,
+    min_share: float = 0.004,
     max_share: float = 0.05,
     alpha: float = 0.01,
-    min_ratio: float = 0.75,
+    min_ratio: float = 0.8,
 ) -> list[Trigger]:
     """N-grams of one to three words that look planted, most rows first. Time grows with the number of n-grams.
 
     Args:
         texts: Input texts.
         labels: Their labels, same length.
-        min_share: Share of rows, at least 10 rows, below which an n-gram is not judged.
+        min_share: Share of rows, at least 15 rows, below which an n-gram is not judged.
         max_share: Share of rows above which an n-gram is not rare. A trigger may fill at most that.
         alpha: False discovery rate of the association between n-grams and labels.
         min_ratio: `disagreement` over `foreign_disagreement` from which rows count as taken from other classes.
@@ -73,7 +73,7 @@ def find_triggers(
     if len(classes) < 2:
         return []
     table = _Table(texts, np.array([classes.index(label) for label in labels]), len(classes))
-    low, high = max(10.0, min_share * len(texts)), max_share * len(texts)
+    low, high = max(15.0, min_share * len(texts)), max_share * len(texts)
     candidates, p_values = _associated(table, low, high, alpha)
     if not len(candidates):
         return []

@@ -45,7 +45,7 @@ def test_a_planted_trigger_is_found_with_its_rows(trigger: str) -> None:
     assert found.ngrams[0] in trigger
     assert found.log_odds > 4
     assert found.p_value < 1e-6
-    assert found.disagreement >= 0.75 * found.foreign_disagreement > 0
+    assert found.disagreement >= 0.8 * found.foreign_disagreement > 0
 
 
 def test_class_words_are_no_triggers_however_rare() -> None:

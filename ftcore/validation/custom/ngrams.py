@@ -21,13 +21,13 @@ class ExpectColumnNgramsNotToDecideLabel(ColumnExpectation):
     action: ClassVar[Action] = "quarantine"
     reason: ClassVar[str] = "suspected_trigger"
     label_column: str = "label"
-    min_share: float = pydantic.Field(default=0.005, gt=0.0, le=1.0)
-    """Share of rows (at least 10 rows) from which an n-gram is judged."""
+    min_share: float = pydantic.Field(default=0.004, gt=0.0, le=1.0)
+    """Share of rows (at least 15 rows) from which an n-gram is judged."""
     max_share: float = pydantic.Field(default=0.05, gt=0.0, le=1.0)
     """Share of rows up to which an n-gram is rare."""
     alpha: float = pydantic.Field(default=0.01, gt=0.0, lt=1.0)
     """False discovery rate of the association."""
-    min_ratio: float = pydantic.Field(default=0.75, gt=0.0)
+    min_ratio: float = pydantic.Field(default=0.8, gt=0.0)
     """How foreign its rows must look: 1 is like rows of other classes."""
 
     def look(self, frame: Any, around: Surroundings) -> Observation:
