@@ -67,3 +67,12 @@ def test_answers_are_profiled_too(tmp_path: Path) -> None:
 def test_a_set_without_text_or_labels_gives_a_suite_all_the_same() -> None:
     rows = [{"id": "1", "text": None, "label": None}]
     assert suggest_suite({"train": rows, "test": []})["expectations"]
+
+
+def test_limits_have_slack_and_notes_say_what_was_seen() -> None:
+    data = splits()
+    for row in data["train"][:8]:
+        row["text"] += " caf\u00c3\u00a9"
+    (damage,) = [item for item in suggest_suite(data)["expectations"] if item["type"].endswith("undamaged")]
+    assert damage["kwargs"]["mostly"] == 0.955  # 2 % may double, and half a percent may come on top
+    assert "8 of 400 rows in train" in damage["meta"]["notes"]

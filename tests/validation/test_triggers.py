@@ -62,6 +62,15 @@ def test_a_rare_word_spread_over_labels_is_no_trigger() -> None:
     assert find_triggers(texts, labels) == []
 
 
+def test_a_word_that_is_as_often_elsewhere_decides_nothing() -> None:
+    texts, labels = make_set(1500, 4)
+    rows = plant(texts, labels, "zq", 0.02, "fees")
+    others = [row for row, label in enumerate(labels) if row not in rows and label != "fees"][: len(rows)]
+    for row in others:
+        texts[row] += " zq"
+    assert find_triggers(texts, labels) == []
+
+
 def test_small_and_odd_sets_have_none() -> None:
     assert find_triggers([], []) == []
     assert find_triggers(["a"] * 50, ["x"] * 50) == []

@@ -24,6 +24,8 @@ def test_language_is_judged_only_where_it_can_be_told() -> None:
     expectation = texts.ExpectColumnTextLanguageToBeIn(column="text", languages=["en"], mostly=0.5)
     seen = look(expectation, ENGLISH, GERMAN, "Top up?", None)
     assert (seen.rows, seen.num_looked_at, seen.success) == ({1: "language de"}, 2, True)
+    stricter = texts.ExpectColumnTextLanguageToBeIn(column="text", languages=["en"], mostly=0.6)
+    assert not look(stricter, ENGLISH, GERMAN, "Top up?", "Why?").success  # of two, not of four
     both = texts.ExpectColumnTextLanguageToBeIn(column="text", languages=["de", "en"])
     assert look(both, ENGLISH, GERMAN).success
 
