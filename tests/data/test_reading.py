@@ -93,7 +93,7 @@ def test_a_missing_column_names_what_is_there_and_the_setting(tmp_path: Path) ->
     ("name", "content", "wanted"),
     [
         ("a.csv", b"id,text,text\n1,a,b\n", "'text' twice"),
-        ("a.csv", b'id,text,label\n1,"open,a\n2,b,c\n', "broken CSV"),
+        ("a.csv", b'id,text,label\n1,"open,a\n2,b,c\n', "opened in line 2 that is not closed"),
         ("a.jsonl", ("[" * 100_000 + "]" * 100_000).encode(), "nested deeper than 32"),
         ("a.jsonl", ('{"text": ' + "9" * 6000 + "}").encode(), "number too long"),
         ("a.jsonl", json.dumps({str(n): n for n in range(999)}).encode(), "999 columns"),
