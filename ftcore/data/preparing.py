@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ftcore.data.cleaning import clean_text, is_broken, normalise_for_match, squeeze_text
+from ftcore.data.cleaning import clean_lines, clean_text, is_broken, normalise_for_match, squeeze_text
+from ftcore.data.conversations import generation_row
 from ftcore.data.leakage import Leak, find_leaks, leaked_fraction
 from ftcore.data.splitting import SPLITS
 from ftcore.records import digest_of
@@ -69,34 +70,53 @@ def prepare_splits(
 def _clean(rows: Sequence[Row], split: str, settings: PrepareSpec, prepared: Prepared) -> list[Row]:
     kept = []
     for row in rows:
-        text = (clean_text if settings.fix_encoding else squeeze_text)(row["text"] or "")
-        reason = _fault(text, row["label"], settings.max_chars)
+        cleaned = (_clean_conversation if "messages" in row else _clean_text)(row, settings)
+        reason = _fault(cleaned, settings.max_chars)
         if reason:
             prepared.set_aside(row, split, reason)
         else:
-            kept.append({**row, "text": text})
+            kept.append(cleaned)
     return kept
 
 
-def _fault(text: str, label: str | None, max_chars: int) -> str | None:
-    if not text:
-        return "empty_text"
-    if not label:
-        return "missing_label"
-    if is_broken(text):
+def _clean_text(row: Row, settings: PrepareSpec) -> Row:
+    return {**row, "text": (clean_text if settings.fix_encoding else squeeze_text)(row["text"] or "")}
+
+
+def _clean_conversation(row: Row, settings: PrepareSpec) -> Row:
+    clean = clean_lines if settings.fix_encoding else str.strip
+    return {**row, **generation_row([{**turn, "content": clean(turn["content"])} for turn in row["messages"]])}
+
+
+def _fault(row: Row, max_chars: int) -> str | None:
+    """Why a cleaned row cannot be used, in one word; None: it can."""
+    if "messages" in row:
+        texts = [turn["content"] for turn in row["messages"]]
+        if not all(texts):
+            return "empty_text"
+    else:
+        texts = [row["text"]]
+        if not row["text"]:
+            return "empty_text"
+        if not row["label"]:
+            return "missing_label"
+    if any(is_broken(text.replace("\n", " ").replace("\t", " ")) for text in texts):
         return "broken_encoding"
-    return "too_long" if len(text) > max_chars else None
+    return "too_long" if sum(map(len, texts)) > max_chars else None
 
 
 def _deduplicate(rows: Sequence[Row], split: str, prepared: Prepared) -> list[Row]:
-    """Keep the first of rows with the same normalised text; if their labels disagree, keep none: nobody knows which is right."""
+    """Keep the first of rows with the same normalised text; if their labels disagree, keep none: nobody knows which is right.
+
+    A question may have several good answers: generation rows are the same only if their completions are, too.
+    """
     twins: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        twins[normalise_for_match(row["text"])].append(row)
+        twins[_identity(row)].append(row)
     kept = []
     for row in rows:
-        same = twins[normalise_for_match(row["text"])]
-        if len({twin["label"] for twin in same}) > 1:
+        same = twins[_identity(row)]
+        if len({twin.get("label") for twin in same}) > 1:
             other = next(twin for twin in same if twin["label"] != row["label"])
             prepared.set_aside(row, split, "conflicting_label", other["id"])
         elif row is not same[0]:
@@ -104,6 +124,11 @@ def _deduplicate(rows: Sequence[Row], split: str, prepared: Prepared) -> list[Ro
         else:
             kept.append(row)
     return kept
+
+
+def _identity(row: Row) -> str:
+    text = normalise_for_match(row["text"])
+    return f"{text}\n{normalise_for_match(row['completion'])}" if "messages" in row else text
 
 
 def _remove_leaked(prepared: Prepared, leakage: LeakageSpec) -> None:
@@ -133,6 +158,8 @@ def _take_out(prepared: Prepared, split: Split, held_out: list[Row], leakage: Le
 
 
 def _map_labels(prepared: Prepared) -> None:
+    if any("messages" in row for row in prepared.splits["train"]):
+        return
     prepared.labels = sorted({row["label"] for row in prepared.splits["train"]})
     known = set(prepared.labels)
     for row in prepared.splits["validation"]:
@@ -145,5 +172,5 @@ def _map_labels(prepared: Prepared) -> None:
 
 
 def holdout_identity(rows: Sequence[Row]) -> str:
-    """Identity of a holdout: SHA-256 over its sorted row digests (id, text, label), so that order does not matter."""
-    return digest_of(sorted(digest_of([row["id"], row["text"], row["label"]]) for row in rows))
+    """Identity of a holdout: SHA-256 over its sorted row digests (id, text, label or messages): order does not matter."""
+    return digest_of(sorted(digest_of([row["id"], row["text"], row.get("messages") or row["label"]]) for row in rows))

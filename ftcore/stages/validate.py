@@ -25,7 +25,7 @@ def run(
 
     dataset = cast(DatasetVersion, inputs["ingest"])
     suite = load_suite(spec.at(spec.validation.suite))
-    splits = read_splits(store.resolve(dataset.uri) / "files", spec.data)
+    splits = read_splits(store.resolve(dataset.uri) / "files", spec.data, task=spec.task)
     # Only now: importing Great Expectations takes seconds, and a broken file should be refused at once.
     from ftcore.validation.splits import judge_splits
 

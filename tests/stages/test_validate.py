@@ -90,3 +90,20 @@ def test_a_missing_file_is_unavailable(tmp_path: Path) -> None:
     del files["test.jsonl"]
     with pytest.raises(DataUnavailable, match="test.jsonl"):
         run(tmp_path, files)
+
+
+def test_conversations_are_judged_without_labels(tmp_path: Path) -> None:
+    suite = tmp_path / "suite.json"
+    entry = {
+        "type": "expect_column_values_to_not_be_null",
+        "kwargs": {"column": "completion"},
+        "meta": {"notes": "why"},
+    }
+    suite.write_text(json.dumps({"name": "answers", "expectations": [entry]}))
+    files = {
+        f"{split}.jsonl": [{"prompt": f"{split} question {n}", "completion": f"answer {n}"} for n in range(20)]
+        for split in ("train", "validation", "test")
+    }
+    report, _ = run(tmp_path, files, task="instruction", validation={"suite": str(suite)})
+    assert report.refused == ()
+    assert {split.num_expectations for split in report.splits} == {4}
