@@ -158,7 +158,7 @@ def _take_out(prepared: Prepared, split: Split, held_out: list[Row], leakage: Le
 
 
 def _map_labels(prepared: Prepared) -> None:
-    if any("messages" in row for row in prepared.splits["train"]):
+    if any("messages" in row for rows in prepared.splits.values() for row in rows):
         return
     prepared.labels = sorted({row["label"] for row in prepared.splits["train"]})
     known = set(prepared.labels)
