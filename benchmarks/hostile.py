@@ -34,7 +34,7 @@ def run_apart(mutation: Mutation) -> tuple[Outcome, float]:
     if not child:
         status = 1
         try:
-            with tempfile.TemporaryDirectory() as folder, open(write_end, "w") as pipe:
+            with tempfile.TemporaryDirectory() as folder, os.fdopen(write_end, "w") as pipe:
                 baseline_of(mutation.kind)
                 case = lay(mutation, Path(folder))
                 Path("/proc/self/clear_refs").write_text("5")  # the peak starts from here
@@ -45,7 +45,7 @@ def run_apart(mutation: Mutation) -> tuple[Outcome, float]:
         finally:
             os._exit(status)
     os.close(write_end)
-    with open(read_end) as pipe:
+    with os.fdopen(read_end) as pipe:
         answer = pipe.read()
     os.waitpid(child, 0)
     if not answer:

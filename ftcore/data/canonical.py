@@ -15,6 +15,8 @@ from ftcore.data.formats import load_json
 Row = dict[str, Any]
 REQUIRED = ("text", "label")
 OPTIONAL = ("group", "timestamp", "source")
+_ALWAYS = ("id", *OPTIONAL)
+_CLASSIFICATION = (*_ALWAYS, *REQUIRED)
 # How programs write "no value" as text. "NA", "none" and the like are words that people use, so they stay what they are.
 _NO_VALUE = frozenset({"nan", "NaN", "NAN", "NULL", "null", "<NA>", "NaT", "#N/A", "\\N"})
 _EXACT_INTEGERS = 2**53  # a float beyond that has lost digits
@@ -33,17 +35,22 @@ def canonical_row(
     classify = format == "classification"
     row: Row = {"id": position, "text": None, "label": None} if classify else {"id": position}
     details = []
-    for part in ("id", *OPTIONAL, *(REQUIRED if classify else ())):
-        column, value = mapping[part], raw.get(mapping[part])
+    for part in _CLASSIFICATION if classify else _ALWAYS:
+        column = mapping[part]
+        value = raw.get(column)
         if value is None or isinstance(value, float) and math.isnan(value):
             continue
         plain = _plain(value) if part != "text" or isinstance(value, str) else None
         if plain is None:
             details.append(f"saw a {type(value).__name__} in column {column!r}, wanted text")
-        elif part != "id" and plain.strip() in _NO_VALUE:
             continue
-        elif part == "text" or plain.strip():
-            row[part] = plain if part == "text" else plain.strip()
+        stripped = plain.strip()
+        if part != "id" and stripped in _NO_VALUE:
+            continue
+        if part == "text":
+            row[part] = plain
+        elif stripped:
+            row[part] = stripped
     if details:
         faults.add_row("bad_value", "; ".join(details), line, str(row["id"]))
         return None

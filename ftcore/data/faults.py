@@ -91,7 +91,12 @@ class Faults:
 
 
 def short_names(names: Iterable[str], limit: int = 12) -> str:
-    """Column or file names for a message: cut to size, so that a hostile file cannot flood it."""
+    """Column or file names for a message. What is too long for a name is row text in the wrong place (a file without a header,
+    say): it is not shown."""
     listed = list(names)
-    shown = ", ".join(repr(name if len(name) <= 40 else f"{name[:39]}…") for name in listed[:limit])
+    shown = ", ".join(repr(name) if _is_name(name) else f"a text of {len(name)} characters" for name in listed[:limit])
     return shown + (f" and {len(listed) - limit} more" if len(listed) > limit else "") or "none"
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= 40 and len(text.split()) <= 4

@@ -70,6 +70,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)  # json.loads would build one for each line
+
+
 def load_json(text: str, nesting: int) -> Any:
     """JSON text as values; depth is limited and no key may come twice.
 
@@ -80,7 +83,7 @@ def load_json(text: str, nesting: int) -> Any:
     if _too_deep(text, nesting):
         raise ValueError(f"saw JSON nested deeper than {nesting}")
     try:
-        return json.loads(text, object_pairs_hook=_object)
+        return _DECODER.decode(text)
     except RepeatedKey:
         raise
     except json.JSONDecodeError as error:
@@ -194,6 +197,9 @@ def _csv_fault(message: str, start: int, line: int) -> str:
 
 
 def _good_header(header: list[str], faults: Faults, limits: Limits) -> bool:
+    if header and header[0].lstrip().startswith(("{", "[")):
+        faults.add("saw JSON, wanted CSV with a header; rename the file to .jsonl", 1)
+        return False
     if len(header) > limits.columns:
         faults.add(f"saw {len(header)} columns, wanted at most {limits.columns}", 1)
         return False

@@ -9,6 +9,7 @@ from typing import Any
 
 from ftcore.data.cleaning import clean_lines, clean_text, is_broken, normalise_for_match, squeeze_text
 from ftcore.data.conversations import generation_row
+from ftcore.data.faults import RowFault
 from ftcore.data.leakage import Leak, find_leaks, leaked_fraction
 from ftcore.data.splitting import SPLITS
 from ftcore.records import digest_of
@@ -20,7 +21,10 @@ LEAKED_VALIDATION = "leaked_validation"
 
 @dataclass
 class Prepared:
-    """Rows by split, the label list, and the rows set aside: {id, split, reason} and, for twins, `twin` (its id)."""
+    """Rows by split, the label list, and the rows set aside: {id, split, reason} and, for twins, `twin` (its id).
+
+    The split of a row that could not be read is `unread`.
+    """
 
     splits: dict[Split, list[Row]]
     labels: list[str] = field(default_factory=list)
@@ -38,21 +42,30 @@ class Prepared:
 
 
 def prepare_splits(
-    raw: Mapping[Split, Sequence[Row]], prepare: PrepareSpec, leakage: LeakageSpec, validation: ValidationSpec
+    raw: Mapping[Split, Sequence[Row]],
+    prepare: PrepareSpec,
+    leakage: LeakageSpec,
+    validation: ValidationSpec,
+    malformed: Sequence[RowFault] = (),
 ) -> Prepared:
     """Clean, deduplicate, take leaked rows out of train and validation, and make the label list.
 
     Test rows leave the holdout only when they cannot be judged (no text, no label, broken, contradictory) or repeat another
     test row; never because they leaked, and never because their label is unknown: that is a refusal. Train rows that repeat a
     validation row leave train as well, or early stopping would look at rows it was trained on; no reason to refuse the set.
+
+    Args:
+        malformed: Rows that reading left out, before they had a split: they count as set aside.
     """
     prepared = Prepared({split: [] for split in SPLITS})
+    for fault in malformed:
+        prepared.set_aside({"id": fault.id}, "unread", fault.reason)
     for split in SPLITS:
         rows = _clean(raw.get(split, ()), split, prepare, prepared)
         prepared.splits[split] = _deduplicate(rows, split, prepared) if prepare.deduplicate else rows
     _remove_leaked(prepared, leakage)
     _map_labels(prepared)
-    num_rows = sum(len(rows) for rows in raw.values())
+    num_rows = sum(len(rows) for rows in raw.values()) + len(malformed)
     counts = {reason: count for reason, count in prepared.num_quarantined.items() if reason != LEAKED_VALIDATION}
     fraction = sum(counts.values()) / num_rows if num_rows else 0.0
     if fraction > validation.max_quarantined:

@@ -126,6 +126,22 @@ def read_file(
     return rows, faults
 
 
+def malformed_faults(malformed: Sequence[RowFault], num_rows: int, max_quarantined: float) -> list[str]:
+    """A reason to refuse if more rows are malformed than may be set aside, with the first three of them.
+
+    Args:
+        malformed: What `read_splits` set aside.
+        num_rows: Rows that were read.
+        max_quarantined: `validation.max_quarantined`.
+    """
+    total = num_rows + len(malformed)
+    if len(malformed) <= max_quarantined * total:
+        return []
+    shown = "; ".join(f"{fault.id}: {fault.detail}" for fault in malformed[:3])
+    wanted = f"wanted at most {max_quarantined:.2%} (validation.max_quarantined)"
+    return [f"{len(malformed)} of {total} rows ({len(malformed) / total:.2%}) are malformed, {wanted}: {shown}"]
+
+
 def _choose_format(
     head: Sequence[tuple[int, Mapping[str, Any]]], mapping: Mapping[str, str], formats: Sequence[str], faults: Faults
 ) -> str | None:
@@ -224,6 +240,7 @@ __all__ = [
     "SPLITS",
     "Row",
     "formats_of",
+    "malformed_faults",
     "raise_faults",
     "read_file",
     "read_jsonl",

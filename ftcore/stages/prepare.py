@@ -19,14 +19,16 @@ def run(
         DataRefused: Files that cannot be read as rows.
         BaseModelError: The base model or its tokenizer is missing, or a chat template that the task needs.
     """
+    from ftcore.data.faults import RowFault
     from ftcore.data.preparing import holdout_identity, prepare_splits
     from ftcore.data.reading import read_splits, write_jsonl
     from ftcore.data.tokens import token_report
     from ftcore.models.base import resolve_base
 
     dataset = cast(DatasetVersion, inputs["ingest"])
-    raw = read_splits(store.resolve(dataset.uri) / "files", spec.data, task=spec.task)
-    prepared = prepare_splits(raw, spec.prepare, spec.leakage, spec.validation)
+    malformed: list[RowFault] = []
+    raw = read_splits(store.resolve(dataset.uri) / "files", spec.data, task=spec.task, set_aside=malformed)
+    prepared = prepare_splits(raw, spec.prepare, spec.leakage, spec.validation, malformed)
     for split, rows in prepared.splits.items():
         write_jsonl(output.path / f"{split}.jsonl", rows)
     write_durable(output.path / "labels.json", canonical_json(prepared.labels))

@@ -12,7 +12,7 @@ from typing import Any
 
 from ftcore.data.faults import RowFault
 from ftcore.data.preparing import prepare_splits
-from ftcore.data.reading import formats_of, read_file
+from ftcore.data.reading import formats_of, malformed_faults, read_file
 from ftcore.data.splitting import split_rows
 from ftcore.errors import FtcoreError, IntegrityError
 from ftcore.spec import ColumnsSpec, DataSpec, LeakageSpec, PrepareSpec, Task, ValidationSpec
@@ -49,15 +49,14 @@ def check_files(train: Path, test: Path, task: Task, docs: Path) -> Checked:
         rows_out += faults.rows
     checked.read = parts["train"]
     checked.set_aside = {fault.id: fault.reason for fault in rows_out}
-    num_rows = len(rows_out) + sum(map(len, parts.values()))
-    if len(rows_out) > BUDGET.max_quarantined * num_rows:
-        checked.refused.append(f"{len(rows_out)} of {num_rows} rows are malformed: {rows_out[0].detail}")
+    num_rows = sum(map(len, parts.values()))
+    checked.refused += malformed_faults(rows_out, num_rows, BUDGET.max_quarantined)
     if checked.refused:
         return checked
     splits = split_rows(parts, DataSpec(files={"train": train.name, "test": test.name}))
     leakage = LeakageSpec()
     checked.refused += judge_splits(suite_for(task), splits, leakage, docs).refused
-    prepared = prepare_splits(splits, PrepareSpec(), leakage, BUDGET)
+    prepared = prepare_splits(splits, PrepareSpec(), leakage, BUDGET, rows_out)
     checked.refused += prepared.refused
     checked.set_aside |= {item["id"]: item["reason"] for item in prepared.quarantine}
     checked.prepared = [*prepared.splits["train"], *prepared.splits["validation"]]

@@ -145,3 +145,12 @@ def test_rows_that_the_template_refuses_refuse_the_set(tmp_path: Path, base: Pat
     )
     record, _ = run(tmp_path, base, conversations(60), task="instruction")
     assert "chat template refuses 1 of" in record.refused[0] and record.refused[0].endswith("ids c7")
+
+
+def test_malformed_rows_are_quarantined_and_counted(tmp_path: Path, base: Path) -> None:
+    bad = [{"id": f"bad{n}", "text": {}, "label": "a"} for n in range(20)]
+    record, folder = run(tmp_path, base, [*members(200), *bad[:3]])
+    assert not record.refused and record.num_quarantined == {"bad_value": 3}
+    assert read_jsonl(folder / "quarantine.jsonl")[0] == {"id": "bad0", "reason": "bad_value", "split": "unread"}
+    record, _ = run(tmp_path, base, [*members(200), *bad], "more")
+    assert "20 of 220 rows (9.09%) were set aside (bad_value 20)" in record.refused[0]
