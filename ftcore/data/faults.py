@@ -44,7 +44,7 @@ class RowFault:
     """The row's own id, or its place: `FILE line N`."""
     line: int
     reason: str
-    """One word for counting: bad_value, malformed_conversation, repeated_header, repeated_key, swapped_columns, cut_row."""
+    """One word for counting: bad_value, malformed_conversation, repeated_header, repeated_key, swapped_columns."""
     detail: str
     """What was seen and what was wanted."""
 

@@ -175,10 +175,8 @@ def _read_csv(path: Path, delimiter: str, faults: Faults, limits: Limits) -> Ite
         if last.endswith(("\n", "\r", '"')) or value in closed_in:
             yield held
         else:
-            wanted = "wanted a line end after the last row, to know that it was not cut"
-            faults.add_row(
-                "cut_row", f"saw the file end inside a value of {short_names(header[-1:])}; {wanted}", held[0]
-            )
+            seen = f"saw the file end inside a value of {short_names(header[-1:])}: it may be cut there"
+            faults.add(f"{seen}; wanted a line end after the last row", held[0])
 
 
 def _add_header_again(same: bool, line: int, faults: Faults) -> None:

@@ -13,6 +13,7 @@ from ftcore.data.faults import Faults, Limits
 
 _MIB = 1 << 20
 _GZIP_FLOOR = 16 * _MIB
+_GZIP_WINDOW = 32 * _MIB  # much more than a bomb makes of the 128 KiB that gzip reads ahead
 _SAMPLE = 64 << 10
 _WIDE_BOMS = (
     (codecs.BOM_UTF32_LE, "UTF-32"),  # before UTF-16, whose mark it begins with
@@ -43,17 +44,22 @@ def read_lines(path: Path, faults: Faults, limits: Limits) -> Iterator[tuple[int
 
 
 def _unpacks_too_far(path: Path, limits: Limits) -> str | None:
-    """A fault if the archive is a bomb. Unpacks it once without keeping or parsing anything, and stops at the limit."""
+    """A fault if the archive is a bomb. Unpacks it once without keeping or parsing anything.
+
+    The ratio is looked at window by window, so that a bomb costs the same time however large it is and wherever it begins.
+    """
     room = min(limits.file_bytes, max(_GZIP_FLOOR, path.stat().st_size * limits.gzip_ratio))
-    size = 0
-    with gzip.open(path) as file:
+    size = seen = consumed = 0
+    with path.open("rb") as packed, gzip.GzipFile(fileobj=packed) as file:
         while chunk := file.read(_MIB):
             size += len(chunk)
-            if size > room:
-                return (
-                    f"saw over {room:,} bytes unpacked, wanted at most {limits.gzip_ratio} per byte of file and "
-                    f"{limits.file_bytes:,} in all"
-                )
+            bomb = size > room
+            if size - seen >= _GZIP_WINDOW:
+                bomb = bomb or size - seen > (packed.tell() - consumed) * limits.gzip_ratio
+                seen, consumed = size, packed.tell()
+            if bomb:
+                wanted = f"wanted at most {limits.gzip_ratio} per byte of file and {limits.file_bytes:,} in all"
+                return f"saw {size:,} bytes unpacked and more to come, {wanted}"
     return None
 
 

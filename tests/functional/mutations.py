@@ -13,7 +13,6 @@ import io
 import itertools
 import json
 import random
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -334,18 +333,17 @@ def line_of_a_gigabyte(rng: random.Random, rows: list[Row], path: Path) -> Path:
 
 @_file(*TEXT_KINDS)
 def gzip_bomb(rng: random.Random, rows: list[Row], path: Path) -> Path:
-    """A gigabyte that packs to a megabyte, or ten that pack to as little in two layers of repetition."""
+    """Ten gigabytes in ten megabytes: the same 64 MiB, packed, over and over."""
     good = write(rows, path).read_bytes()
     path.unlink()
     packed = path.with_name(f"{path.name}.gz")
     filler = rng.choice([b"x", b"\n", good.splitlines(keepends=True)[-1]])
     block = filler * ((1 << 20) // len(filler))
-    compressor = zlib.compressobj(9, zlib.DEFLATED, 31)
+    member = gzip.compress(block * 64, mtime=0)
     with packed.open("wb") as file:
-        file.write(compressor.compress(good))
-        for _ in range(256):
-            file.write(compressor.compress(block))
-        file.write(compressor.flush())
+        file.write(gzip.compress(good, mtime=0))
+        for _ in range(160):
+            file.write(member)
     return packed
 
 
@@ -370,7 +368,7 @@ def gzip_bit_flip(rng: random.Random, rows: list[Row], path: Path) -> Path:
 
 @_file("parquet")
 def parquet_bomb(rng: random.Random, rows: list[Row], path: Path) -> Path:
-    value = "x" * rng.choice([200_000, 900_000, 20_000_000])
+    value = "x" * rng.choice([700_000, 900_000, 20_000_000])
     table = pa.table({"text": pa.array([value]).take(pa.array([0] * 100)), "label": ["a"] * 100})
     pq.write_table(table, path, compression=rng.choice(["zstd", "gzip", "snappy"]), use_dictionary=rng.random() < 0.7)
     return path
