@@ -172,6 +172,12 @@ def test_files_are_found(tmp_path: Path) -> None:
         read_splits(tmp_path, DataSpec(files={"any": "../*.jsonl"}))
 
 
+def test_what_is_no_column_name_is_not_shown(tmp_path: Path) -> None:
+    message = refused(tmp_path, "a.csv", b"1,my secret is that I like this bank,card\n2,b,c\n")
+    assert "saw the columns '1', a text of 34 characters, 'card'" in message
+    assert "secret" not in refused(tmp_path, "b.csv", (line(1, text="secret") + "\n").encode())
+
+
 def test_zero_rows_are_read_as_zero_rows(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("\n\n")
     assert all_rows(tmp_path, DataSpec(files={"any": "a.jsonl"})) == []
