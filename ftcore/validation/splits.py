@@ -60,7 +60,7 @@ def judge_splits(
         UsageError: The suite or a leakage rule is faulty.
     """
     training, test = [*splits["train"], *splits["validation"]], splits["test"]
-    leaks = find_leaks(training, test, leakage.rules)
+    leaks = find_leaks(training, test, leakage.rules, leakage.similarity)
     pairs = tuple(
         {
             "rule": leak.rule,
@@ -84,7 +84,7 @@ def judge_splits(
         leaks=pairs,
         num_leaked=count_by_rule(leaks, leakage.rules),
         num_leaked_validation=count_by_rule(
-            find_leaks(splits["train"], splits["validation"], leakage.rules), leakage.rules
+            find_leaks(splits["train"], splits["validation"], leakage.rules, leakage.similarity), leakage.rules
         ),
         refused=(*failed, *across, *(() if told else leaked), *crowded),
         unfit=result.unfit | twins | (frozenset(result.quarantine) if crowded else frozenset()),

@@ -8,7 +8,7 @@ import pytest
 
 from ftcore.errors import DataRefused, DataUnavailable
 from ftcore.records import DatasetVersion, ValidationReport
-from ftcore.spec import FineTuneSpec
+from ftcore.spec import FineTuneSpec, LeakageSpec
 from ftcore.stages import validate
 from ftcore.store import Store
 from ftcore.validation.suites import starter
@@ -48,7 +48,8 @@ def test_good_data_passes_with_docs(tmp_path: Path) -> None:
     report, folder = run(tmp_path, good())
     assert report.refused == ()
     assert [split.num_rows for split in report.splits] == [60, 20, 30]
-    assert report.num_leaked == {"exact": 0, "normalised": 0}
+    assert set(report.num_leaked) == set(LeakageSpec().rules)
+    assert not any(report.num_leaked.values())
     assert (folder / "docs" / "index.html").is_file()
     assert report.docs_uri == f"{report.uri}/docs/index.html"
 
@@ -57,18 +58,20 @@ def test_leaks_into_validation_are_counted_apart_and_refuse_nothing(tmp_path: Pa
     twin = good()["train.jsonl"][3] | {"id": "twin"}
     report, _ = run(tmp_path, good() | {"validation.jsonl": [*rows("v", 20), twin]})
     assert report.refused == ()
-    assert report.num_leaked == {"exact": 0, "normalised": 0}
-    assert report.num_leaked_validation == {"exact": 1, "normalised": 0}
+    assert not any(report.num_leaked.values())
+    assert report.num_leaked_validation["exact"] == 1
+    assert sum(report.num_leaked_validation.values()) == 1
 
 
 def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
     leaked = {"id": "leak", "text": "T MESSAGE 7!", "label": "zeta"}
     files = good() | {"validation.jsonl": [], "test.jsonl": [*rows("x", 30), leaked]}
-    report, folder = run(tmp_path, files)
+    report, folder = run(tmp_path, files, leakage={"max_leaked": 0.02})
     reasons = "\n".join(report.refused)
     assert "validation: saw 0 rows, wanted at least 1" in reasons
     assert "labels that train lacks: zeta" in reasons
-    assert "1 of 31 test rows (3.23%) have a twin" in reasons
+    assert "expect_table_to_have_no_leaks" in reasons
+    assert "3.23%" in reasons
     assert json.loads((folder / "leaks.jsonl").read_text()) == {
         "rule": "normalised", "test_id": "leak", "train_id": "t7", "score": 1.0,
     }  # fmt: skip
@@ -91,3 +94,34 @@ def test_a_missing_file_is_unavailable(tmp_path: Path) -> None:
     del files["test.jsonl"]
     with pytest.raises(DataUnavailable, match="test.jsonl"):
         run(tmp_path, files)
+
+
+def test_conversations_are_judged_without_labels(tmp_path: Path) -> None:
+    suite = tmp_path / "suite.json"
+    entry = {
+        "type": "expect_column_values_to_not_be_null",
+        "kwargs": {"column": "completion"},
+        "meta": {"notes": "why"},
+    }
+    suite.write_text(json.dumps({"name": "answers", "expectations": [entry]}))
+    files = {
+        f"{split}.jsonl": [{"prompt": f"{split} question {n}", "completion": f"answer {n}"} for n in range(20)]
+        for split in ("train", "validation", "test")
+    }
+    report, _ = run(tmp_path, files, task="instruction", validation={"suite": str(suite)})
+    assert report.refused == ()
+    assert {split.num_expectations for split in report.splits} == {6}
+
+
+def test_single_malformed_rows_are_named_and_many_refuse(tmp_path: Path) -> None:
+    bad = [{"id": f"bad{n}", "text": ["secret"], "label": "a"} for n in range(8)]
+    report, folder = run(tmp_path / "few", good() | {"train.jsonl": [*rows("t", 60), *bad[:2]]})
+    assert report.refused == ()
+    listed = [json.loads(line) for line in (folder / "malformed.jsonl").read_text().splitlines()]
+    assert [(item["id"], item["line"], item["reason"]) for item in listed] == [
+        ("bad0", 61, "bad_value"),
+        ("bad1", 62, "bad_value"),
+    ]
+    report, _ = run(tmp_path / "many", good() | {"train.jsonl": [*rows("t", 60), *bad]})
+    assert "8 of 118 rows (6.78%) are malformed" in report.refused[0] and "bad0: saw a list" in report.refused[0]
+    assert "secret" not in report.refused[0]
