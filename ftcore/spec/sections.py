@@ -27,6 +27,7 @@ Split = Literal["train", "validation", "test"]
 Part = Literal["train", "validation", "test", "any"]
 LeakageRule = Literal["exact", "normalised"]
 Baseline = Literal["majority", "nearest_centroid"]
+PersonalKind = Literal["secret", "email", "iban", "card", "national_id", "ip", "phone"]
 MetricName = Literal["accuracy", "macro_precision", "macro_recall", "macro_f1"]
 
 
