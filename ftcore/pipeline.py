@@ -112,6 +112,7 @@ def run_stage(name: str, spec: FineTuneSpec, inputs: Inputs, store: Store) -> St
         with store.writing(name, "none") as output:
             record = importlib.import_module(stage.module).run(spec, inputs, output, store)
         return Step(name, record, False, ("acts on the ledger",), time.monotonic() - started)
+    notes = holdout_notes(spec, inputs, store) if name == "train" else ()
     depends = key_inputs(stage, spec, inputs)
     key = digest_of(depends)
     record = store.find(name, key)
@@ -120,10 +121,10 @@ def run_stage(name: str, spec: FineTuneSpec, inputs: Inputs, store: Store) -> St
             name,
             record,
             True,
-            (f"nothing it depends on changed (key {key[:12]})",),
+            (f"nothing it depends on changed (key {key[:12]})", *notes),
             time.monotonic() - started,
         )
-    why = tuple(store.explain(name, depends))
+    why = (*store.explain(name, depends), *notes)
     with store.writing(name, key) as output:
         record = importlib.import_module(stage.module).run(spec, inputs, output, store)
         if not store.commit(output, record, depends):
@@ -133,6 +134,25 @@ def run_stage(name: str, spec: FineTuneSpec, inputs: Inputs, store: Store) -> St
                     f"Another process published {output.uri}, but it fails verification.", hint="run again"
                 )
     return Step(name, record, False, why, time.monotonic() - started)
+
+
+def holdout_notes(spec: FineTuneSpec, inputs: Inputs, store: Store) -> tuple[str, ...]:
+    """Look the holdout up among the rows that earlier trainings have seen. On every run, for the answer of an earlier one
+    does not hold for ever.
+
+    Raises:
+        DataRefused: Too many of them.
+    """
+    if "reused" not in spec.leakage.rules:
+        return ()
+    from ftcore.data.leakage import TrainedRows, check_holdout
+    from ftcore.data.reading import read_jsonl
+
+    prepared = inputs["prepare"]
+    assert isinstance(prepared, PreparedDataset)
+    test = read_jsonl(store.resolve(prepared.uri) / "test.jsonl")
+    note = check_holdout(TrainedRows(store, spec.name), test, spec.leakage.max_leaked)
+    return (note,) if note else ()
 
 
 def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, Any]:

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ftcore.cli._output import JsonFlag, print_json, print_line
+from ftcore.cli._output import JsonFlag, print_json, print_line, print_note
 from ftcore.errors import UsageError
 
-_SHOWN = 20
+if TYPE_CHECKING:
+    from ftcore.data.leakage import Leak
+
+_SHOWN = 10
+_MEANING = {
+    "exact": "the same text",
+    "normalised": "the same but for case, punctuation and white space",
+    "near_duplicate": "nearly the same words in the same order",
+    "contained": "one row inside a longer one",
+    "ngram13": "long rows with 13 words in a row in common",
+    "target_in_prompt": "the text gives its own label away",
+    "group": "the same group on both sides",
+    "time": "train is not older than test",
+    "reused": "an earlier training of this model has seen it",
+}
+Rows = list[dict[str, Any]]
 
 
 def leakage(
@@ -20,46 +36,77 @@ def leakage(
     text_field: Annotated[str, typer.Option(help="Column of the text.")] = "text",
     group_field: Annotated[str | None, typer.Option(help="Also report test rows whose group is in train.")] = None,
     time_field: Annotated[
-        str | None, typer.Option(help="Also report test rows that are not newer than all of train (ISO 8601).")
+        str | None, typer.Option(help="Also report train rows from the start of the test period or later (ISO 8601).")
     ] = None,
     label_field: Annotated[
-        str | None, typer.Option(help="Also count hits whose two rows have different labels.")
+        str | None, typer.Option(help="Also look for labels in texts, and count hits whose rows have different labels.")
+    ] = None,
+    similarity: Annotated[
+        float,
+        typer.Option(min=0.5, max=1.0, help="1 - edits / words that makes rows of 15 words and more near-duplicates."),
+    ] = 0.66,
+    trained: Annotated[
+        str | None, typer.Option(help="Name of a spec: also report test rows that its trainings on this machine saw.")
     ] = None,
     max_leaked: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="Exit code 3 if a larger share of test rows leaked.")
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Find test rows that training would see: exact, normalised, and by group or time where columns are named."""
-    from ftcore.data.leakage import TEXT_RULES, find_leaks, leaked_fraction
+    """Find test rows that training would see, and show each beside the train row it leaked through."""
+    from ftcore.data.leakage import OTHER_RULES, TEXT_RULES, find_leaks, leaked_fraction
+    from ftcore.data.leakage.background import advised_similarity
 
     started = time.monotonic()
     columns = {"text": text_field, "group": group_field, "timestamp": time_field, "label": label_field}
+    note = (lambda text: None) if json else print_note
+    note(f"reading {train} and {test} …")
     train_rows, test_rows = _read(train, test, columns)
-    rules = [*TEXT_RULES, *(["group"] if group_field else []), *(["time"] if time_field else [])]
-    leaks = find_leaks(train_rows, test_rows, rules)
-    leaked = sorted({leak.test_row for leak in leaks})
-    answer: dict[str, Any] = {
-        "rows": {"train": len(train_rows), "test": len(test_rows)},
-        "hits": [
-            {"rule": leak.rule, "test_row": leak.test_row, "train_row": leak.train_row, "score": leak.score}
-            for leak in leaks
-        ],
-        "leaked_test_rows": leaked,
-    }
-    if label_field:
-        answer["conflicting_labels"] = sum(
-            train_rows[leak.train_row]["label"] != test_rows[leak.test_row]["label"]
-            for leak in leaks
-            if leak.rule in TEXT_RULES
-        )
+    asked = {"target_in_prompt": label_field, "group": group_field, "time": time_field, "reused": trained}
+    rules = [*TEXT_RULES, *(rule for rule in OTHER_RULES if asked[rule])]
+    note(f"comparing {len(test_rows):,} test rows with {len(train_rows):,} train rows …")
+    leaks = find_leaks(train_rows, test_rows, rules, similarity, _seen(trained, test_rows))
+    answer = _answer(leaks, train_rows, test_rows, labelled=label_field is not None)
     answer["seconds"] = round(time.monotonic() - started, 3)
-    print_json(answer) if json else _print(answer, rules)
+    print_json(answer) if json else _print(answer, leaks, rules, train_rows, test_rows)
+    advised = advised_similarity(test_rows)
+    if advised is not None and advised > similarity:
+        note(f"Many test rows resemble each other by nature; `--similarity {advised}` tells copies from habit better.")
     if max_leaked is not None and leaked_fraction(leaks, len(test_rows)) > max_leaked:
         raise typer.Exit(3)
 
 
-def _read(train: str, test: str, columns: dict[str, str | None]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _answer(leaks: Sequence[Leak], train: Rows, test: Rows, *, labelled: bool) -> dict[str, Any]:
+    from ftcore.data.leakage import leaked_rows
+    from ftcore.data.leakage.labels import conflicting_leaks
+
+    answer: dict[str, Any] = {
+        "rows": {"train": len(train), "test": len(test)},
+        "hits": [
+            {"rule": leak.rule, "test_row": leak.test_row, "train_row": leak.train_row, "score": leak.score}
+            for leak in leaks
+        ],
+        "leaked_test_rows": sorted(leaked_rows(leaks)),
+        "train_rows_to_drop": sorted({leak.train_row for leak in leaks if leak.train_row is not None}),
+    }
+    if labelled:
+        answer["conflicting_labels"] = len(conflicting_leaks(leaks, train, test))
+    return answer
+
+
+def _seen(trained: str | None, test: Rows) -> list[int]:
+    if trained is None:
+        return []
+    from ftcore.data.leakage import TrainedRows
+    from ftcore.store import Store
+
+    index = TrainedRows(Store(), trained)
+    if not index.exists:
+        raise UsageError(f"No training of {trained!r} is on record under FTCORE_HOME.", hint="ls $FTCORE_HOME/trained")
+    return index.seen(test)
+
+
+def _read(train: str, test: str, columns: dict[str, str | None]) -> tuple[Rows, Rows]:
     from ftcore.data.reading import raise_faults, read_file
     from ftcore.errors import DataRefused
     from ftcore.spec import ColumnsSpec
@@ -85,18 +132,46 @@ def _read(train: str, test: str, columns: dict[str, str | None]) -> tuple[list[d
     return both[0], both[1]
 
 
-def _print(answer: dict[str, Any], rules: list[str]) -> None:
-    hits = answer["hits"]
-    print_line(
-        f"{answer['rows']['test']} test rows against {answer['rows']['train']} train rows in {answer['seconds']} s"
-    )
+def _print(answer: dict[str, Any], leaks: Sequence[Leak], rules: list[str], train: Rows, test: Rows) -> None:
+    print_line(f"{len(test):,} test rows against {len(train):,} train rows in {answer['seconds']} s")
     for rule in rules:
-        print_line(f"  {rule:<12} {len({hit['test_row'] for hit in hits if hit['rule'] == rule})} test rows")
-    for hit in hits[:_SHOWN]:
-        print_line(f"  test row {hit['test_row']} = train row {hit['train_row']} ({hit['rule']}, {hit['score']:.2f})")
-    if len(hits) > _SHOWN:
-        print_line(f"  and {len(hits) - _SHOWN} more hits (--json lists all)")
+        hits = [leak for leak in leaks if leak.rule == rule]
+        in_test = len({leak.test_row for leak in hits} - {None})
+        in_train = len({leak.train_row for leak in hits} - {None})
+        print_line(f"  {rule:<17}{in_test:>7} test {in_train:>7} train   {_MEANING[rule]}")
+    # Every rule gets a share of the examples, or the commonest would hide the others.
+    shown = [
+        leak for rule in rules for leak in [item for item in leaks if item.rule == rule][: max(2, _SHOWN // len(rules))]
+    ]
+    for leak in shown:
+        print_line()
+        print_line(f"  {_place(leak)}: {leak.rule}, {leak.score:.2f}")
+        print_line(f"    {_evidence(leak, train, test)}")
+    if len(leaks) > len(shown):
+        print_line(f"\n  and {len(leaks) - len(shown):,} more hits (--json lists all)")
+    num_leaked, num_drop = len(answer["leaked_test_rows"]), len(answer["train_rows_to_drop"])
+    print_line(f"\n{num_leaked:,} test rows leaked ({num_leaked / len(test):.2%})")
     if "conflicting_labels" in answer:
-        print_line(f"  {answer['conflicting_labels']} hits have different labels on their two rows")
-    share = len(answer["leaked_test_rows"]) / answer["rows"]["test"]
-    print_line(f"{len(answer['leaked_test_rows'])} test rows leaked ({share:.2%})")
+        print_line(f"{answer['conflicting_labels']} hits have different labels on their two rows")
+    if num_drop:
+        print_line(f"Next: drop {num_drop:,} train rows (`train_rows_to_drop` of --json); leave the test file as it is")
+
+
+def _place(leak: Leak) -> str:
+    sides = (("test", leak.test_row), ("train", leak.train_row))
+    return " = ".join(f"{side} row {row}" for side, row in sides if row is not None)
+
+
+def _evidence(leak: Leak, train: Rows, test: Rows) -> str:
+    from ftcore.data.leakage.evidence import align, as_line
+
+    test_text = test[leak.test_row]["text"] or "" if leak.test_row is not None else None
+    train_text = train[leak.train_row]["text"] or "" if leak.train_row is not None else None
+    if leak.rule in ("group", "time"):
+        column = {"group": "group", "time": "timestamp"}[leak.rule]
+        assert leak.test_row is not None
+        assert leak.train_row is not None
+        return as_line(align(str(train[leak.train_row].get(column)), str(test[leak.test_row].get(column))))
+    first = train_text if train_text is not None else test_text
+    second = test_text if test_text is not None else train_text
+    return as_line(align(first or "", second or ""))

@@ -65,5 +65,5 @@ def normalise_for_match(text: str) -> str:
     so that "?!" and "..." are not twins.
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    matched = _SPACES.sub(" ", folded.translate(_MATCH)).strip()
-    return matched or _SPACES.sub(" ", folded).strip()
+    matched = " ".join(folded.translate(_MATCH).split())
+    return matched or " ".join(folded.split())

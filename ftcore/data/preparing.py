@@ -125,7 +125,11 @@ def _take_out(prepared: Prepared, split: Split, held_out: list[Row], leakage: Le
     """Set aside the rows of `split` that have a twin in `held_out`; the leaks found."""
     rows = prepared.splits[split]
     found = find_leaks(rows, held_out, leakage.rules)
-    twins = {leak.train_row: held_out[leak.test_row]["id"] for leak in found}
+    twins = {
+        leak.train_row: None if leak.test_row is None else held_out[leak.test_row]["id"]
+        for leak in found
+        if leak.train_row is not None
+    }
     for number, twin in sorted(twins.items()):
         prepared.set_aside(rows[number], split, reason, twin)
     prepared.splits[split] = [row for number, row in enumerate(rows) if number not in twins]

@@ -25,7 +25,9 @@ Probability = Annotated[float, Field(gt=0.0, lt=1.0)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Split = Literal["train", "validation", "test"]
 Part = Literal["train", "validation", "test", "any"]
-LeakageRule = Literal["exact", "normalised"]
+LeakageRule = Literal[
+    "exact", "normalised", "near_duplicate", "contained", "ngram13", "target_in_prompt", "group", "time", "reused"
+]
 Baseline = Literal["majority", "nearest_centroid"]
 SplitBy = Literal["group", "random", "stratified", "time", "near_duplicate"]
 PersonalKind = Literal["secret", "email", "iban", "card", "national_id", "ip", "phone"]
@@ -106,10 +108,17 @@ class ValidationSpec(Section):
 class LeakageSpec(Section):
     """Rows of the holdout that training would see. Train also loses its twins of validation rows; those are only counted."""
 
-    rules: list[LeakageRule] = ["exact", "normalised"]
-    """exact: same text; normalised: same after case, punctuation and white space are ignored."""
-    max_leaked: Fraction = 0.02
-    """Share of test rows that may have a twin in train (the twin leaves train) before the set is refused."""
+    rules: list[LeakageRule] = [
+        "exact", "normalised", "near_duplicate", "contained", "ngram13", "target_in_prompt", "group", "reused"
+    ]  # fmt: skip
+    """exact: same text; normalised: same after case, punctuation and white space are ignored; near_duplicate: nearly the same
+    words in the same order (short rows: the same words); contained: one row inside a longer one; ngram13: long rows that share
+    13 words in a row; target_in_prompt: the text gives its label away; group: same group in two splits; time: train rows from
+    the start of the test period or later; reused: test rows that an earlier training of this model has seen."""
+    max_leaked: Fraction = 0.05
+    """Share of test rows that may have leaked (the twin leaves train) before the set is refused. Public sets have 2 to 5 %."""
+    similarity: Annotated[float, Field(ge=0.5, le=1.0)] = 0.66
+    """1 - edits / words that makes two rows of 15 words and more near-duplicates. Raise it where all rows come from one form."""
 
 
 class LabelAuditSpec(Section):

@@ -19,6 +19,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         BaseModelError: The base model is missing, fails its checksum or does not load.
         IntegrityError: The champion to start from is damaged.
     """
+    from ftcore.data.leakage import TrainedRows
     from ftcore.data.reading import read_jsonl
     from ftcore.models.base import resolve_base, saved_model
     from ftcore.models.devices import choose
@@ -35,10 +36,12 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         champion = saved_model(store.resolve(start.uri) / "model", start.model_digest, name)
         training = training.model_copy(update={"epochs": training.epochs_from_champion or training.epochs})
     device = choose(spec.compute)
+    train, validation = read_jsonl(rows / "train.jsonl"), read_jsonl(rows / "validation.jsonl")
+    TrainedRows(store, spec.name).add(prepared.train_digest, [*train, *validation])
     with exclusive(output.scratch, output.path / "checkpoints") as checkpoint_dir:
         tuned = fine_tune(
-            read_jsonl(rows / "train.jsonl"),
-            read_jsonl(rows / "validation.jsonl"),
+            train,
+            validation,
             labels,
             base=base,
             method=spec.method,

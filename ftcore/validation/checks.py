@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ftcore.data.leakage import Leak, leaked_fraction
+from ftcore.data.leakage import Leak, leaked_fraction, leaked_rows
 from ftcore.spec import Split
 
 Row = Mapping[str, Any]
@@ -44,7 +44,7 @@ def leak_faults(leaks: Sequence[Leak], num_test: int, max_leaked: float) -> list
     fraction = leaked_fraction(leaks, num_test)
     if fraction <= max_leaked:
         return []
-    count = len({leak.test_row for leak in leaks})
+    count = len(leaked_rows(leaks))
     return [
         f"{count} of {num_test} test rows ({fraction:.2%}) have a twin in train or validation, wanted at most {max_leaked:.2%} "
         "(leakage.max_leaked); leaks.jsonl names the pairs"

@@ -21,7 +21,7 @@ class Findings:
 
     reports: tuple[SplitReport, ...]
     leaks: tuple[Mapping[str, Any], ...]
-    """{rule, test_id, train_id, score}, sorted by rule and test row."""
+    """{rule, test_id, train_id, score}, sorted by test row; an id is None where the rule concerns one row."""
     num_leaked: Mapping[str, int]
     """Leaked test rows by rule."""
     num_leaked_validation: Mapping[str, int]
@@ -52,8 +52,8 @@ def judge_splits(
     pairs = tuple(
         {
             "rule": leak.rule,
-            "test_id": test[leak.test_row]["id"],
-            "train_id": training[leak.train_row]["id"],
+            "test_id": None if leak.test_row is None else test[leak.test_row]["id"],
+            "train_id": None if leak.train_row is None else training[leak.train_row]["id"],
             "score": leak.score,
         }
         for leak in leaks
@@ -61,7 +61,7 @@ def judge_splits(
     failed = [f"{report.split}: {line}" for report in result.reports for line in report.failed]
     across = cross_split_faults(splits)
     leaked = leak_faults(leaks, len(test), leakage.max_leaked)
-    twins = {str(pair[side]) for pair in pairs for side in ("test_id", "train_id")} if leaked else set()
+    twins = {str(pair[side]) for pair in pairs for side in ("test_id", "train_id") if pair[side]} if leaked else set()
     return Findings(
         reports=result.reports,
         leaks=pairs,

@@ -38,13 +38,14 @@ def answer(*args: str) -> dict[str, Any]:
 
 def test_the_documented_answer(files: list[str]) -> None:
     found = answer(*files)
-    assert found.keys() == {"rows", "hits", "leaked_test_rows", "seconds"}
+    assert found.keys() == {"rows", "hits", "leaked_test_rows", "train_rows_to_drop", "seconds"}
     assert found["rows"] == {"train": 3, "test": 3}
     assert found["hits"] == [
         {"rule": "exact", "test_row": 1, "train_row": 0, "score": 1.0},
         {"rule": "normalised", "test_row": 2, "train_row": 1, "score": 1.0},
     ]
     assert found["leaked_test_rows"] == [1, 2]
+    assert found["train_rows_to_drop"] == [0, 1]
 
 
 def test_group_time_and_label_fields(files: list[str]) -> None:
