@@ -172,7 +172,9 @@ class PreparedDataset(Record):
     num_quarantined: Mapping[str, int]
     """By reason."""
     num_tokens: Mapping[str, float]
-    """`median`, `p95`, `max`, `truncated_fraction` under the base model's tokenizer, training split."""
+    """Of the training split under the base model's tokenizer: `total`, `median`, `p95`, `max`, `truncated_fraction`, and the
+    share of padding in a batch, `padding_fraction` and (rows of like length together) `padding_fraction_grouped`. All splits,
+    with the ids of the longest rows, are in `tokens.json`."""
     test_digest: str
     """Identity of the holdout: SHA-256 over its sorted row digests."""
 

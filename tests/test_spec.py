@@ -99,3 +99,9 @@ def test_every_field_explains_itself() -> None:
         if "description" not in item
     ]
     assert bare == []
+
+
+@pytest.mark.parametrize(("task", "format"), [("instruction", "classification"), ("classification", "messages")])
+def test_a_format_of_another_task_is_a_fault(tmp_path: Path, task: str, format: str) -> None:
+    with pytest.raises(SpecError, match=f"'{format}' does not fit task '{task}'"):
+        load_spec(write(tmp_path, MINIMAL), [f"task={task}", f"data.format={format}"])

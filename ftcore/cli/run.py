@@ -81,7 +81,8 @@ def summary(record: Record) -> str:
             return f"{rows} rows; leaked test rows {sum(record.num_leaked.values())}; {record.docs_uri}"
         case PreparedDataset():
             rows = ", ".join(f"{name} {count}" for name, count in record.num_rows.items())
-            return f"{rows} rows, {len(record.labels)} labels; quarantined {sum(record.num_quarantined.values())}"
+            labels = f", {len(record.labels)} labels" if record.labels else ""
+            return f"{rows} rows{labels}; quarantined {sum(record.num_quarantined.values())}"
         case TrainingRun():
             return (
                 f"{record.method} on {record.device} {record.precision}: {record.num_steps} steps in {record.train_s:.0f} s, "

@@ -14,6 +14,7 @@ _INVISIBLE = dict.fromkeys(
 )
 _CONTROLS = {code: " " if code in (9, 10, 11, 12, 13, 0x85) else None for code in (*range(0x20), *range(0x7F, 0xA0))}
 _CLEAN = {**_CONTROLS, **_INVISIBLE, 0x2028: " ", 0x2029: " "}
+_CLEAN_LINES = {code: change for code, change in _CLEAN.items() if code not in (9, 10)}
 # A joiner next to plain ASCII joins nothing: it hides a word from search.
 _STRAY_JOINER = re.compile("(?<=[ -~])\u200d|\u200d(?=[ -~])")
 _SPACES = re.compile(r"\s+")
@@ -26,6 +27,14 @@ def clean_text(text: str) -> str:
         text = ftfy.fix_text(text, _FTFY)
     text = unicodedata.normalize("NFC", text).translate(_CLEAN)
     return _SPACES.sub(" ", _STRAY_JOINER.sub("", text)).strip()
+
+
+def clean_lines(text: str) -> str:
+    """`clean_text` for conversations: line breaks and indentation carry meaning in code, lists and verse, so they stay."""
+    if not text.isascii() or "&" in text or "\x1b" in text:
+        text = ftfy.fix_text(text, _FTFY)
+    text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n")).translate(_CLEAN_LINES)
+    return _STRAY_JOINER.sub("", text).strip()
 
 
 def squeeze_text(text: str) -> str:

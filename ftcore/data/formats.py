@@ -1,4 +1,4 @@
-"""Bounded readers of CSV, JSONL and Parquet: hostile or broken files cost little and are refused with every fault named.
+"""Bounded readers of CSV, JSONL, Parquet and plain text: hostile or broken files cost little, every fault is named.
 
 The `datasets` library is not used to parse: it guesses types by block (the label "NA" becomes null, "007" becomes 7, ISO dates
 become timestamps), stops at the first fault, cannot name its line, and reads a line of any length into memory. Here values
@@ -9,109 +9,101 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-_MIB = 1 << 20
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+from ftcore.data.faults import Faults, Limits, RowFault, short_names
+from ftcore.data.streams import read_lines
 
-
-@dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What a data file may cost. Larger sets go into several files."""
-
-    file_bytes: int = 4 << 30
-    line_bytes: int = _MIB
-    """One line of text, or one Parquet value."""
-    rows: int = 2_000_000
-    """Rows of all files together: they are held in memory."""
-    columns: int = 256
-    nesting: int = 32
-    """Depth of one JSON row."""
-    parquet_ratio: int = 100
-    """Bytes of values per byte of Parquet file, once they pass 64 MiB: a bomb unpacks to far more."""
-
-
-@dataclass
-class Faults:
-    """What is wrong with one file; the first few in full, the rest counted. Never holds row text."""
-
-    file: str
-    shown: int = 20
-    lines: list[str] = field(default_factory=list)
-    count: int = 0
-
-    def add(self, text: str, line: int | None = None) -> None:
-        self.count += 1
-        if len(self.lines) < self.shown:
-            self.lines.append(f"{self.file}{f' line {line}' if line else ''}: {text}")
-
-    def report(self) -> list[str]:
-        more = self.count - len(self.lines)
-        return [*self.lines, f"{self.file}: and {more} more faults"] if more else self.lines
-
-
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt", ".parquet")
+PACKED = tuple(f"{suffix}.gz" for suffix in SUFFIXES if suffix != ".parquet")
 Numbered = tuple[int, dict[str, Any]]
 """Line number (1-based; for Parquet the row) and the raw row by the file's own column names."""
+_CONVERSATION = re.compile(r"### ?(Human|System)\s*:")
 
 
-def read_rows(path: Path, wanted: Iterable[str], faults: Faults, limits: Limits) -> Iterator[Numbered]:
+def kind_of(path: Path) -> str | None:
+    """The ending that says how to read a file, without `.gz`; None for one that is not read."""
+    name = path.name.lower()
+    return next((suffix for suffix in SUFFIXES if name.endswith(suffix) or name.endswith(f"{suffix}.gz")), None)
+
+
+def read_rows(
+    path: Path, wanted: Iterable[str], faults: Faults, limits: Limits, *, text_column: str = "text"
+) -> Iterator[Numbered]:
     """Stream the rows of one file; faults go into `faults` and their rows are left out.
 
     Args:
-        path: File with one of SUFFIXES.
+        path: File with one of SUFFIXES or PACKED.
         wanted: Column names worth reading; Parquet reads no others.
+        text_column: What to call the conversations of a plain text file, which has no columns.
     """
-    if path.suffix not in SUFFIXES:
-        faults.add(f"saw the ending {path.suffix or '(none)'!r}, wanted one of {', '.join(SUFFIXES)}")
-    elif path.stat().st_size > limits.file_bytes:
-        faults.add(f"saw {path.stat().st_size:,} bytes, wanted at most {limits.file_bytes:,}; split the file")
-    elif path.suffix == ".parquet":
-        yield from _read_parquet(path, frozenset(wanted), faults, limits)
-    elif path.suffix in (".csv", ".tsv"):
-        yield from _read_csv(path, "\t" if path.suffix == ".tsv" else ",", faults, limits)
+    from ftcore.data.parquet import read_parquet
+
+    kind, stored = kind_of(path), path.stat().st_size
+    if kind is None or path.name.lower().endswith(".parquet.gz"):
+        endings = f"{', '.join(SUFFIXES)}, or {PACKED[0]} and the like"
+        faults.add(f"saw the ending {path.suffix or '(none)'!r}, wanted one of {endings}")
+    elif stored > limits.file_bytes:
+        faults.add(f"saw {stored:,} bytes, wanted at most {limits.file_bytes:,}; split the file")
+    elif kind == ".parquet":
+        yield from read_parquet(path, frozenset(wanted), faults, limits)
+    elif kind in (".csv", ".tsv"):
+        yield from _read_csv(path, "\t" if kind == ".tsv" else ",", faults, limits)
+    elif kind == ".txt":
+        yield from _read_conversations(path, text_column, faults, limits)
     else:
         yield from _read_jsonl(path, faults, limits)
 
 
-def _read_lines(path: Path, faults: Faults, limits: Limits) -> Iterator[tuple[int, str]]:
-    """Decoded lines with their numbers. A line over the limit ends the file: its rest is never read."""
-    with path.open("rb") as file:
-        number = 0
-        while line := file.readline(limits.line_bytes + 1):
-            number += 1
-            if len(line) > limits.line_bytes:
-                faults.add(
-                    f"saw a line over {limits.line_bytes:,} bytes, wanted one row per line; stopped reading here",
-                    number,
-                )
-                return
-            if b"\0" in line:
-                faults.add("saw a NUL byte, wanted UTF-8 text (UTF-16 or a binary file?)", number)
-                continue
-            try:
-                yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                seen = f"saw the byte 0x{line[error.start]:02x} at position {error.start}"
-                faults.add(f"{seen}, which is not UTF-8; wanted UTF-8 (iconv -t utf-8)", number)
+class RepeatedKey(ValueError):
+    """One JSON object has a key twice: readers of JSON disagree about which one counts."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise RepeatedKey(f"saw the key {short_names([next(key for key in keys if keys.count(key) > 1)])} twice")
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object)  # json.loads would build one for each line
+
+
+def load_json(text: str, nesting: int) -> Any:
+    """JSON text as values; depth is limited and no key may come twice.
+
+    Raises:
+        RepeatedKey: A key comes twice in one object.
+        ValueError: Anything else that is wrong; like the former it says what was seen, and holds no row text but keys.
+    """
+    if _too_deep(text, nesting):
+        raise ValueError(f"saw JSON nested deeper than {nesting}")
+    try:
+        return _DECODER.decode(text)
+    except RepeatedKey:
+        raise
+    except json.JSONDecodeError as error:
+        hint = "; line ends are CR alone: tr '\\r' '\\n'" if "\r" in text.strip() else ""
+        raise ValueError(f"saw invalid JSON ({error.msg} at column {error.colno}{hint})") from None
+    except ValueError:  # an integer of thousands of digits
+        raise ValueError("saw a number too long to read") from None
 
 
 def _read_jsonl(path: Path, faults: Faults, limits: Limits) -> Iterator[Numbered]:
-    for number, line in _read_lines(path, faults, limits):
+    for number, line in read_lines(path, faults, limits):
         if not line.strip():
             continue
-        if _too_deep(line, limits.nesting):
-            faults.add(f"saw JSON nested deeper than {limits.nesting}, wanted one flat object per line", number)
-            continue
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            faults.add(f"saw invalid JSON ({error.msg} at column {error.colno}), wanted one object per line", number)
+            row = load_json(line, limits.nesting)
+        except RepeatedKey as error:
+            faults.add_row("repeated_key", f"{error}, wanted each once", number)
             continue
-        except ValueError:  # an integer of thousands of digits
-            faults.add("saw a number too long to read, wanted one object per line", number)
+        except ValueError as error:
+            faults.add(f"{error}, wanted one flat object per line", number)
             continue
         if not isinstance(row, dict):
             faults.add(f"saw a JSON {type(row).__name__}, wanted one object per line", number)
@@ -146,24 +138,66 @@ def _too_deep(line: str, limit: int) -> bool:
 
 
 def _read_csv(path: Path, delimiter: str, faults: Faults, limits: Limits) -> Iterator[Numbered]:
-    lines = (line for _, line in _read_lines(path, faults, limits))
-    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    last = ""
+
+    def lines() -> Iterator[str]:
+        nonlocal last
+        for _, last in read_lines(path, faults, limits):
+            yield last
+
+    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
+    start = 1
+    held: Numbered | None = None
+    header: list[str] | None = None
+    closed_in: dict[str, None] = {}  # values of the last column, to tell whether the last row was cut
     try:
         header = next(reader, None)
         if header is None or not _good_header(header, faults, limits):
             return
         start = reader.line_num + 1
         for values in reader:
+            if held is not None:
+                yield held
+                held = None
             if values and len(values) != len(header):
                 faults.add(f"saw {len(values)} fields, wanted {len(header)} as in the header", start)
+            elif values and values[0] in header and sorted(values) == sorted(header):
+                _add_header_again(values == header, start, faults)
             elif values:
-                yield start, dict(zip(header, values, strict=True))
+                held = start, dict(zip(header, values, strict=True))
+                if last.endswith(("\n", "\r")) and len(closed_in) < limits.row_faults:
+                    closed_in[values[-1]] = None
             start = reader.line_num + 1
     except csv.Error as error:
-        faults.add(f"saw broken CSV ({error}); stopped reading here", reader.line_num)
+        faults.add(f"{_csv_fault(str(error), start, reader.line_num)}; stopped reading here", reader.line_num)
+    if held is not None and header is not None:
+        value = str(held[1][header[-1]])
+        if last.endswith(("\n", "\r", '"')) or value in closed_in:
+            yield held
+        else:
+            seen = f"saw the file end inside a value of {short_names(header[-1:])}: it may be cut there"
+            faults.add(f"{seen}; wanted a line end after the last row", held[0])
+
+
+def _add_header_again(same: bool, line: int, faults: Faults) -> None:
+    if same:
+        faults.add_row("repeated_header", "saw the header again, wanted a row (were files joined?)", line)
+    else:
+        faults.add("saw a second header in another order, wanted one per file (were files joined?)", line)
+
+
+def _csv_fault(message: str, start: int, line: int) -> str:
+    if "new-line character" in message:
+        return "saw a CR inside a line, wanted lines that end with LF (tr '\\r' '\\n')"
+    if "field larger" in message or "unexpected end" in message:
+        return f"saw a field opened in line {start} that is not closed by line {line}, wanted balanced quotes"
+    return f"saw broken CSV ({message})"
 
 
 def _good_header(header: list[str], faults: Faults, limits: Limits) -> bool:
+    if header and header[0].lstrip().startswith(("{", "[")):
+        faults.add("saw JSON, wanted CSV with a header; rename the file to .jsonl", 1)
+        return False
     if len(header) > limits.columns:
         faults.add(f"saw {len(header)} columns, wanted at most {limits.columns}", 1)
         return False
@@ -173,36 +207,39 @@ def _good_header(header: list[str], faults: Faults, limits: Limits) -> bool:
     return not twice
 
 
-def _read_parquet(path: Path, wanted: frozenset[str], faults: Faults, limits: Limits) -> Iterator[Numbered]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    budget = max(64 * _MIB, path.stat().st_size * limits.parquet_ratio)
-    number = num_bytes = 0
-    try:
-        with pq.ParquetFile(path) as file:
-            names = [str(name) for name in file.schema_arrow.names]
-            if file.metadata.num_rows > limits.rows or len(names) > limits.columns:
-                seen = f"{file.metadata.num_rows:,} rows and {len(names)} columns"
-                faults.add(f"saw {seen}, wanted at most {limits.rows:,} and {limits.columns}")
-                return
-            absent = dict.fromkeys(names)  # so that a missing column can be told from an unread one
-            for batch in file.iter_batches(batch_size=256, columns=[name for name in names if name in wanted]):
-                num_bytes += batch.nbytes
-                if num_bytes > budget:
-                    faults.add(
-                        f"saw over {budget:,} bytes unpacked, wanted at most {limits.parquet_ratio} per byte of file"
-                    )
-                    return
-                for row in batch.to_pylist():
-                    number += 1
-                    yield number, absent | row
-    except (pa.ArrowException, OSError) as error:
-        faults.add(f"cannot be read as Parquet ({type(error).__name__}); wanted a whole Parquet file", number or None)
+def _read_conversations(path: Path, column: str, faults: Faults, limits: Limits) -> Iterator[Numbered]:
+    """Blocks of `### Human:` and `### Assistant:` turns. A blank line and a Human or System turn begin the next block; any
+    other blank line belongs to the turn it stands in."""
+    block: list[str] = []
+    start, size, after_blank = 1, 0, True
+    for number, line in read_lines(path, faults, limits):
+        if after_blank and block and _CONVERSATION.match(line):
+            yield start, {column: "".join(block)}
+            block, size = [], 0
+        after_blank = not line.strip()
+        if after_blank and not block:
+            continue
+        if not block:
+            start = number
+        size += len(line)
+        if size > limits.line_bytes:
+            faults.add(f"saw a conversation over {limits.line_bytes:,} characters; stopped reading here", start)
+            return
+        block.append(line)
+    if block:
+        yield start, {column: "".join(block)}
 
 
-def short_names(names: Iterable[str], limit: int = 12) -> str:
-    """Column or file names for a message: cut to size, so that a hostile file cannot flood it."""
-    listed = list(names)
-    shown = ", ".join(repr(name if len(name) <= 40 else f"{name[:39]}…") for name in listed[:limit])
-    return shown + (f" and {len(listed) - limit} more" if len(listed) > limit else "") or "none"
+__all__ = [
+    "PACKED",
+    "SUFFIXES",
+    "Faults",
+    "Limits",
+    "Numbered",
+    "RepeatedKey",
+    "RowFault",
+    "kind_of",
+    "load_json",
+    "read_rows",
+    "short_names",
+]

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ftcore.data.cleaning import clean_text, is_broken, normalise_for_match, squeeze_text
+from ftcore.data.cleaning import clean_lines, clean_text, is_broken, normalise_for_match, squeeze_text
+from ftcore.data.conversations import generation_row
+from ftcore.data.faults import RowFault
 from ftcore.data.leakage import Leak, find_leaks, leaked_fraction
 from ftcore.data.splitting import SPLITS
 from ftcore.records import digest_of
@@ -19,7 +21,10 @@ LEAKED_VALIDATION = "leaked_validation"
 
 @dataclass
 class Prepared:
-    """Rows by split, the label list, and the rows set aside: {id, split, reason} and, for twins, `twin` (its id)."""
+    """Rows by split, the label list, and the rows set aside: {id, split, reason} and, for twins, `twin` (its id).
+
+    The split of a row that could not be read is `unread`.
+    """
 
     splits: dict[Split, list[Row]]
     labels: list[str] = field(default_factory=list)
@@ -37,21 +42,30 @@ class Prepared:
 
 
 def prepare_splits(
-    raw: Mapping[Split, Sequence[Row]], prepare: PrepareSpec, leakage: LeakageSpec, validation: ValidationSpec
+    raw: Mapping[Split, Sequence[Row]],
+    prepare: PrepareSpec,
+    leakage: LeakageSpec,
+    validation: ValidationSpec,
+    malformed: Sequence[RowFault] = (),
 ) -> Prepared:
     """Clean, deduplicate, take leaked rows out of train and validation, and make the label list.
 
     Test rows leave the holdout only when they cannot be judged (no text, no label, broken, contradictory) or repeat another
     test row; never because they leaked, and never because their label is unknown: that is a refusal. Train rows that repeat a
     validation row leave train as well, or early stopping would look at rows it was trained on; no reason to refuse the set.
+
+    Args:
+        malformed: Rows that reading left out, before they had a split: they count as set aside.
     """
     prepared = Prepared({split: [] for split in SPLITS})
+    for fault in malformed:
+        prepared.set_aside({"id": fault.id}, "unread", fault.reason)
     for split in SPLITS:
         rows = _clean(raw.get(split, ()), split, prepare, prepared)
         prepared.splits[split] = _deduplicate(rows, split, prepared) if prepare.deduplicate else rows
     _remove_leaked(prepared, leakage)
     _map_labels(prepared)
-    num_rows = sum(len(rows) for rows in raw.values())
+    num_rows = sum(len(rows) for rows in raw.values()) + len(malformed)
     counts = {reason: count for reason, count in prepared.num_quarantined.items() if reason != LEAKED_VALIDATION}
     fraction = sum(counts.values()) / num_rows if num_rows else 0.0
     if fraction > validation.max_quarantined:
@@ -69,34 +83,53 @@ def prepare_splits(
 def _clean(rows: Sequence[Row], split: str, settings: PrepareSpec, prepared: Prepared) -> list[Row]:
     kept = []
     for row in rows:
-        text = (clean_text if settings.fix_encoding else squeeze_text)(row["text"] or "")
-        reason = _fault(text, row["label"], settings.max_chars)
+        cleaned = (_clean_conversation if "messages" in row else _clean_text)(row, settings)
+        reason = _fault(cleaned, settings.max_chars)
         if reason:
             prepared.set_aside(row, split, reason)
         else:
-            kept.append({**row, "text": text})
+            kept.append(cleaned)
     return kept
 
 
-def _fault(text: str, label: str | None, max_chars: int) -> str | None:
-    if not text:
-        return "empty_text"
-    if not label:
-        return "missing_label"
-    if is_broken(text):
+def _clean_text(row: Row, settings: PrepareSpec) -> Row:
+    return {**row, "text": (clean_text if settings.fix_encoding else squeeze_text)(row["text"] or "")}
+
+
+def _clean_conversation(row: Row, settings: PrepareSpec) -> Row:
+    clean = clean_lines if settings.fix_encoding else str.strip
+    return {**row, **generation_row([{**turn, "content": clean(turn["content"])} for turn in row["messages"]])}
+
+
+def _fault(row: Row, max_chars: int) -> str | None:
+    """Why a cleaned row cannot be used, in one word; None: it can."""
+    if "messages" in row:
+        texts = [turn["content"] for turn in row["messages"]]
+        if not all(texts):
+            return "empty_text"
+    else:
+        texts = [row["text"]]
+        if not row["text"]:
+            return "empty_text"
+        if not row["label"]:
+            return "missing_label"
+    if any(is_broken(text.replace("\n", " ").replace("\t", " ")) for text in texts):
         return "broken_encoding"
-    return "too_long" if len(text) > max_chars else None
+    return "too_long" if sum(map(len, texts)) > max_chars else None
 
 
 def _deduplicate(rows: Sequence[Row], split: str, prepared: Prepared) -> list[Row]:
-    """Keep the first of rows with the same normalised text; if their labels disagree, keep none: nobody knows which is right."""
+    """Keep the first of rows with the same normalised text; if their labels disagree, keep none: nobody knows which is right.
+
+    A question may have several good answers: generation rows are the same only if their completions are, too.
+    """
     twins: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        twins[normalise_for_match(row["text"])].append(row)
+        twins[_identity(row)].append(row)
     kept = []
     for row in rows:
-        same = twins[normalise_for_match(row["text"])]
-        if len({twin["label"] for twin in same}) > 1:
+        same = twins[_identity(row)]
+        if len({twin.get("label") for twin in same}) > 1:
             other = next(twin for twin in same if twin["label"] != row["label"])
             prepared.set_aside(row, split, "conflicting_label", other["id"])
         elif row is not same[0]:
@@ -104,6 +137,11 @@ def _deduplicate(rows: Sequence[Row], split: str, prepared: Prepared) -> list[Ro
         else:
             kept.append(row)
     return kept
+
+
+def _identity(row: Row) -> str:
+    text = normalise_for_match(row["text"])
+    return f"{text}\n{normalise_for_match(row['completion'])}" if "messages" in row else text
 
 
 def _remove_leaked(prepared: Prepared, leakage: LeakageSpec) -> None:
@@ -137,6 +175,8 @@ def _take_out(prepared: Prepared, split: Split, held_out: list[Row], leakage: Le
 
 
 def _map_labels(prepared: Prepared) -> None:
+    if any("messages" in row for rows in prepared.splits.values() for row in rows):
+        return
     prepared.labels = sorted({row["label"] for row in prepared.splits["train"]})
     known = set(prepared.labels)
     for row in prepared.splits["validation"]:
@@ -149,5 +189,5 @@ def _map_labels(prepared: Prepared) -> None:
 
 
 def holdout_identity(rows: Sequence[Row]) -> str:
-    """Identity of a holdout: SHA-256 over its sorted row digests (id, text, label), so that order does not matter."""
-    return digest_of(sorted(digest_of([row["id"], row["text"], row["label"]]) for row in rows))
+    """Identity of a holdout: SHA-256 over its sorted row digests (id, text, label or messages): order does not matter."""
+    return digest_of(sorted(digest_of([row["id"], row["text"], row.get("messages") or row["label"]]) for row in rows))

@@ -1,37 +1,57 @@
 """From files to rows in canonical columns, split, with every fault of every file in one refusal.
 
-A row is a dict with `id`, `text` and `label` always there (text and label None where the file has no value) and `group`,
-`timestamp`, `source` where the file has one. All values are strings.
+A row is a dict with `id` always there and `group`, `timestamp`, `source` where the file has one. Classification rows have
+`text` and `label` (None where the file has no value), generation rows `text`, `completion` and `messages` (see
+`ftcore.data.conversations`). All values but messages are strings.
 """
 
 from __future__ import annotations
 
-import datetime
+import itertools
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ftcore.data.formats import Faults, Limits, read_rows, short_names
+from ftcore.data.canonical import OPTIONAL, REQUIRED, Row, canonical_row, leave_out_swapped
+from ftcore.data.conversations import COLUMNS, READERS, detect_formats
+from ftcore.data.formats import Faults, Limits, RowFault, read_rows, short_names
 from ftcore.data.splitting import SPLITS, split_rows
 from ftcore.errors import DataRefused, DataUnavailable, IntegrityError, UsageError
 from ftcore.records import canonical_json
-from ftcore.spec import ColumnsSpec, DataSpec, Split
+from ftcore.spec import ColumnsSpec, DataFormat, DataSpec, Split, Task
 from ftcore.store import write_durable
 
-Row = dict[str, Any]
-REQUIRED = ("text", "label")
 _WILDCARD = re.compile(r"[*?\[]")
-OPTIONAL = ("group", "timestamp", "source")
+GENERATION_FORMATS = tuple(READERS)
+ALL_FORMATS = tuple(COLUMNS)
+_SAMPLE = 20
+"""Rows by which a format is told."""
 
 
-def read_splits(folder: Path, data: DataSpec, limits: Limits = Limits()) -> dict[Split, list[Row]]:
+def formats_of(task: Task, wanted: DataFormat = "auto") -> tuple[str, ...]:
+    """The formats that files of a task may be in; the one that is wanted, if it is named."""
+    if wanted != "auto":
+        return (wanted,)
+    return ("classification",) if task == "classification" else GENERATION_FORMATS
+
+
+def read_splits(
+    folder: Path,
+    data: DataSpec,
+    limits: Limits = Limits(),
+    *,
+    task: Task = "classification",
+    set_aside: list[RowFault] | None = None,
+) -> dict[Split, list[Row]]:
     """Read the files that `data.files` names and split the rows; file order, then row order, is kept.
 
     Args:
         folder: The pulled data version.
-        data: Section of the spec: files, columns, fractions.
+        data: Section of the spec: files, format, columns, fractions.
+        task: Says which formats `data.format: auto` chooses from.
+        set_aside: Takes the malformed rows; without it one of them refuses the set, like any fault of a file.
 
     Returns:
         Rows of train, validation and test; a split may be empty (judging that is validation's work).
@@ -47,44 +67,103 @@ def read_splits(folder: Path, data: DataSpec, limits: Limits = Limits()) -> dict
     for part, paths in _find_files(folder, data).items():
         parts[part] = []
         for path in paths:
-            rows, file_faults = read_file(
-                path, data.columns, limits, name=path.relative_to(folder).as_posix(), max_rows=room
-            )
+            name = path.relative_to(folder).as_posix()
+            formats = formats_of(task, data.format)
+            rows, found = read_file(path, data.columns, limits, name=name, max_rows=room, formats=formats)
             room -= len(rows)
             parts[part] += rows
-            faults += file_faults.report()
+            faults += found.report() if set_aside is None else found.file_report()
+            if set_aside is not None:
+                set_aside += found.rows
     raise_faults(faults)
     return split_rows(parts, data)
 
 
 def read_file(
     path: Path, columns: ColumnsSpec, limits: Limits = Limits(), *, name: str = "", max_rows: int | None = None,
-    required: Sequence[str] = REQUIRED,
+    required: Sequence[str] = REQUIRED, formats: Sequence[str] = ("classification",),
 ) -> tuple[list[Row], Faults]:  # fmt: skip
-    """The rows of one file in canonical columns, and what is wrong with it.
+    """The rows of one file in canonical columns, and what is wrong with it (`Faults.rows`: malformed rows, left out).
 
     Args:
         name: What to call the file in faults and in ids made from positions; default its name.
         max_rows: Rows still allowed.
-        required: Canonical columns that the file must have.
+        required: Canonical columns that a file of classification rows must have.
+        formats: What the file may be: one is taken as given, among several its columns decide (`Faults.format` says which).
+            ALL_FORMATS for a file of which nothing is known.
     """
     faults = Faults(name or path.name)
     mapping = columns.model_dump()
+    raw_rows = read_rows(path, mapping.values(), faults, limits, text_column=mapping["text"])
+    head = list(itertools.islice(raw_rows, _SAMPLE))
+    faults.format = _choose_format(head, mapping, formats, faults)
+    if faults.format is None:
+        return [], faults
+    needed = required if faults.format == "classification" else COLUMNS[faults.format][0]
     seen: dict[str, None] = {}
     rows: list[Row] = []
     room = limits.rows if max_rows is None else max_rows
-    for line, raw in read_rows(path, mapping.values(), faults, limits):
+    for number, (line, raw) in enumerate(itertools.chain(head, raw_rows)):
         if len(rows) >= room:
             faults.add(f"saw more than {limits.rows:,} rows in all, wanted at most that; stopped reading here", line)
             break
+        if len(faults.rows) > limits.row_faults:
+            faults.add(f"saw more than {limits.row_faults:,} malformed rows; stopped reading here", line)
+            break
         if len(seen) <= limits.columns:
             seen.update(dict.fromkeys(raw))
-        rows.append(_canonical(raw, mapping, f"{faults.file}:{len(rows)}", line, faults))
-    missing = [part for part in required if mapping[part] not in seen] if rows else []
+        row = canonical_row(raw, mapping, faults.format, f"{faults.file}:{number}", line, faults, limits)
+        if row is not None:
+            rows.append(row)
+    missing = [part for part in needed if mapping[part] not in seen] if seen else []
     for part in missing:
         wanted = f"wanted {mapping[part]!r}; map it with `data.columns.{part}: NAME`"
         faults.add(f"no column for {part}: saw the columns {short_names(seen)}, {wanted}")
+    if missing:
+        faults.rows.clear()  # each row lacks the column: said once
+    elif faults.format == "classification":
+        rows = leave_out_swapped(rows, faults)
     return rows, faults
+
+
+def malformed_faults(malformed: Sequence[RowFault], num_rows: int, max_quarantined: float) -> list[str]:
+    """A reason to refuse if more rows are malformed than may be set aside, with the first three of them.
+
+    Args:
+        malformed: What `read_splits` set aside.
+        num_rows: Rows that were read.
+        max_quarantined: `validation.max_quarantined`.
+    """
+    total = num_rows + len(malformed)
+    if len(malformed) <= max_quarantined * total:
+        return []
+    shown = "; ".join(f"{fault.id}: {fault.detail}" for fault in malformed[:3])
+    wanted = f"wanted at most {max_quarantined:.2%} (validation.max_quarantined)"
+    return [f"{len(malformed)} of {total} rows ({len(malformed) / total:.2%}) are malformed, {wanted}: {shown}"]
+
+
+def _choose_format(
+    head: Sequence[tuple[int, Mapping[str, Any]]], mapping: Mapping[str, str], formats: Sequence[str], faults: Faults
+) -> str | None:
+    """The one format that fits; none or several are a fault of the file."""
+    if len(formats) == 1:
+        return formats[0]
+    if not head:
+        return None
+    columns = list(dict.fromkeys(column for _, raw in head for column in raw))
+    fits = detect_formats(columns, [raw for _, raw in head], mapping, formats)
+    if len(fits) == 1:
+        return fits[0]
+    wanted = "; ".join(f"{name}: {', '.join(repr(mapping[part]) for part in COLUMNS[name][0])}" for name in formats)
+    if fits:
+        faults.add(
+            f"saw the columns {short_names(columns)}, which fit {' and '.join(fits)}; set data.format to one of them"
+        )
+    else:
+        faults.add(
+            f"saw the columns {short_names(columns)}, wanted those of a format ({wanted}); map them with data.columns"
+        )
+    return None
 
 
 def raise_faults(faults: Sequence[str]) -> None:
@@ -97,36 +176,6 @@ def raise_faults(faults: Sequence[str]) -> None:
         count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
         hint = "correct the files, then make them a new data version (dvc add, git commit, dvc push)"
         raise DataRefused(f"The data files have {count}; nothing was read from them:", details=faults, hint=hint)
-
-
-def _canonical(raw: Mapping[str, Any], mapping: Mapping[str, str], position: str, line: int, faults: Faults) -> Row:
-    row: Row = {"id": position, "text": None, "label": None}
-    for part, column in mapping.items():
-        value = raw.get(column)
-        if value is None:
-            continue
-        plain = _plain(value) if part != "text" or isinstance(value, str) else None
-        if plain is None:
-            faults.add(f"saw a {type(value).__name__} in column {column!r}, wanted text", line)
-        elif part == "text" or plain.strip():
-            row[part] = plain if part == "text" else plain.strip()
-    return row
-
-
-def _plain(value: Any) -> str | None:
-    """A scalar as text, None for anything else. A float that is whole is an integer that met a null column (3.0 is 3)."""
-    if isinstance(value, str):
-        # A lone surrogate ("\\ud800" in JSON) cannot be written as UTF-8; it becomes U+FFFD, which prepare quarantines.
-        return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, datetime.datetime | datetime.date):
-        return value.isoformat()
-    return None
 
 
 def _find_files(folder: Path, data: DataSpec) -> dict[str, list[Path]]:
@@ -184,10 +233,14 @@ def write_jsonl(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 __all__ = [
+    "ALL_FORMATS",
+    "GENERATION_FORMATS",
     "OPTIONAL",
     "REQUIRED",
     "SPLITS",
     "Row",
+    "formats_of",
+    "malformed_faults",
     "raise_faults",
     "read_file",
     "read_jsonl",

@@ -28,6 +28,8 @@ Part = Literal["train", "validation", "test", "any"]
 LeakageRule = Literal[
     "exact", "normalised", "near_duplicate", "contained", "ngram13", "target_in_prompt", "group", "time", "reused"
 ]
+Task = Literal["classification", "instruction", "seq2seq"]
+DataFormat = Literal["auto", "classification", "messages", "prompt_completion", "alpaca", "sharegpt", "turns"]
 Baseline = Literal["majority", "nearest_centroid"]
 SplitBy = Literal["group", "random", "stratified", "time", "near_duplicate"]
 PersonalKind = Literal["secret", "email", "iban", "card", "national_id", "ip", "phone"]
@@ -46,15 +48,31 @@ class ColumnsSpec(Section):
     id: str = "id"
     """Unique row id; rows get their position as id where the column is missing."""
     text: str = "text"
-    """Input text (required)."""
+    """Input text (formats `classification` and `turns`)."""
     label: str = "label"
-    """Target class (required)."""
+    """Target class (format `classification`)."""
     group: str = "group"
     """Who or what the row comes from (customer, document); rows of one group never land in two splits."""
     timestamp: str = "timestamp"
     """When the row was written, ISO 8601."""
     source: str = "source"
     """Channel or feed the row came through; used for slices."""
+    messages: str = "messages"
+    """Turns of a conversation: a list of {role, content}, as JSON text in CSV (format `messages`)."""
+    prompt: str = "prompt"
+    """What the model is given (format `prompt_completion`)."""
+    completion: str = "completion"
+    """The answer to learn (format `prompt_completion`)."""
+    instruction: str = "instruction"
+    """The task in words (format `alpaca`)."""
+    input: str = "input"
+    """What the task is about; may be absent (format `alpaca`)."""
+    output: str = "output"
+    """The answer to learn (format `alpaca`)."""
+    conversations: str = "conversations"
+    """Turns of a conversation: a list of {from, value} (format `sharegpt`)."""
+    system: str = "system"
+    """A system text that comes before the conversation; may be absent (not for `messages` and `turns`)."""
 
 
 class DataSpec(Section):
@@ -70,6 +88,8 @@ class DataSpec(Section):
     """Name of the DVC remote to pull from; null: the repository's default."""
     files: dict[Part, str | list[str]] = {"any": ["*.jsonl"]}
     """File names or patterns inside `path`, per split. Rows under `any` are split by a hash of their group."""
+    format: DataFormat = "auto"
+    """How rows are written down. auto: `classification` for that task, otherwise told from the columns of each file."""
     columns: ColumnsSpec = ColumnsSpec()
     """Maps the user's column names to the canonical ones."""
     validation_fraction: Fraction = 0.15
@@ -382,8 +402,9 @@ class FineTuneSpec(Section):
 
     name: Name
     """Names the model everywhere: DAG ids, MLflow registered model, ledger."""
-    task: Literal["classification"] = "classification"
-    """What the model does."""
+    task: Task = "classification"
+    """What the model does. classification: names a class; instruction: answers in a conversation; seq2seq: turns one text into
+    another. Only classification can be trained so far; data of all three is read, validated and prepared."""
     description: str = ""
     """For people."""
     data: DataSpec = DataSpec()
@@ -402,6 +423,14 @@ class FineTuneSpec(Section):
     compute: ComputeSpec = ComputeSpec()
 
     _root: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @model_validator(mode="after")
+    def _format_fits_task(self) -> FineTuneSpec:
+        if self.data.format != "auto" and (self.data.format == "classification") != (self.task == "classification"):
+            raise ValueError(
+                f"data.format {self.data.format!r} does not fit task {self.task!r}; wanted `auto` or a format of it"
+            )
+        return self
 
     @property
     def root(self) -> Path:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ftcore.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -32,9 +34,9 @@ STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
         Stage("ingest", ("data",), ("data",), ("data",)),
-        Stage("validate", ("ingest",), ("data", "validation", "leakage"), ("data", "validation")),
+        Stage("validate", ("ingest",), ("task", "data", "validation", "leakage"), ("data", "validation")),
         Stage("prepare", ("ingest", "validate"),
-              ("data", "leakage", "prepare", "validation", "base_model", "training"), ("data",)),
+              ("task", "data", "leakage", "prepare", "validation", "base_model", "training"), ("data",)),
         Stage("train", ("prepare", "start"), ("base_model", "method", "training", "compute"), ("training", "models"),
               isolated=True),
         Stage("evaluate", ("prepare", "train", "champion"), ("evaluation", "compute", "base_model", "training"),
@@ -45,3 +47,18 @@ STAGES: dict[str, Stage] = {
 }  # fmt: skip
 
 ORDER = tuple(STAGES)
+TRAINABLE = ("classification",)
+"""Tasks that the training stage has a method for."""
+
+
+def require_method(task: str, last: str) -> None:
+    """Refuse a run up to `last` that would reach training with a task that cannot be trained.
+
+    Raises:
+        UsageError: Before any work is done.
+    """
+    if ORDER.index(last) >= ORDER.index("train") and task not in TRAINABLE:
+        message = (
+            f"Task {task!r} has no training method yet; wanted {' or '.join(TRAINABLE)} for the stages from train on."
+        )
+        raise UsageError(message, hint="ftcore run SPEC --to prepare")

@@ -13,25 +13,34 @@ from ftcore.store import Output, Store, file_sha256, write_durable
 def run(
     spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], output: Output, store: Store
 ) -> PreparedDataset:
-    """Writes train, validation and test.jsonl, labels.json and quarantine.jsonl.
+    """Writes train, validation and test.jsonl, labels.json, quarantine.jsonl and tokens.json (token counts by split).
 
     Raises:
         DataRefused: Files that cannot be read as rows.
-        BaseModelError: The base model or its tokenizer is missing.
+        BaseModelError: The base model or its tokenizer is missing, or a chat template that the task needs.
     """
+    from ftcore.data.faults import RowFault
     from ftcore.data.preparing import holdout_identity, prepare_splits
     from ftcore.data.reading import read_splits, write_jsonl
-    from ftcore.data.tokens import token_stats
+    from ftcore.data.tokens import token_report
     from ftcore.models.base import resolve_base
 
     dataset = cast(DatasetVersion, inputs["ingest"])
-    raw = read_splits(store.resolve(dataset.uri) / "files", spec.data)
-    prepared = prepare_splits(raw, spec.prepare, spec.leakage, spec.validation)
+    malformed: list[RowFault] = []
+    raw = read_splits(store.resolve(dataset.uri) / "files", spec.data, task=spec.task, set_aside=malformed)
+    prepared = prepare_splits(raw, spec.prepare, spec.leakage, spec.validation, malformed)
     for split, rows in prepared.splits.items():
         write_jsonl(output.path / f"{split}.jsonl", rows)
     write_durable(output.path / "labels.json", canonical_json(prepared.labels))
     write_jsonl(output.path / "quarantine.jsonl", prepared.quarantine)
-    texts = [row["text"] for row in prepared.splits["train"]]
+    tokens, unwritable = token_report(
+        prepared.splits,
+        spec.task,
+        resolve_base(spec.base_model, spec.root).path,
+        spec.training.max_length,
+        spec.training.batch_size,
+    )
+    write_durable(output.path / "tokens.json", canonical_json(tokens))
     names = (*(f"{split}.jsonl" for split in prepared.splits), "labels.json")
     files = {name: file_sha256(output.path / name) for name in names}
     return PreparedDataset(
@@ -41,7 +50,7 @@ def run(
         labels=tuple(prepared.labels),
         num_rows={split: len(rows) for split, rows in prepared.splits.items()},
         num_quarantined=prepared.num_quarantined,
-        num_tokens=token_stats(texts, resolve_base(spec.base_model, spec.root).path, spec.training.max_length),
+        num_tokens={name: value for name, value in tokens["train"].items() if isinstance(value, float)},
         test_digest=holdout_identity(prepared.splits["test"]),
-        refused=tuple(prepared.refused),
+        refused=(*prepared.refused, *unwritable),
     )

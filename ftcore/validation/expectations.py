@@ -27,7 +27,7 @@ from ftcore.spec import Split
 from ftcore.store import storage_errors
 from ftcore.validation.suites import Entry, Suite
 
-_COLUMNS = ("id", "text", "label", "group", "timestamp", "source")
+_COLUMNS = ("id", "text", "label", "completion", "group", "timestamp", "source")
 _SITE = "docs"
 # Values of these columns may be named in a message; text and ids of people may not.
 _SHOWN = ("label", "source")

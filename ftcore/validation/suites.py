@@ -69,8 +69,14 @@ class Suite:
     def for_split(self, split: str, columns: Iterable[str]) -> list[Entry]:
         """The mandatory expectations, then those of the file that apply."""
         there = list(columns)
+        absent = (
+            "label" if "completion" in there else "completion"
+        )  # generation rows have no label, others no completion
         own = [entry for entry in self.entries if entry.applies(split, there)]
-        return [*(entry for entry in MANDATORY if entry not in own), *own]
+        return [
+            *(entry for entry in MANDATORY if entry not in own and (absent is None or entry.column != absent)),
+            *own,
+        ]
 
 
 def load_suite(path: Path) -> Suite:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftcore.data.cleaning import clean_text, is_broken, normalise_for_match
+from ftcore.data.cleaning import clean_lines, clean_text, is_broken, normalise_for_match
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,17 @@ def test_cleaning_leaves_nothing_to_clean(text: str) -> None:
     assert cleaned == cleaned.strip()
     assert unicodedata.is_normalized("NFC", cleaned)
     assert not any(unicodedata.category(char) == "Cc" for char in cleaned)
+
+
+def test_conversations_keep_lines_and_indentation() -> None:
+    assert clean_lines("  if x:\r\n\t  y\u200b()\n\n# cafÃ©\x07 ") == "if x:\n\t  y()\n\n# café"
+
+
+@given(st.text())
+def test_lines_are_the_only_controls_left(text: str) -> None:
+    cleaned = clean_lines(text)
+    assert not any(unicodedata.category(char) == "Cc" for char in cleaned if char not in "\n\t")
+    assert cleaned == cleaned.strip()
 
 
 def test_lost_bytes_are_broken() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ftcore.data.conversations import generation_row
 from ftcore.data.preparing import Prepared, holdout_identity, prepare_splits
 from ftcore.data.reading import read_file
 from ftcore.data.splitting import split_rows
@@ -121,3 +122,35 @@ def test_the_planted_faults_are_caught(example_data: Path) -> None:
     repaired = [row_id for row_id, fault in faults.items() if fault in ("mojibake", "zero_width", "control_chars")]
     assert repaired
     assert not set(repaired) & {row_id for row_id, reason in got.items() if reason == "broken_encoding"}
+
+
+def conversation(row_id: str, question: str, answer: str) -> dict[str, Any]:
+    turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+    return {"id": row_id, **generation_row(turns)}
+
+
+def test_conversations_are_cleaned_and_judged_turn_by_turn() -> None:
+    train = [
+        conversation("t0", " caf\u00c3\u00a9\u200b? ", "  yes\n  really "),
+        conversation("t1", "good question", "one answer"),
+        conversation("t2", "Good question!", "another answer"),
+        conversation("t3", "good question", "One answer."),
+        conversation("t4", "fine", "\u200b"),
+        conversation("t5", "fine", "lost \ufffd"),
+        conversation("t6", "asked in test", "x"),
+        conversation("t7", "q" * 60, "x"),
+    ]
+    raw = {
+        "train": train,
+        "validation": [conversation("v0", "other", "x")],
+        "test": [conversation("x0", "Asked in test?", "y")],
+    }
+    prepared = prepare_splits(raw, PrepareSpec(max_chars=50), LeakageSpec(max_leaked=1.0), LENIENT)
+    assert reasons(prepared) == {
+        "t3": "duplicate", "t4": "empty_text", "t5": "broken_encoding", "t6": "leaked", "t7": "too_long",
+    }  # fmt: skip
+    first = prepared.splits["train"][0]
+    assert (first["text"], first["completion"]) == ("café?", "yes\n  really")
+    assert first["messages"][0]["content"] == "café?"
+    assert prepared.labels == [] and prepared.refused == []
+    assert holdout_identity(raw["test"]) != holdout_identity([conversation("x0", "Asked in test?", "z")])

@@ -10,6 +10,7 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
 from ftcore.data.reading import read_jsonl
+from ftcore.errors import BaseModelError
 from ftcore.records import DatasetVersion, PreparedDataset
 from ftcore.spec import FineTuneSpec
 from ftcore.stages import prepare
@@ -29,13 +30,16 @@ def base(tmp_path: Path) -> Path:
     return folder
 
 
-def run(tmp_path: Path, base: Path, members: list[dict[str, Any]], key: str = "p") -> tuple[PreparedDataset, Path]:
+def run(
+    tmp_path: Path, base: Path, members: list[dict[str, Any]], key: str = "p", **sections: Any
+) -> tuple[PreparedDataset, Path]:
     store = Store(tmp_path / "home")
     folder = store.root / "stages" / "ingest" / "k" / "files"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "all.jsonl").write_text("".join(json.dumps(row) + "\n" for row in members))
     spec = FineTuneSpec.model_validate(
         {"name": "demo", "base_model": {"name": str(base)}, "data": {"repo": None, "files": {"any": "*.jsonl"}}}
+        | sections
     )
     dataset = DatasetVersion(
         repo=None, rev="r", path="p", uri="stages/ingest/k", manifest_digest="d", num_files=1, num_bytes=1
@@ -64,7 +68,14 @@ def test_files_and_record_agree(tmp_path: Path, base: Path) -> None:
     assert not groups[0] & groups[1] and not groups[0] & groups[2] and not groups[1] & groups[2]
     assert read_jsonl(folder / "quarantine.jsonl")[0]["reason"] == "empty_text"
     assert record.num_quarantined == {"empty_text": 1}
-    assert record.num_tokens == {"median": 2.0, "p95": 2.0, "max": 2.0, "truncated_fraction": 0.0}
+    assert record.num_tokens == {
+        "total": 2.0 * record.num_rows["train"], "median": 2.0, "p95": 2.0, "max": 2.0, "truncated_fraction": 0.0,
+        "padding_fraction": 0.0, "padding_fraction_grouped": 0.0,
+    }  # fmt: skip
+    tokens = json.loads((folder / "tokens.json").read_text())
+    assert {split: item["total"] for split, item in tokens.items()} == {
+        split: 2.0 * count for split, count in record.num_rows.items()
+    }
 
 
 def test_same_rows_same_digest_and_a_touched_row_another(tmp_path: Path, base: Path) -> None:
@@ -88,3 +99,58 @@ def test_too_much_set_aside_refuses(tmp_path: Path, base: Path) -> None:
     record, folder = run(tmp_path, base, [*members(200), *bad])
     assert "30 of 230 rows (13.04%) were set aside (empty_text 30)" in record.refused[0]
     assert len(read_jsonl(folder / "quarantine.jsonl")) == 30
+
+
+def conversations(count: int) -> list[dict[str, Any]]:
+    """Answers in code, whose line breaks and indentation must live."""
+    rows = []
+    for n in range(count):
+        question = {"from": "human", "value": f"  count to {n}\u200b "}
+        answer = {"from": "gpt", "value": f"for i in x:\n    print({n})"}
+        rows.append({"id": f"c{n}", "conversations": [question, answer]})
+    return rows
+
+
+def test_conversations_are_prepared_and_counted_under_the_chat_template(tmp_path: Path, base: Path) -> None:
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "chat_template": TEMPLATE}
+    (base / "tokenizer_config.json").write_text(json.dumps(config))
+    record, folder = run(tmp_path, base, conversations(60), task="instruction", training={"max_length": 4})
+    assert not record.refused and record.labels == ()
+    row = next(row for row in read_jsonl(folder / "train.jsonl") if row["id"] == "c3")
+    assert (row["text"], row["completion"]) == ("count to 3", "for i in x:\n    print(3)")
+    assert "label" not in row and [turn["role"] for turn in row["messages"]] == ["user", "assistant"]
+    assert record.num_tokens["truncated_fraction"] == 1.0
+    tokens = json.loads((folder / "tokens.json").read_text())["train"]
+    assert (tokens["num_truncated"], len(tokens["longest"])) == (record.num_rows["train"], 5)
+    sequences, pair = run(tmp_path, base, conversations(60), key="s", task="seq2seq")
+    assert (
+        sequences.num_tokens["max"] == 3.0
+        and json.loads((pair / "tokens.json").read_text())["test"]["completion"]["max"] > 3
+    )
+
+
+TEMPLATE = "{% for turn in messages %}{{ turn.role }} {{ turn.content }} {% endfor %}"
+
+
+def test_a_base_model_without_a_chat_template_is_named(tmp_path: Path, base: Path) -> None:
+    (base / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "PreTrainedTokenizerFast"}))
+    with pytest.raises(BaseModelError, match="no chat template"):
+        run(tmp_path, base, conversations(60), task="instruction")
+
+
+def test_rows_that_the_template_refuses_refuse_the_set(tmp_path: Path, base: Path) -> None:
+    strict = "{% if messages[0].content == 'count to 7' %}{{ raise_exception('secret') }}{% endif %}" + TEMPLATE
+    (base / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", "chat_template": strict})
+    )
+    record, _ = run(tmp_path, base, conversations(60), task="instruction")
+    assert "chat template refuses 1 of" in record.refused[0] and record.refused[0].endswith("ids c7")
+
+
+def test_malformed_rows_are_quarantined_and_counted(tmp_path: Path, base: Path) -> None:
+    bad = [{"id": f"bad{n}", "text": {}, "label": "a"} for n in range(20)]
+    record, folder = run(tmp_path, base, [*members(200), *bad[:3]])
+    assert not record.refused and record.num_quarantined == {"bad_value": 3}
+    assert read_jsonl(folder / "quarantine.jsonl")[0] == {"id": "bad0", "reason": "bad_value", "split": "unread"}
+    record, _ = run(tmp_path, base, [*members(200), *bad], "more")
+    assert "20 of 220 rows (9.09%) were set aside (bad_value 20)" in record.refused[0]

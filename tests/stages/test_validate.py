@@ -90,3 +90,34 @@ def test_a_missing_file_is_unavailable(tmp_path: Path) -> None:
     del files["test.jsonl"]
     with pytest.raises(DataUnavailable, match="test.jsonl"):
         run(tmp_path, files)
+
+
+def test_conversations_are_judged_without_labels(tmp_path: Path) -> None:
+    suite = tmp_path / "suite.json"
+    entry = {
+        "type": "expect_column_values_to_not_be_null",
+        "kwargs": {"column": "completion"},
+        "meta": {"notes": "why"},
+    }
+    suite.write_text(json.dumps({"name": "answers", "expectations": [entry]}))
+    files = {
+        f"{split}.jsonl": [{"prompt": f"{split} question {n}", "completion": f"answer {n}"} for n in range(20)]
+        for split in ("train", "validation", "test")
+    }
+    report, _ = run(tmp_path, files, task="instruction", validation={"suite": str(suite)})
+    assert report.refused == ()
+    assert {split.num_expectations for split in report.splits} == {4}
+
+
+def test_single_malformed_rows_are_named_and_many_refuse(tmp_path: Path) -> None:
+    bad = [{"id": f"bad{n}", "text": ["secret"], "label": "a"} for n in range(8)]
+    report, folder = run(tmp_path / "few", good() | {"train.jsonl": [*rows("t", 60), *bad[:2]]})
+    assert report.refused == ()
+    listed = [json.loads(line) for line in (folder / "malformed.jsonl").read_text().splitlines()]
+    assert [(item["id"], item["line"], item["reason"]) for item in listed] == [
+        ("bad0", 61, "bad_value"),
+        ("bad1", 62, "bad_value"),
+    ]
+    report, _ = run(tmp_path / "many", good() | {"train.jsonl": [*rows("t", 60), *bad]})
+    assert "8 of 118 rows (6.78%) are malformed" in report.refused[0] and "bad0: saw a list" in report.refused[0]
+    assert "secret" not in report.refused[0]
