@@ -38,7 +38,9 @@ def digits(rng: random.Random, count: int, first: str = string.digits) -> str:
 
 
 def email(rng: random.Random) -> str:
-    first = rng.choice(["anna", "jörg", "li.wei", "o'brien", "maria-jose", "DSMITH", "kim_lee", "x", "j.r.r.t", "søren"])
+    first = rng.choice(
+        ["anna", "jörg", "li.wei", "o'brien", "maria-jose", "DSMITH", "kim_lee", "x", "j.r.r.t", "søren"]
+    )
     local = first + rng.choice(["", "", str(rng.randint(1, 99)), ".work", "+news", "_1984"])
     host = rng.choice(["example", "mail.example", "uni-köln", "my-shop24", "post", "a1.b2.corp"])
     return f"{local}@{host}.{rng.choice(['com', 'co.uk', 'de', 'museum', 'io', 'com.br', 'xn--p1ai', 'email', 'fr'])}"
@@ -56,7 +58,12 @@ def phone(rng: random.Random) -> str:
     de = [f"0{rng.choice(['151', '160', '171', '175'])} {d(8, '23456789')[:8]}", f"+49 30 {d(8, '23456789')}", f"030 {d(8, '23456789')}",
           f"+49 (0)89 {d(7, '23456789')}", f"0{rng.choice(['171', '175'])}/{d(7, '23456789')}"]  # fmt: skip
     pairs = " ".join(d(2) for _ in range(4))
-    fr = [f"06 {pairs}", f"+33 6 {pairs}", f"01 4{d(1)} {' '.join(d(2) for _ in range(3))}", f"06.{pairs.replace(' ', '.')}"]
+    fr = [
+        f"06 {pairs}",
+        f"+33 6 {pairs}",
+        f"01 4{d(1)} {' '.join(d(2) for _ in range(3))}",
+        f"06.{pairs.replace(' ', '.')}",
+    ]
     other = [
         f"+91 9{d(4)} {d(5)}", f"9{d(4)} {d(5)}", f"+34 6{d(2)} {d(3)} {d(3)}", f"6{d(2)} {d(3)} {d(3)}", f"+39 347 {d(7)}", f"347 {d(7)}",
         f"(11) 9{d(4, '6789')}-{d(4)}", f"+55 11 9{d(4, '6789')}-{d(4)}", f"04{rng.choice('1234')}{d(1)} {d(3)} {d(3)}", f"+61 4{rng.choice('1234')}{d(1)} {d(3)} {d(3)}",
@@ -87,7 +94,9 @@ def iban(rng: random.Random) -> str:
         ("BE", "12n"), ("CH", "5n12c"), ("PL", "24n"), ("SE", "20n"), ("NO", "11n"), ("PT", "21n"), ("MT", "4a5n18c"), ("SA", "2n18c"),
         ("BR", "23n1a1c"), ("TR", "5n1n16c"), ("AT", "16n"), ("IE", "4a14n"), ("GR", "7n16c"), ("FI", "14n")])  # fmt: skip
     alphabet = {"n": string.digits, "a": string.ascii_uppercase, "c": string.digits + string.ascii_uppercase}
-    bban = "".join("".join(rng.choices(alphabet[kind], k=int(count))) for count, kind in re.findall(r"(\d+)(\w)", structure))
+    bban = "".join(
+        "".join(rng.choices(alphabet[kind], k=int(count))) for count, kind in re.findall(r"(\d+)(\w)", structure)
+    )
     number = int("".join(str(int(char, 36)) for char in bban + country + "00"))
     whole = f"{country}{98 - number % 97:02d}{bban}"
     spaced = " ".join(whole[start : start + 4] for start in range(0, len(whole), 4))
@@ -147,7 +156,10 @@ def national_id(rng: random.Random) -> str:
         return f"{number[:6]}-{number[6:]}"
 
     def hetu() -> str:
-        day, serial = f"{rng.randint(1, 28):02d}{rng.randint(1, 12):02d}{rng.randint(10, 99)}", f"{rng.randint(2, 899):03d}"
+        day, serial = (
+            f"{rng.randint(1, 28):02d}{rng.randint(1, 12):02d}{rng.randint(10, 99)}",
+            f"{rng.randint(2, 899):03d}",
+        )
         return f"{day}-{serial}{'0123456789ABCDEFHJKLMNPRSTUVWXY'[int(day + serial) % 31]}"
 
     def ssn() -> str:
@@ -307,7 +319,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--presidio", action="store_true")
-    parser.add_argument("--show", action="store_true", help="list what ftcore misses and hits wrongly (planted values are made up)")
+    parser.add_argument(
+        "--show", action="store_true", help="list what ftcore misses and hits wrongly (planted values are made up)"
+    )
     args = parser.parse_args()
     cases, background = list(planted(args.seed)), real_rows()
     measure("ftcore", ftcore, cases, background)

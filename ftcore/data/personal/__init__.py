@@ -6,7 +6,8 @@ Names and postal addresses have no check digits and are not looked for. What is 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from ftcore.data.personal.contact import find_emails, find_phones
 from ftcore.data.personal.network import find_ips
@@ -20,9 +21,7 @@ REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "NL", "AU", "IN", "BR")
 _SIX_DIGITS = re.compile(r"\d(?:\D{0,3}\d){5}")
 
 
-def find_personal(
-    text: str, kinds: Collection[str] = KINDS, regions: Sequence[str] = REGIONS
-) -> list[PersonalSpan]:
+def find_personal(text: str, kinds: Collection[str] = KINDS, regions: Sequence[str] = REGIONS) -> list[PersonalSpan]:
     """Hits sorted by place; none overlap.
 
     Args:
@@ -63,4 +62,11 @@ def redact(text: str, kinds: Collection[str] = KINDS, regions: Sequence[str] = R
     return text
 
 
-__all__ = ["KINDS", "REGIONS", "PersonalSpan", "find_personal", "redact"]
+def count_personal(
+    texts: Iterable[str], kinds: Collection[str] = KINDS, regions: Sequence[str] = REGIONS
+) -> dict[str, int]:
+    """Hits per kind over all texts, sorted; kinds without hits are left out."""
+    return dict(sorted(Counter(span.kind for text in texts for span in find_personal(text, kinds, regions)).items()))
+
+
+__all__ = ["KINDS", "REGIONS", "PersonalSpan", "count_personal", "find_personal", "redact"]

@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from ftcore.data.personal.spans import PersonalSpan
 
 _V4 = re.compile(r"(?<![\w.-])\d{1,3}(?:\.\d{1,3}){3}(?!\w|\.\d|-\w)")
-_V6 = re.compile(r"(?<![\w:.])(?=[0-9a-fA-F:]*:[0-9a-fA-F:]*:)[0-9a-fA-F:]{4,39}(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?(?![\w:])")
+_V6 = re.compile(
+    r"(?<![\w:.])(?=[0-9a-fA-F:]*:[0-9a-fA-F:]*:)[0-9a-fA-F:]{4,39}(?:(?<=:)\d{1,3}(?:\.\d{1,3}){3})?(?![\w:])"
+)
 _VERSION = re.compile(
     r"""(?:\b(?:v|ver|vers|version|versions|release|rev|revision|build|firmware|fw|software|app|driver|patch|update[ds]?|upgrade[ds]?
     |sdk|api|package|section|sec|chapter|clause|paragraph|article|figure|table|§|os|ios|android|chrome|edge|opera)\b

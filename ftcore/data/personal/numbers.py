@@ -15,14 +15,21 @@ _CARD = re.compile(
     re.ASCII,
 )
 # Goods, devices and shipments are numbered as long as cards, and one number in ten passes Luhn by chance.
-_NO_CARD = re.compile(r"\b(?:ean|gtin|upc|imei|imsi|serial|tracking|barcode|order|invoice|timestamp|epoch)\b[^\n\d]{0,16}\Z", re.IGNORECASE)
+_NO_CARD = re.compile(
+    r"\b(?:ean|gtin|upc|imei|imsi|serial|tracking|barcode|order|invoice|timestamp|epoch)\b[^\n\d]{0,16}\Z",
+    re.IGNORECASE,
+)
 
 
 def find_cards(text: str) -> Iterator[PersonalSpan]:
     """Numbers of the large card schemes: first digits and length as issued, and the Luhn check."""
     for match in _CARD.finditer(text):
         digits = _NO_DIGITS.sub("", match.group())
-        if _is_issued(digits) and checksums.luhn(digits) and not _NO_CARD.search(text[max(0, match.start() - 30) : match.start()]):
+        if (
+            _is_issued(digits)
+            and checksums.luhn(digits)
+            and not _NO_CARD.search(text[max(0, match.start() - 30) : match.start()])
+        ):
             yield PersonalSpan(match.start(), match.end(), "card")
 
 

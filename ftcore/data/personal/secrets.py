@@ -25,7 +25,10 @@ _ISSUED = re.compile(
     )(?![A-Za-z0-9])""",
     re.VERBOSE,
 )
-_KEY_BLOCK = re.compile(r"-----BEGIN ([A-Z ]{0,30})PRIVATE KEY( BLOCK)?-----(?:(?!-----BEGIN ).)*?(?:-----END \1PRIVATE KEY\2-----|\Z)", re.DOTALL)
+_KEY_BLOCK = re.compile(
+    r"-----BEGIN ([A-Z ]{0,30})PRIVATE KEY( BLOCK)?-----(?:(?!-----BEGIN ).)*?(?:-----END \1PRIVATE KEY\2-----|\Z)",
+    re.DOTALL,
+)
 _IN_URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\[\]]{0,64}:([^\s/@\[\]]{1,128})@", re.IGNORECASE)
 _HOOK = re.compile(r"https://(?:hooks\.slack\.com/services|discord(?:app)?\.com/api/webhooks)/[\w/-]{20,200}")
 _NAMED = re.compile(
@@ -80,7 +83,9 @@ def _is_coded(value: str, *, bare: bool) -> bool:
 
 
 def _is_random(word: str) -> bool:
-    if _HEX.match(word) or not (any(map(str.isdigit, word)) and any(map(str.isupper, word)) and any(map(str.islower, word))):
+    if _HEX.match(word) or not (
+        any(map(str.isdigit, word)) and any(map(str.isupper, word)) and any(map(str.islower, word))
+    ):
         return False
     if word.count("/") > 2 or word.count("-") + word.count("_") > 3:  # a path, or words joined together
         return False
