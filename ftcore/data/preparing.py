@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from ftcore.data.cleaning import clean_lines, clean_text, is_broken, normalise_for_match, squeeze_text
-from ftcore.data.conversations import generation_row
 from ftcore.data.faults import RowFault
 from ftcore.data.leakage import Leak, find_leaks, leaked_fraction
+from ftcore.data.personal import count_personal, redact
+from ftcore.data.rows import clean_row, fault_of, identity_of, texts_of, with_texts
 from ftcore.data.splitting import SPLITS
 from ftcore.records import digest_of
 from ftcore.spec import LeakageSpec, PrepareSpec, Split, ValidationSpec
 
 Row = dict[str, Any]
 LEAKED_VALIDATION = "leaked_validation"
+PERSONAL_DATA = "personal_data"
 
 
 @dataclass
@@ -31,6 +33,8 @@ class Prepared:
     quarantine: list[dict[str, str]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     """Why nothing may be trained on this."""
+    personal: list[dict[str, Any]] = field(default_factory=list)
+    """Rows with personal data before redaction: {id, split, kinds: {kind: hits}}; never a value."""
 
     def set_aside(self, row: Row, split: str, reason: str, twin: str | None = None) -> None:
         self.quarantine.append({"id": row["id"], "split": split, "reason": reason} | ({"twin": twin} if twin else {}))
@@ -40,6 +44,11 @@ class Prepared:
         """Rows per reason, sorted."""
         return dict(sorted(Counter(item["reason"] for item in self.quarantine).items()))
 
+    @property
+    def num_personal(self) -> dict[str, int]:
+        """Rows per kind of personal data, sorted."""
+        return dict(sorted(Counter(kind for item in self.personal for kind in item["kinds"]).items()))
+
 
 def prepare_splits(
     raw: Mapping[Split, Sequence[Row]],
@@ -47,8 +56,9 @@ def prepare_splits(
     leakage: LeakageSpec,
     validation: ValidationSpec,
     malformed: Sequence[RowFault] = (),
+    unfit: Mapping[str, str] | None = None,
 ) -> Prepared:
-    """Clean, deduplicate, take leaked rows out of train and validation, and make the label list.
+    """Clean, take out or redact personal data, deduplicate, take leaked rows out of train and validation, and make the label list.
 
     Test rows leave the holdout only when they cannot be judged (no text, no label, broken, contradictory) or repeat another
     test row; never because they leaked, and never because their label is unknown: that is a refusal. Train rows that repeat a
@@ -56,12 +66,13 @@ def prepare_splits(
 
     Args:
         malformed: Rows that reading left out, before they had a split: they count as set aside.
+        unfit: Row id -> reason, for rows that others (validation) ask to be set aside.
     """
     prepared = Prepared({split: [] for split in SPLITS})
     for fault in malformed:
         prepared.set_aside({"id": fault.id}, "unread", fault.reason)
     for split in SPLITS:
-        rows = _clean(raw.get(split, ()), split, prepare, prepared)
+        rows = _clean(raw.get(split, ()), split, prepare, unfit or {}, prepared)
         prepared.splits[split] = _deduplicate(rows, split, prepared) if prepare.deduplicate else rows
     _remove_leaked(prepared, leakage)
     _map_labels(prepared)
@@ -80,42 +91,29 @@ def prepare_splits(
     return prepared
 
 
-def _clean(rows: Sequence[Row], split: str, settings: PrepareSpec, prepared: Prepared) -> list[Row]:
+def _clean(
+    rows: Sequence[Row], split: str, settings: PrepareSpec, unfit: Mapping[str, str], prepared: Prepared
+) -> list[Row]:
     kept = []
     for row in rows:
-        cleaned = (_clean_conversation if "messages" in row else _clean_text)(row, settings)
-        reason = _fault(cleaned, settings.max_chars)
+        reason = unfit.get(row["id"])
+        if not reason:
+            row = clean_row(row, settings)
+            found = count_personal(texts_of(row), settings.personal_kinds, settings.phone_regions)
+            if found:
+                prepared.personal.append({"id": row["id"], "split": split, "kinds": found})
+                if settings.personal_data == "redact":
+                    row = with_texts(
+                        row, partial(redact, kinds=settings.personal_kinds, regions=settings.phone_regions)
+                    )
+            reason = fault_of(row, settings.max_chars)
+            if not reason and found and settings.personal_data == "quarantine":
+                reason = PERSONAL_DATA
         if reason:
             prepared.set_aside(row, split, reason)
         else:
-            kept.append(cleaned)
+            kept.append(row)
     return kept
-
-
-def _clean_text(row: Row, settings: PrepareSpec) -> Row:
-    return {**row, "text": (clean_text if settings.fix_encoding else squeeze_text)(row["text"] or "")}
-
-
-def _clean_conversation(row: Row, settings: PrepareSpec) -> Row:
-    clean = clean_lines if settings.fix_encoding else str.strip
-    return {**row, **generation_row([{**turn, "content": clean(turn["content"])} for turn in row["messages"]])}
-
-
-def _fault(row: Row, max_chars: int) -> str | None:
-    """Why a cleaned row cannot be used, in one word; None: it can."""
-    if "messages" in row:
-        texts = [turn["content"] for turn in row["messages"]]
-        if not all(texts):
-            return "empty_text"
-    else:
-        texts = [row["text"]]
-        if not row["text"]:
-            return "empty_text"
-        if not row["label"]:
-            return "missing_label"
-    if any(is_broken(text.replace("\n", " ").replace("\t", " ")) for text in texts):
-        return "broken_encoding"
-    return "too_long" if sum(map(len, texts)) > max_chars else None
 
 
 def _deduplicate(rows: Sequence[Row], split: str, prepared: Prepared) -> list[Row]:
@@ -125,10 +123,10 @@ def _deduplicate(rows: Sequence[Row], split: str, prepared: Prepared) -> list[Ro
     """
     twins: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        twins[_identity(row)].append(row)
+        twins[identity_of(row)].append(row)
     kept = []
     for row in rows:
-        same = twins[_identity(row)]
+        same = twins[identity_of(row)]
         if len({twin.get("label") for twin in same}) > 1:
             other = next(twin for twin in same if twin["label"] != row["label"])
             prepared.set_aside(row, split, "conflicting_label", other["id"])
@@ -137,11 +135,6 @@ def _deduplicate(rows: Sequence[Row], split: str, prepared: Prepared) -> list[Ro
         else:
             kept.append(row)
     return kept
-
-
-def _identity(row: Row) -> str:
-    text = normalise_for_match(row["text"])
-    return f"{text}\n{normalise_for_match(row['completion'])}" if "messages" in row else text
 
 
 def _remove_leaked(prepared: Prepared, leakage: LeakageSpec) -> None:

@@ -31,6 +31,8 @@ LeakageRule = Literal[
 Task = Literal["classification", "instruction", "seq2seq"]
 DataFormat = Literal["auto", "classification", "messages", "prompt_completion", "alpaca", "sharegpt", "turns"]
 Baseline = Literal["majority", "nearest_centroid"]
+SplitBy = Literal["group", "random", "stratified", "time", "near_duplicate"]
+PersonalKind = Literal["secret", "email", "iban", "card", "national_id", "ip", "phone"]
 MetricName = Literal["accuracy", "macro_precision", "macro_recall", "macro_f1"]
 
 
@@ -94,6 +96,10 @@ class DataSpec(Section):
     """Share of groups held out to choose the checkpoint; from `any`, or from `train` where no validation file is given."""
     test_fraction: Fraction = 0.15
     """Share of groups frozen as holdout; only from `any`, and only where no test file is given."""
+    split_by: SplitBy = "group"
+    """How rows of `any` (and of `train`, for validation) are split; rows of one group always stay together. group: hash of the
+    group, or of the text where there is none. random: the same with the row's id in place of the text. stratified: the same
+    share of each label. time: the newest rows become test. near_duplicate: rows that are nearly the same stay together."""
     follow_feedback: bool = True
     """Use the newest data version that feedback has accepted for this model (recorded in the ledger) instead of `rev`."""
 
@@ -142,15 +148,83 @@ class LeakageSpec(Section):
     """Cosine similarity that makes two rows paraphrases."""
 
 
+class LabelAuditSpec(Section):
+    """Which labels look wrong: a cheap probe model judges rows it was not trained on. Nothing is ever changed or removed."""
+
+    splits: list[Split] = Field(default_factory=list)
+    """Splits to audit; empty: none. The holdout matters most: wrong labels there blur every verdict."""
+    folds: Annotated[int, Field(ge=2, le=20)] = 5
+    """Folds of the cross-validation that judges train and validation; test rows are judged by a probe trained on train."""
+    max_rows: Annotated[int, Field(ge=1)] = 200_000
+    """Larger splits are not audited."""
+
+
+class BiasSpec(Section):
+    """Who is in the data and how they are labelled: a report, never a refusal."""
+
+    columns: list[str] = ["source"]
+    """Columns whose values are compared, each with all other rows."""
+    terms: dict[str, list[str]] | Literal["default", "none"] = "default"
+    """Identity terms: name -> words or phrases (whole words, case ignored); default: the short list in ftcore/data/bias.py."""
+    min_rows: Annotated[int, Field(ge=1)] = 20
+    """Smaller groups are counted, not compared."""
+    confidence: Probability = 0.95
+    """Of the intervals."""
+
+
+AugmentMethod = Literal["typo", "dropout", "swap", "synonym", "paraphrase"]
+
+
+class AugmentSpec(Section):
+    """More training rows made from those there are; never validation or test rows. Off while `methods` is empty."""
+
+    methods: list[AugmentMethod] = Field(default_factory=list)
+    """typo: keyboard slips; dropout: words left out; swap: neighbouring words change places; synonym: words from `synonyms`;
+    paraphrase: the row in one of `templates`."""
+    fraction: Fraction = 0.5
+    """Share of training rows that each method is applied to."""
+    strength: Annotated[float, Field(gt=0.0, le=0.5)] = 0.1
+    """Share of words changed (typo, dropout, swap, synonym), at least one."""
+    synonyms: str | None = None
+    """CSV file with the columns `word` and `synonym`, relative to the project folder."""
+    templates: list[str] = ["Hello, {text}", "{text} Thanks.", "I have a question: {text}"]
+    """What paraphrase puts around a row; each holds `{text}` once."""
+    seed: Annotated[int, Field(ge=0)] = 17
+    """Another seed, other rows; rows added or reordered change nothing for the rest."""
+
+    @model_validator(mode="after")
+    def _has_what_methods_need(self) -> AugmentSpec:
+        if "synonym" in self.methods and not self.synonyms:
+            raise ValueError("method synonym needs `synonyms`, a CSV file with the columns word and synonym")
+        if faulty := [template for template in self.templates if template.count("{text}") != 1]:
+            raise ValueError(f"{len(faulty)} of templates do not hold {{text}} exactly once")
+        if "paraphrase" in self.methods and not self.templates:
+            raise ValueError("method paraphrase needs at least one of templates")
+        return self
+
+
 class PrepareSpec(Section):
     """Cleaning before training."""
 
     fix_encoding: bool = True
     """Repair mojibake and drop control and zero-width characters (ftfy, NFC)."""
+    strip_html: bool = False
+    """Tags away, entities as characters, `<script>` and `<style>` dropped."""
     deduplicate: bool = True
     """Keep the first of rows of one split with the same normalised text and label; quarantine same text, different labels."""
     max_chars: Annotated[int, Field(ge=1)] = 20_000
     """Longer rows are quarantined."""
+    personal_data: Literal["keep", "redact", "quarantine"] = "keep"
+    """What becomes of rows with personal data or secrets: redact writes `[EMAIL]` and the like in their place."""
+    personal_kinds: list[PersonalKind] = ["secret", "email", "iban", "card", "national_id", "ip", "phone"]
+    """What to look for (also counted while `personal_data` is keep)."""
+    phone_regions: list[Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]] = [
+        "US", "GB", "DE", "FR", "ES", "IT", "NL", "AU", "IN", "BR",
+    ]  # fmt: skip
+    """Countries (ISO 3166) whose phone numbers are known without a leading +."""
+    label_audit: LabelAuditSpec = LabelAuditSpec()
+    bias: BiasSpec = BiasSpec()
+    augment: AugmentSpec = AugmentSpec()
 
 
 class BaseModelSpec(Section):
