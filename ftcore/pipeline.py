@@ -28,7 +28,7 @@ from ftcore.store import Store, file_sha256, write_durable
 Inputs = Mapping[str, Record | DataRef | None]
 
 # Libraries whose version can change a stage's result.
-_FROM_LEDGER = ("start", "champion", "withdrawal")  # None is an answer
+_FROM_LEDGER = ("start", "champion", "withdrawal", "released")  # None is an answer
 _COMPUTING = (
     "accelerate", "datasets", "dvc", "ftfy", "great-expectations", "numpy", "pandas", "peft", "safetensors",
     "scikit-learn", "scipy", "tokenizers", "torch", "transformers",
@@ -266,6 +266,8 @@ def gather(
         prepared = inputs["prepare"]
         assert isinstance(prepared, PreparedDataset)
         inputs["start"] = start_ref(spec, ledger, store, prepared)
+    if "released" in stage.inputs and "released" not in inputs:
+        inputs["released"] = ledger.released(spec.name)
     if "withdrawal" in stage.inputs and "withdrawal" not in inputs:
         from ftcore.registry.champions import champions
 

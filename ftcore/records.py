@@ -231,6 +231,16 @@ class Withdrawal(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Released(Record):
+    """Rows that a person has let out of quarantine: they are not set aside again for what a rule thinks of their content."""
+
+    kind: ClassVar[str] = "released"
+
+    rows: tuple[str, ...]
+    """Row digests, sorted: a row that changes has to be released anew."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelRef(Record):
     """A packaged model, for example the champion at the time of judging."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import cast
 
-from ftcore.records import DataRef, DatasetVersion, Record, ValidationReport, canonical_json
+from ftcore.records import DataRef, DatasetVersion, Record, Released, ValidationReport, canonical_json
 from ftcore.spec import FineTuneSpec
 from ftcore.store import Output, Store, write_durable
 
@@ -26,6 +26,7 @@ def run(
     """
     from ftcore.data.faults import RowFault
     from ftcore.data.reading import malformed_faults, read_splits, write_jsonl
+    from ftcore.data.rows import released_ids
     from ftcore.validation.suites import load_suite
 
     dataset = cast(DatasetVersion, inputs["ingest"])
@@ -39,7 +40,9 @@ def run(
     from ftcore.validation.splits import judge_splits
     from ftcore.validation.surroundings import surroundings_of
 
+    released = cast(Released | None, inputs.get("released"))
     around = surroundings_of(spec, suite)
+    around = replace(around, released=released_ids(splits.values(), frozenset(released.rows if released else ())))
     found = judge_splits(suite, splits, spec.leakage, output.path / "docs", around, spec.validation.max_quarantined)
     write_durable(output.path / "findings.json", canonical_json([finding.to_dict() for finding in found.found]))
     write_durable(output.path / "set_aside.json", canonical_json(found.quarantine))

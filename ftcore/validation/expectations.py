@@ -79,7 +79,11 @@ def run_suite(
         refused = [finding for finding in seen if finding.action == "refuse"]
         unfit.update(row_id for finding in refused for row_id in finding.row_ids)
         aside = {
-            row_id: finding.reason for finding in reversed(seen) if finding not in refused for row_id in finding.row_ids
+            row_id: finding.reason
+            for finding in reversed(seen)
+            if finding not in refused
+            for row_id in finding.row_ids
+            if row_id not in around.released
         }
         quarantine = aside | quarantine
         reports.append(

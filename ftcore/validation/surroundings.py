@@ -33,6 +33,8 @@ class Surroundings:
     """Leaks found before, as {rule, test_id, train_id, score}."""
     max_leaked: float | None = None
     """Share of rows that may have leaked (`leakage.max_leaked`)."""
+    released: frozenset[str] = frozenset()
+    """Ids of rows that a person has released: no expectation sets them aside."""
     folder: Path | None = None
     """Where relative paths in a suite (word lists) start: the project folder."""
     split: str = ""
