@@ -13,7 +13,7 @@ _LOCAL = re.compile(r"[\w!#$%&'*+?^`{|}~.-]{1,64}\Z")
 _QUOTED = re.compile(r'"[^"\n@]{1,62}"\Z')
 _DOMAIN = re.compile(r"@((?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+(?:xn--[a-zA-Z0-9-]{2,59}|[^\W\d_]{2,24}))(?![\w@])")
 # photo@2x.png, package@next.js, git@host:path: an @, and no mailbox.
-_FILES = frozenset("png jpg jpeg gif svg webp css js ts json py md html pdf zip csv txt yaml yml".split())
+_FILES = re.compile(r"png|jpe?g|gif|svg|webp|css|js|ts|json|py|md|html|pdf|zip|csv|txt|ya?ml", re.IGNORECASE)
 _PATH = re.compile(r":[\w~.-]+/")
 
 
@@ -30,7 +30,7 @@ def find_emails(text: str) -> Iterator[PersonalSpan]:
 
 
 def _is_other(text: str, domain: re.Match[str], local: str) -> bool:
-    return domain[1].rpartition(".")[2].lower() in _FILES or (
+    return _FILES.fullmatch(domain[1].rpartition(".")[2]) is not None or (
         local == "git" and _PATH.match(text, domain.end()) is not None
     )
 
@@ -81,7 +81,8 @@ def _phones_in(run: str, offset: int, text: str, regions: Sequence[str]) -> Iter
     from phonenumbers import PhoneNumberMatcher
 
     found = set()
-    for region in regions or [None]:
+    places: Sequence[str | None] = regions or [None]
+    for region in places:
         for match in PhoneNumberMatcher(run, region, max_tries=20):
             before = text[max(0, offset + match.start - _LOOK_BACK) : offset + match.start]
             if _is_phone(match.raw_string, before, region):
