@@ -5,7 +5,8 @@
 
 A share of the labels is replaced: uniform (any other label) or by pairs (each label has one it is confused with). precision@N: of
 the N rows that come first, N being the number planted, the share that was. The sets have wrong labels of their own, which count
-against the audit here. "one round" is plain cleanlab ranking of the same probe; the audit drops its suspects and ranks again.
+against the audit here. "one round" is plain cleanlab ranking of the same probe; the audit drops its
+suspects and ranks again, three times.
 """
 
 from __future__ import annotations
@@ -62,9 +63,9 @@ def planted(rows: list[Row], share: float, kind: str, seed: int) -> tuple[list[R
 def measure(name: str, rows: list[Row], share: float, kind: str, seed: int) -> None:
     flipped, wrong = planted(rows, share, kind, seed)
     start = time.perf_counter()
-    labels, chances = label_errors.cross_validated_twice(flipped, 5)
+    labels, chances = label_errors.cross_validated(flipped, 5)
     seconds = time.perf_counter() - start
-    first = label_errors._cross_validated(flipped, 5)[1]
+    first = label_errors.cross_validated(flipped, 5, rounds=1)[1]
     estimate = label_errors._suspects("train", flipped, labels, chances)[0].noise_rate or 0.0
     true = np.array([labels.index(row["label"]) for row in rows])
     given = np.array([labels.index(row["label"]) for row in flipped])

@@ -2,8 +2,8 @@
 
 A cheap probe model (TF-IDF of words and word pairs, logistic regression) judges rows it was not trained on; confident learning
 (cleanlab; Northcutt, Jiang, Chuang 2021) estimates how many labels are wrong, and the rows whose own label the probe believes
-least come first. A second probe, trained without the suspects of the first, ranks better (benchmarks/label_errors.py). The
-holdout comes first of all: wrong labels there blur every verdict.
+least come first. Further probes, each trained without the suspects of the one before, rank better (benchmarks/label_errors.py).
+The holdout comes first of all: wrong labels there blur every verdict.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Row = Mapping[str, Any]
+ROUNDS = 4
 REVIEW_ORDER: tuple[Split, ...] = ("test", "validation", "train")
 
 
@@ -73,27 +74,27 @@ class LabelAudit:
 
 
 def audit_labels(splits: Mapping[Split, Sequence[Row]], settings: LabelAuditSpec) -> LabelAudit:
-    """Audit `settings.splits`. Test and validation are judged by a probe trained on train, train by cross-validation whose folds
-    keep groups and equal texts together. Each split needs two labels in train at least; otherwise it has a note and no rows.
+    """Audit `settings.splits`. Test and validation are judged by a probe trained on train without its suspects, train by
+    cross-validation whose folds keep groups and equal texts together. Each split needs two labels in train at least; otherwise it has a note and no rows.
     """
     audit = LabelAudit()
     train = splits.get("train", ())
-    trusted: Sequence[Row] | None = None
-    for split in REVIEW_ORDER:
-        if split not in settings.splits:
-            continue
+    wanted = [split for split in REVIEW_ORDER if split in settings.splits]
+    notes = {split: _why_not(train, splits.get(split, ()), settings.max_rows) for split in wanted}
+    if not all(notes.values()):
+        judged_train = cross_validated(train, settings.folds)
+        suspects = _suspect_ids(train, *judged_train)
+    for split in wanted:
         rows = splits.get(split, ())
-        note = _why_not(train, rows, settings.max_rows)
-        if note:
+        if note := notes[split]:
             audit.splits.append(
                 AuditedSplit(split=split, num_rows=len(rows), num_judged=0, noise_rate=None, agreement=None, note=note)
             )
             continue
         if split == "train":
-            labels, chances = cross_validated_twice(train, settings.folds)
+            labels, chances = judged_train
         else:
-            trusted = trusted if trusted is not None else _trusted(train, settings.folds)
-            labels, chances = _judge(trusted, rows)
+            labels, chances = _judge([row for row in train if row["id"] not in suspects], rows)
         audited, suspects = _suspects(split, rows, labels, chances)
         audit.splits.append(audited)
         audit.suspects += suspects
@@ -108,21 +109,23 @@ def _why_not(train: Sequence[Row], rows: Sequence[Row], max_rows: int) -> str:
     return "" if len({row["label"] for row in train}) > 1 else "train has one label"
 
 
-def cross_validated_twice(rows: Sequence[Row], folds: int) -> tuple[list[str], np.ndarray]:
-    """Sorted labels and, for each row, the chances that a probe gives them which was trained on the other folds, without the
-    suspects of a first round there (NaN: not judged).
+def cross_validated(rows: Sequence[Row], folds: int, rounds: int = ROUNDS) -> tuple[list[str], np.ndarray]:
+    """Sorted labels and, for each row, the chances that a probe trained on the other folds gives them (NaN: not judged).
+
+    Args:
+        rounds: From the second on, the probe is trained without the suspects of the round before.
     """
-    trusted = {id(row) for row in _trusted(rows, folds)}
-    return _cross_validated(rows, folds, trusted)
+    suspects: Set[str] = frozenset()
+    for _ in range(rounds - 1):
+        suspects = _suspect_ids(rows, *_one_round(rows, folds, suspects))
+    return _one_round(rows, folds, suspects)
 
 
-def _trusted(rows: Sequence[Row], folds: int) -> list[Row]:
-    """Rows that a first round does not suspect."""
-    suspects = {suspect.id for suspect in _suspects("train", rows, *_cross_validated(rows, folds))[1]}
-    return [row for row in rows if row["id"] not in suspects]
+def _suspect_ids(rows: Sequence[Row], labels: Sequence[str], chances: np.ndarray) -> Set[str]:
+    return {suspect.id for suspect in _suspects("train", rows, labels, chances)[1]}
 
 
-def _cross_validated(rows: Sequence[Row], folds: int, trusted: Set[int] | None = None) -> tuple[list[str], np.ndarray]:
+def _one_round(rows: Sequence[Row], folds: int, suspects: Set[str]) -> tuple[list[str], np.ndarray]:
     import numpy as np
 
     labels = sorted({row["label"] for row in rows})
@@ -130,11 +133,7 @@ def _cross_validated(rows: Sequence[Row], folds: int, trusted: Set[int] | None =
     fold_of = [_fold(row, folds) for row in rows]
     for fold in range(folds):
         inside = [number for number, other in enumerate(fold_of) if other == fold]
-        outside = [
-            row
-            for row, other in zip(rows, fold_of, strict=True)
-            if other != fold and (trusted is None or id(row) in trusted)
-        ]
+        outside = [row for row, other in zip(rows, fold_of, strict=True) if other != fold and row["id"] not in suspects]
         if inside and len({row["label"] for row in outside}) > 1:
             found, judged = _judge(outside, [rows[number] for number in inside])
             chances[np.ix_(inside, [labels.index(label) for label in found])] = judged
@@ -153,7 +152,7 @@ def _judge(train: Sequence[Row], rows: Sequence[Row]) -> tuple[list[str], np.nda
 
     words = TfidfVectorizer(ngram_range=(1, 2), min_df=2 if len(train) >= 200 else 1, sublinear_tf=True)
     features = words.fit_transform([row["text"] for row in train])
-    probe = OneVsRestClassifier(LogisticRegression(C=10.0, solver="liblinear", tol=1e-2, random_state=0))
+    probe = OneVsRestClassifier(LogisticRegression(C=30.0, solver="liblinear", tol=1e-2, random_state=0))
     probe.fit(features, [row["label"] for row in train])
     return [str(label) for label in probe.classes_], probe.predict_proba(words.transform([row["text"] for row in rows]))
 

@@ -63,6 +63,9 @@ _OTHER_NUMBER = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _LOOK_BACK = 60
+_DIGITS = re.compile(r"\d+")
+_MAX_GROUPS = 10
+"""More groups of digits in 42 characters are a table of numbers; libphonenumber would try every part of it."""
 
 
 def find_phones(text: str, regions: Sequence[str]) -> Iterator[PersonalSpan]:
@@ -73,8 +76,8 @@ def find_phones(text: str, regions: Sequence[str]) -> Iterator[PersonalSpan]:
     """
     blanked = _NO_PHONE.sub(lambda match: ";" * len(match.group()), text)
     for run in _RUN.finditer(blanked):
-        if 7 <= sum(char.isdigit() for char in run.group()) <= 32:
-            yield from _phones_in(run.group(), run.start(), text, regions)
+        if len(_DIGITS.findall(run.group())) <= _MAX_GROUPS:
+            yield from _phones_in(blanked[run.start() : run.end() + 1], run.start(), text, regions)
 
 
 def _phones_in(run: str, offset: int, text: str, regions: Sequence[str]) -> Iterator[PersonalSpan]:
@@ -84,9 +87,11 @@ def _phones_in(run: str, offset: int, text: str, regions: Sequence[str]) -> Iter
     places: Sequence[str | None] = regions or [None]
     for region in places:
         for match in PhoneNumberMatcher(run, region, max_tries=20):
-            before = text[max(0, offset + match.start - _LOOK_BACK) : offset + match.start]
-            if _is_phone(match.raw_string, before, region):
-                found.add((offset + match.start, offset + match.end))
+            start, raw = offset + match.start, match.raw_string
+            if raw.startswith("(") and ")" not in raw:  # the bracket around it, not around its area code
+                start, raw = start + 1, raw[1:]
+            if _is_phone(raw, text[max(0, start - _LOOK_BACK) : start], region):
+                found.add((start, offset + match.end))
     # Part of a number may be a number elsewhere: overlapping hits become one.
     for start, end in found:
         yield PersonalSpan(start, end, "phone")
