@@ -171,6 +171,9 @@ def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, An
         depends["suite"] = file_sha256(suite) if suite.is_file() else "missing"
         accepted = spec.at(spec.validation.accepted) if spec.validation.accepted else None
         depends["accepted"] = file_sha256(accepted) if accepted and accepted.is_file() else None
+    if stage.name == "prepare" and spec.prepare.augment.synonyms:
+        synonyms = spec.at(spec.prepare.augment.synonyms)
+        depends["synonyms"] = file_sha256(synonyms) if synonyms.is_file() else "missing"
     if stage.name in ("prepare", "train", "evaluate"):
         from ftcore.models.base import base_digest
 

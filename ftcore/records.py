@@ -179,6 +179,16 @@ class PreparedDataset(Record):
     with the ids of the longest rows, are in `tokens.json`."""
     test_digest: str
     """Identity of the holdout: SHA-256 over its sorted row digests."""
+    num_personal: Mapping[str, int] = field(default_factory=dict)
+    """Rows with personal data by kind, before redaction; `personal.jsonl` names them."""
+    num_label_suspects: Mapping[str, int] = field(default_factory=dict)
+    """Rows to look at by audited split; `label_review.jsonl` names them."""
+    num_augmented: Mapping[str, int] = field(default_factory=dict)
+    """Training rows made from others, by method; they are in `num_rows`."""
+    num_augmented_dropped: Mapping[str, int] = field(default_factory=dict)
+    """Rows made and thrown away: unchanged, repeated, leaked."""
+    num_bias_gaps: int = 0
+    """Significant gaps in `bias.json`."""
 
     @property
     def digest(self) -> str:

@@ -41,9 +41,10 @@ def render() -> str:
         section = field.annotation
         if isinstance(section, type) and issubclass(section, BaseModel):
             lines += ["", f"## `{name}`", "", (section.__doc__ or "").strip(), "", *table(section)]
-            if name == "data":
-                columns: Any = section.model_fields["columns"].annotation
-                lines += ["", "### `data.columns`", "", (columns.__doc__ or "").strip(), "", *table(columns)]
+            for part, inner in section.model_fields.items():
+                nested: Any = inner.annotation
+                if isinstance(nested, type) and issubclass(nested, BaseModel):
+                    lines += ["", f"### `{name}.{part}`", "", (nested.__doc__ or "").strip(), "", *table(nested)]
     return "\n".join(lines) + "\n"
 
 
@@ -54,7 +55,7 @@ def table(section: type[BaseModel], *, sections: bool = True) -> list[str]:
         if not sections and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             continue
         default = "required" if field.is_required() else f"`{default_of(field)}`"
-        rows.append(f"| `{name}` | {type_of(schema[name])} | {default} | {field.description or ''} |")
+        rows.append(f"| `{name}` | {type_of(schema[name])} | {default} | {' '.join((field.description or '').split())} |")
     return rows
 
 

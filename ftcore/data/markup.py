@@ -7,19 +7,19 @@ import re
 
 # Names of HTML elements that turn up in text; anything else in angle brackets is the writer's own ("<name>", "x<y").
 _BLOCKS = (
-    "address article aside blockquote body br caption center dd details div dl dt fieldset figcaption figure footer form h1 h2 "
-    "h3 h4 h5 h6 head header hr html legend li main nav ol option p pre rp rt section summary table tbody td tfoot th thead title tr ul"
-).split()
+    "address|article|aside|blockquote|body|br|caption|center|dd|details|div|dl|dt|fieldset|figcaption|figure|footer|form|h1|h2|h3|h4"
+    "|h5|h6|head|header|hr|html|legend|li|main|nav|ol|option|p|pre|rp|rt|section|summary|table|tbody|td|tfoot|th|thead|title|tr|ul"
+)
 _INLINE = (
-    "a abbr acronym audio b bdi bdo big button canvas cite code col colgroup data del dfn em embed font i iframe img input ins "
-    "kbd label link map mark meta meter noscript object picture progress q ruby s samp script select small source span "
-    "strike strong style sub sup svg template textarea time track tt u var video wbr"
-).split()
+    "a|abbr|acronym|audio|b|bdi|bdo|big|button|canvas|cite|code|col|colgroup|data|del|dfn|em|embed|font|i|iframe|img|input|ins|kbd"
+    "|label|link|map|mark|meta|meter|noscript|object|picture|progress|q|ruby|s|samp|script|select|small|source|span|strike|strong"
+    "|style|sub|sup|svg|template|textarea|time|track|tt|u|var|video|wbr"
+)
 _UNSEEN = ("script", "style", "template", "noscript", "iframe", "object", "svg", "head")
-_NAMES = "|".join(sorted((*_BLOCKS, *_INLINE), key=len, reverse=True))
+_NAMES = f"{_BLOCKS}|{_INLINE}"
 _TAG = re.compile(rf"</?(?:{_NAMES})(?=[\s/>])[^<>]*>|<!--|<!doctype\b", re.IGNORECASE)
 _NO_TAG = re.compile(rf"<(?!/?(?:{_NAMES})(?=[\s/>])[^<>]*>|!--|!doctype\b)", re.IGNORECASE)
-_BLOCK_TAG = re.compile(rf"</?(?:{'|'.join(sorted(_BLOCKS, key=len, reverse=True))})(?=[\s/>])[^<>]*>", re.IGNORECASE)
+_BLOCK_TAG = re.compile(rf"</?(?:{_BLOCKS})(?=[\s/>])[^<>]*>", re.IGNORECASE)
 _BLANK_LINES = re.compile(r"\n\s*\n")
 _MAX_TAGS = 5_000
 _ENTITY = re.compile(r"&(?:[a-zA-Z][a-zA-Z0-9]{1,30}|#\d{1,7}|#[xX][0-9a-fA-F]{1,6});")

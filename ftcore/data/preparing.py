@@ -59,7 +59,7 @@ def prepare_splits(
     unfit: Mapping[str, str] | None = None,
     released: Collection[str] = (),
 ) -> Prepared:
-    """Clean, take out or redact personal data, deduplicate, take leaked rows out of train and validation, and make the label list.
+    """Clean, deal with personal data, deduplicate, take leaked rows out of train and validation, and make the label list.
 
     Test rows leave the holdout only when they cannot be judged (no text, no label, broken, contradictory) or repeat another
     test row; never because they leaked, and never because their label is unknown: that is a refusal. Train rows that repeat a

@@ -98,7 +98,7 @@ def _by_label(rows: Sequence[Row], units: Sequence[str]) -> dict[str, float]:
         labels[unit][row.get("label") or ""] += 1
     strata: dict[str, list[str]] = defaultdict(list)
     for unit, counts in labels.items():
-        strata[min(counts, key=lambda label, counts=counts: (-counts[label], label))].append(unit)
+        strata[min((-count, label) for label, count in counts.items())[1]].append(unit)
     sizes = Counter(units)
     places: dict[str, float] = {}
     for members in strata.values():

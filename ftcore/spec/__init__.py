@@ -4,6 +4,7 @@ from ftcore.spec.loading import load_spec, project_root
 from ftcore.spec.sections import (
     AlertsSpec,
     ApprovalSpec,
+    AugmentMethod,
     AugmentSpec,
     Baseline,
     BaseModelSpec,
@@ -38,6 +39,7 @@ from ftcore.spec.sections import (
 __all__ = [
     "AlertsSpec",
     "ApprovalSpec",
+    "AugmentMethod",
     "AugmentSpec",
     "BaseModelSpec",
     "Baseline",

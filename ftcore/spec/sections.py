@@ -154,7 +154,7 @@ class LabelAuditSpec(Section):
     splits: list[Split] = Field(default_factory=list)
     """Splits to audit; empty: none. The holdout matters most: wrong labels there blur every verdict."""
     folds: Annotated[int, Field(ge=2, le=20)] = 5
-    """Folds of the cross-validation that judges train and validation; test rows are judged by a probe trained on train."""
+    """Folds of the cross-validation that judges train; validation and test rows are judged by a probe trained on train."""
     max_rows: Annotated[int, Field(ge=1)] = 200_000
     """Larger splits are not audited."""
 

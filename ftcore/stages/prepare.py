@@ -23,13 +23,18 @@ from ftcore.store import Output, Store, file_sha256, write_durable
 def run(
     spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], output: Output, store: Store
 ) -> PreparedDataset:
-    """Writes train, validation and test.jsonl, labels.json, quarantine.jsonl and tokens.json (token counts by split).
+    """Writes train, validation and test.jsonl, labels.json, quarantine.jsonl and tokens.json (token counts by split), and for
+    people personal.jsonl (rows with personal data, by kind), bias.json, and label_review.jsonl with label_audit.json.
 
     Raises:
         DataRefused: Files that cannot be read as rows.
+        UsageError: The synonyms file is missing or faulty.
         BaseModelError: The base model or its tokenizer is missing, or a chat template that the task needs.
     """
+    from ftcore.data.augmenting import augment_train, read_synonyms
+    from ftcore.data.bias import bias_report
     from ftcore.data.faults import RowFault
+    from ftcore.data.label_errors import audit_labels
     from ftcore.data.preparing import holdout_identity, prepare_splits
     from ftcore.data.reading import read_splits, write_jsonl
     from ftcore.data.rows import released_ids
@@ -44,10 +49,26 @@ def run(
     released = cast(Released | None, inputs.get("released"))
     free = released_ids(raw.values(), frozenset(released.rows if released else ()))
     prepared = prepare_splits(raw, spec.prepare, spec.leakage, spec.validation, malformed, unfit, free)
+    # Audits look at the rows people wrote, before more are made out of them.
+    bias = bias_report([row for rows in prepared.splits.values() for row in rows], spec.prepare.bias)
+    audit = audit_labels(prepared.splits, spec.prepare.label_audit)
+    settings = spec.prepare.augment
+    augmented = augment_train(
+        prepared.splits["train"],
+        [*prepared.splits["validation"], *prepared.splits["test"]],
+        settings,
+        spec.leakage.rules,
+        read_synonyms(spec.at(settings.synonyms)) if settings.synonyms else None,
+    )
+    prepared.splits["train"] += augmented.rows
     for split, rows in prepared.splits.items():
         write_jsonl(output.path / f"{split}.jsonl", rows)
     write_durable(output.path / "labels.json", canonical_json(prepared.labels))
     write_jsonl(output.path / "quarantine.jsonl", prepared.quarantine)
+    write_jsonl(output.path / "personal.jsonl", prepared.personal)
+    write_durable(output.path / "bias.json", canonical_json(bias.to_dict()))
+    write_jsonl(output.path / "label_review.jsonl", audit.queue())
+    write_durable(output.path / "label_audit.json", canonical_json(audit.summary()))
     tokens, unwritable = token_report(
         prepared.splits,
         spec.task,
@@ -65,6 +86,11 @@ def run(
         labels=tuple(prepared.labels),
         num_rows={split: len(rows) for split, rows in prepared.splits.items()},
         num_quarantined=prepared.num_quarantined,
+        num_personal=prepared.num_personal,
+        num_label_suspects=audit.num_suspects,
+        num_augmented=augmented.num_made,
+        num_augmented_dropped=augmented.num_dropped,
+        num_bias_gaps=bias.num_gaps,
         num_tokens={name: value for name, value in tokens["train"].items() if isinstance(value, float)},
         test_digest=holdout_identity(prepared.splits["test"]),
         refused=(*prepared.refused, *unwritable),

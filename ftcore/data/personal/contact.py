@@ -13,7 +13,7 @@ _LOCAL = re.compile(r"[\w!#$%&'*+?^`{|}~.-]{1,64}\Z")
 _QUOTED = re.compile(r'"[^"\n@]{1,62}"\Z')
 _DOMAIN = re.compile(r"@((?:[^\W_](?:[\w-]{0,61}[^\W_])?\.)+(?:xn--[a-zA-Z0-9-]{2,59}|[^\W\d_]{2,24}))(?![\w@])")
 # photo@2x.png, package@next.js, git@host:path: an @, and no mailbox.
-_FILES = frozenset("png jpg jpeg gif svg webp css js ts json py md html pdf zip csv txt yaml yml".split())
+_FILES = re.compile(r"png|jpe?g|gif|svg|webp|css|js|ts|json|py|md|html|pdf|zip|csv|txt|ya?ml", re.IGNORECASE)
 _PATH = re.compile(r":[\w~.-]+/")
 
 
@@ -30,7 +30,7 @@ def find_emails(text: str) -> Iterator[PersonalSpan]:
 
 
 def _is_other(text: str, domain: re.Match[str], local: str) -> bool:
-    return domain[1].rpartition(".")[2].lower() in _FILES or (
+    return _FILES.fullmatch(domain[1].rpartition(".")[2]) is not None or (
         local == "git" and _PATH.match(text, domain.end()) is not None
     )
 
@@ -63,6 +63,9 @@ _OTHER_NUMBER = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _LOOK_BACK = 60
+_DIGITS = re.compile(r"\d+")
+_MAX_GROUPS = 10
+"""More groups of digits in 42 characters are a table of numbers; libphonenumber would try every part of it."""
 
 
 def find_phones(text: str, regions: Sequence[str]) -> Iterator[PersonalSpan]:
@@ -73,19 +76,22 @@ def find_phones(text: str, regions: Sequence[str]) -> Iterator[PersonalSpan]:
     """
     blanked = _NO_PHONE.sub(lambda match: ";" * len(match.group()), text)
     for run in _RUN.finditer(blanked):
-        if 7 <= sum(char.isdigit() for char in run.group()) <= 32:
-            yield from _phones_in(run.group(), run.start(), text, regions)
+        if len(_DIGITS.findall(run.group())) <= _MAX_GROUPS:
+            yield from _phones_in(blanked[run.start() : run.end() + 1], run.start(), text, regions)
 
 
 def _phones_in(run: str, offset: int, text: str, regions: Sequence[str]) -> Iterator[PersonalSpan]:
     from phonenumbers import PhoneNumberMatcher
 
     found = set()
-    for region in regions or [None]:
+    places: Sequence[str | None] = regions or [None]
+    for region in places:
         for match in PhoneNumberMatcher(run, region, max_tries=20):
-            before = text[max(0, offset + match.start - _LOOK_BACK) : offset + match.start]
-            if _is_phone(match.raw_string, before, region):
-                found.add((offset + match.start, offset + match.end))
+            start, raw = offset + match.start, match.raw_string
+            if raw.startswith("(") and ")" not in raw:  # the bracket around it, not around its area code
+                start, raw = start + 1, raw[1:]
+            if _is_phone(raw, text[max(0, start - _LOOK_BACK) : start], region):
+                found.add((start, offset + match.end))
     # Part of a number may be a number elsewhere: overlapping hits become one.
     for start, end in found:
         yield PersonalSpan(start, end, "phone")

@@ -26,7 +26,8 @@ _ISSUED = re.compile(
     re.VERBOSE,
 )
 _KEY_BLOCK = re.compile(
-    r"-----BEGIN ([A-Z ]{0,30})PRIVATE KEY( BLOCK)?-----(?:(?!-----BEGIN ).)*?(?:-----END \1PRIVATE KEY\2-----|\Z)",
+    r"-----BEGIN ([A-Z ]{0,30})PRIVATE KEY((?: BLOCK)?)-----"
+    r"(?:(?!-----BEGIN ).)*?(?:-----END \1PRIVATE KEY\2-----|(?=-----BEGIN )|\Z)",
     re.DOTALL,
 )
 _IN_URL = re.compile(r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@\[\]]{0,64}:([^\s/@\[\]]{1,128})@", re.IGNORECASE)
