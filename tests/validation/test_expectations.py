@@ -8,7 +8,7 @@ import pytest
 from ftcore.errors import UsageError
 from ftcore.records import SplitReport
 from ftcore.validation.expectations import run_suite
-from ftcore.validation.suites import MANDATORY, Entry, Suite, load_suite
+from ftcore.validation.suites import Entry, Suite, load_suite, mandatory
 
 
 def entry(kind: str, column: str | None = None, **kwargs: Any) -> Entry:
@@ -29,7 +29,7 @@ UNIQUE = entry("expect_column_values_to_be_unique", "id")
 
 def test_a_good_split_passes_and_docs_are_built(tmp_path: Path) -> None:
     report = run(tmp_path, rows(10), UNIQUE)
-    assert report == SplitReport(split="train", num_rows=10, num_expectations=len(MANDATORY) + 1)
+    assert report == SplitReport(split="train", num_rows=10, num_expectations=len(mandatory("classification")) + 1)
     assert "s_train" in (tmp_path / "docs" / "index.html").read_text()
     assert list((tmp_path / "docs" / "validations").rglob("*train.html"))
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "home") == ["docs"]
@@ -54,7 +54,9 @@ def test_an_empty_split_never_passes(tmp_path: Path) -> None:
         tmp_path, [], entry("expect_column_values_to_not_be_null", "text")
     )  # GX alone says success to this one
     assert report.num_rows == 0
-    assert report.failed == (f"saw 0 rows, wanted at least 1; none of {len(MANDATORY) + 1} expectations can be judged",)
+    assert report.failed == (
+        f"saw 0 rows, wanted at least 1; none of {len(mandatory('classification')) + 1} expectations can be judged",
+    )
 
 
 def test_an_all_null_column_never_passes(tmp_path: Path) -> None:
@@ -102,10 +104,10 @@ def test_row_text_cannot_become_markup_in_the_docs(tmp_path: Path) -> None:
 
 
 def test_the_starter_suite_on_a_plain_set(tmp_path: Path) -> None:
-    from ftcore.validation.suites import STARTER
+    from ftcore.validation.suites import starter
 
     splits = {"train": rows(60), "validation": rows(20), "test": rows(30)}
-    reports = run_suite(load_suite(STARTER), splits, tmp_path / "docs").reports  # type: ignore[arg-type]
+    reports = run_suite(load_suite(starter("classification")), splits, tmp_path / "docs").reports  # type: ignore[arg-type]
     assert [report.failed for report in reports] == [(), (), ()]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ftcore.errors import UsageError
-from ftcore.validation.suites import MANDATORY, STARTER, load_suite
+from ftcore.validation.suites import load_suite, mandatory, starter
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +21,7 @@ def write(folder: Path, *expectations: Any) -> Path:
 UNIQUE = {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "id"}, "meta": {"notes": "why"}}
 
 
-@pytest.mark.parametrize("path", [STARTER, ROOT / "expectations" / "classification.json"])
+@pytest.mark.parametrize("path", [starter("classification"), ROOT / "expectations" / "classification.json"])
 def test_shipped_suites_say_why(path: Path) -> None:
     suite = load_suite(path)
     assert suite.name == "classification"
@@ -60,8 +60,8 @@ def test_missing_broken_and_empty_suites(tmp_path: Path) -> None:
 def test_what_applies_where(tmp_path: Path) -> None:
     optional = {"type": "e", "kwargs": {"column": "source"}, "meta": {"notes": "w", "if_present": True}}
     suite = load_suite(write(tmp_path, UNIQUE, UNIQUE | {"meta": {"notes": "w", "splits": ["train"]}}, optional))
-    assert len(suite.for_split("train", ["id", "source"])) == len(MANDATORY) + 3
-    assert len(suite.for_split("test", ["id"])) == len(MANDATORY) + 1
+    assert len(suite.for_split("train", ["id", "source"])) == len(mandatory("classification")) + 3
+    assert len(suite.for_split("test", ["id"])) == len(mandatory("classification")) + 1
 
 
 def test_digest_is_of_the_content(tmp_path: Path) -> None:
