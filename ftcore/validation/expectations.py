@@ -63,7 +63,8 @@ def run_suite(
         UsageError: The suite names an unknown expectation or gives one wrong arguments; every fault is listed.
     """
     frames = {split: to_frame(rows, around.task) for split, rows in splits.items()}
-    asked = {split: suite.for_split(split, frame.columns, around.task) for split, frame in frames.items()}
+    known = around.tokenizer is not None
+    asked = {split: suite.for_split(split, frame.columns, around.task, known) for split, frame in frames.items()}
     built = _build(asked)
     context = make_context(docs.absolute())
     source = context.data_sources.add_pandas("splits")

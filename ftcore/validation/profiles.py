@@ -9,20 +9,26 @@ see a change of vocabulary, too little to read it back.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from ftcore.errors import UsageError
+from ftcore.spec import Split
+
 _BUCKETS = 256
+_KEYS = {"num_rows", "labels", "length", "num_words", "words", "sources"}
 _WORD = re.compile(r"\w+")
 Row = Mapping[str, Any]
 
 
-def profile_splits(splits: Mapping[str, Sequence[Row]]) -> dict[str, Any]:
+def profile_splits(splits: Mapping[Split, Sequence[Row]]) -> dict[str, Any]:
     """Profile of a data version: plain JSON, about 2 KB per split and 30 bytes per label."""
     return {"splits": {split: profile_split(rows) for split, rows in splits.items()}}
 
@@ -46,6 +52,25 @@ def profile_split(rows: Sequence[Row]) -> dict[str, Any]:
         "words": [round(count / total, 6) for count in buckets],
         "sources": sorted({str(row["source"]) for row in rows if row.get("source")}),
     }
+
+
+def read_profile(path: Path) -> dict[str, Any]:
+    """A profile as `profile_splits` made it.
+
+    Raises:
+        UsageError: It is missing or no profile.
+    """
+    hint = "copy profile.json of an accepted validation there, or unset validation.accepted"
+    try:
+        profile: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        complete = [profile["splits"][split].keys() >= _KEYS for split in profile["splits"]]
+    except FileNotFoundError:
+        raise UsageError(f"No profile at {path} (validation.accepted).", hint=hint) from None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UsageError(f"Cannot read the profile {path}: {type(error).__name__}.", hint=hint) from None
+    if not all(complete):
+        raise UsageError(f"{path} is no profile of a data version; wanted {', '.join(sorted(_KEYS))}.", hint=hint)
+    return profile
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,11 @@ from ftcore.errors import UsageError
 from ftcore.records import digest_of
 
 STARTERS = Path(__file__).with_name("starters")
+ABOUT_TOKENS = (
+    "expect_column_text_to_fit_tokens",
+    "expect_column_messages_to_reach_eos",
+    "expect_column_messages_to_survive_template",
+)
 _SPLITS = ("train", "validation", "test")
 _ACTIONS = ("quarantine", "refuse")
 _REASON = re.compile(r"[a-z][a-z0-9_]{0,40}")
@@ -43,11 +48,15 @@ class Entry:
         column = self.kwargs.get("column")
         return column if isinstance(column, str) else None
 
-    def applies(self, split: str, columns: Iterable[str]) -> bool:
-        """False where `meta` takes it out of this split, or its optional column is absent."""
+    def applies(self, split: str, columns: Iterable[str], has_tokenizer: bool) -> bool:
+        """False where `meta` takes it out of this split, or what is optional (a column, the tokenizer) is absent."""
         if split not in self.meta.get("splits", _SPLITS):
             return False
-        return not self.meta.get("if_present") or self.column in list(columns)
+        if not self.meta.get("if_present"):
+            return True
+        return (self.column is None or self.column in list(columns)) and (
+            has_tokenizer or self.type not in ABOUT_TOKENS
+        )
 
     def __str__(self) -> str:
         return f"{self.type}({self.column})" if self.column else self.type
@@ -88,10 +97,17 @@ class Suite:
     entries: tuple[Entry, ...]
     digest: str
 
-    def for_split(self, split: str, columns: Iterable[str], task: str = "classification") -> list[Entry]:
+    @property
+    def needs_tokenizer(self) -> bool:
+        """True if an expectation looks at tokens: then the base model must be there when rows are judged."""
+        return any(entry.type in ABOUT_TOKENS for entry in self.entries)
+
+    def for_split(
+        self, split: str, columns: Iterable[str], task: str = "classification", has_tokenizer: bool = False
+    ) -> list[Entry]:
         """The mandatory expectations, then those of the file that apply."""
         there = list(columns)
-        own = [entry for entry in self.entries if entry.applies(split, there)]
+        own = [entry for entry in self.entries if entry.applies(split, there, has_tokenizer)]
         return [*(entry for entry in mandatory(task) if entry not in own), *own]
 
 

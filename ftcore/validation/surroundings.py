@@ -9,6 +9,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ftcore.models.base import resolve_base
+from ftcore.spec import FineTuneSpec
+from ftcore.validation.profiles import read_profile
+from ftcore.validation.suites import Suite
+
 
 @dataclass(frozen=True)
 class Surroundings:
@@ -26,6 +31,8 @@ class Surroundings:
     """Profile of the last accepted version (`ftcore.validation.profiles`); None: there is none yet, so nothing has changed."""
     leaks: Sequence[Mapping[str, Any]] | None = None
     """Leaks found before, as {rule, test_id, train_id, score}."""
+    max_leaked: float | None = None
+    """Share of rows that may have leaked (`leakage.max_leaked`)."""
     folder: Path | None = None
     """Where relative paths in a suite (word lists) start: the project folder."""
     split: str = ""
@@ -33,6 +40,24 @@ class Surroundings:
 
     def of_split(self, split: str) -> Surroundings:
         return replace(self, split=split)
+
+
+def surroundings_of(spec: FineTuneSpec, suite: Suite) -> Surroundings:
+    """What the spec says that expectations may need. The base model is looked for only if the suite needs its tokenizer.
+
+    Raises:
+        BaseModelError: A tokenizer is needed and the base model is missing.
+        UsageError: `validation.accepted` names no readable profile.
+    """
+    accepted = spec.validation.accepted
+    return Surroundings(
+        task=spec.task,
+        tokenizer=resolve_base(spec.base_model, spec.root).path if suite.needs_tokenizer else None,
+        max_length=spec.training.max_length,
+        accepted=read_profile(spec.at(accepted)) if accepted else None,
+        max_leaked=spec.leakage.max_leaked,
+        folder=spec.root,
+    )
 
 
 _NOTHING = Surroundings()

