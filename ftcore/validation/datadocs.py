@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import html
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")  # read when GX is imported
 
 import great_expectations as gx
 from great_expectations.data_context.types.base import ProgressBarsConfig

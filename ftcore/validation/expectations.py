@@ -13,9 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
-# First: it turns GX's usage reports off before GX is imported.
-from ftcore.validation.datadocs import build_docs, make_context  # isort: skip
-
 import great_expectations as gx
 import pandas as pd
 from great_expectations.expectations.registry import get_expectation_impl
@@ -24,6 +21,7 @@ import ftcore.validation.custom  # noqa: F401  registers ftcore's own expectatio
 from ftcore.errors import UsageError
 from ftcore.records import SplitReport
 from ftcore.spec import Split
+from ftcore.validation.datadocs import build_docs, make_context
 from ftcore.validation.findings import Action, Finding, find_rows
 from ftcore.validation.judging import judge, unexpected_rows
 from ftcore.validation.suites import Entry, Suite, required_columns
