@@ -9,9 +9,7 @@ from ftcore.validation.surroundings import Surroundings
 
 
 def rows(count: int, text: str = "where is my card number", labels: str = "ab") -> list[dict[str, Any]]:
-    return [
-        {"id": f"r{n}", "text": f"{text} {n % 7}", "label": labels[n % len(labels)]} for n in range(count)
-    ]
+    return [{"id": f"r{n}", "text": f"{text} {n % 7}", "label": labels[n % len(labels)]} for n in range(count)]
 
 
 def seen(now: list[dict[str, Any]], **limits: Any) -> Any:
