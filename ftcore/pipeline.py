@@ -167,6 +167,8 @@ def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, An
     if stage.name == "validate":
         suite = spec.at(spec.validation.suite)
         depends["suite"] = file_sha256(suite) if suite.is_file() else "missing"
+        accepted = spec.at(spec.validation.accepted) if spec.validation.accepted else None
+        depends["accepted"] = file_sha256(accepted) if accepted and accepted.is_file() else None
     if stage.name in ("prepare", "train", "evaluate"):
         from ftcore.models.base import base_digest
 

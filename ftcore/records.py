@@ -135,6 +135,8 @@ class SplitReport:
     num_expectations: int
     failed: tuple[str, ...] = ()
     """One line per failed expectation: what was expected, what was seen, up to three row ids."""
+    quarantined: Mapping[str, int] = field(default_factory=dict)
+    """Rows that expectations want set aside, by reason; one reason per row."""
 
 
 @dataclass(frozen=True, kw_only=True)

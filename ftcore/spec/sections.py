@@ -95,6 +95,9 @@ class ValidationSpec(Section):
 
     suite: str = "expectations/classification.json"
     """Suite file (GX JSON), relative to the project folder (the nearest parent of the spec with `expectations/` or `.git`)."""
+    accepted: str | None = None
+    """Profile of the last accepted data version (`profile.json` of its validation), relative to the project folder: what change
+    is measured from, and which sources are known. Null: nothing to compare with."""
     max_quarantined: Fraction = 0.05
     """Share of rows that may be set aside with a reason before the whole set is refused."""
 

@@ -32,7 +32,8 @@ STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
         Stage("ingest", ("data",), ("data",), ("data",)),
-        Stage("validate", ("ingest",), ("data", "validation", "leakage"), ("data", "validation")),
+        Stage("validate", ("ingest",), ("data", "validation", "leakage", "base_model", "training"),
+              ("data", "validation")),
         Stage("prepare", ("ingest", "validate"),
               ("data", "leakage", "prepare", "validation", "base_model", "training"), ("data",)),
         Stage("train", ("prepare", "start"), ("base_model", "method", "training", "compute"), ("training", "models"),

@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import cast
 
-from ftcore.records import DataRef, DatasetVersion, Record, ValidationReport
+from ftcore.records import DataRef, DatasetVersion, Record, ValidationReport, canonical_json
 from ftcore.spec import FineTuneSpec
-from ftcore.store import Output, Store
+from ftcore.store import Output, Store, write_durable
 
 
 def run(
     spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], output: Output, store: Store
 ) -> ValidationReport:
-    """Judge the data; Data Docs go to `docs/`, the leaked pairs (by row id) to `leaks.jsonl`.
+    """Judge the data; Data Docs go to `docs/`, the leaked pairs (by row id) to `leaks.jsonl`, what fell short (with row ids and
+    examples) to `findings.json`, the rows to set aside to `set_aside.json` and the profile of this version to `profile.json`.
 
     Raises:
         DataRefused: Files that cannot be read as rows; every fault is listed.
         DataUnavailable: A file that `data.files` names is missing.
-        UsageError: The suite is missing or faulty.
+        UsageError: The suite or the accepted profile is missing or faulty.
+        BaseModelError: The suite looks at tokens and the base model is missing.
     """
     from ftcore.data.reading import read_splits, write_jsonl
     from ftcore.validation.suites import load_suite
@@ -27,9 +29,15 @@ def run(
     suite = load_suite(spec.at(spec.validation.suite))
     splits = read_splits(store.resolve(dataset.uri) / "files", spec.data)
     # Only now: importing Great Expectations takes seconds, and a broken file should be refused at once.
+    from ftcore.validation.profiles import profile_splits
     from ftcore.validation.splits import judge_splits
+    from ftcore.validation.surroundings import surroundings_of
 
-    found = judge_splits(suite, splits, spec.leakage, output.path / "docs")
+    around = surroundings_of(spec, suite)
+    found = judge_splits(suite, splits, spec.leakage, output.path / "docs", around, spec.validation.max_quarantined)
+    write_durable(output.path / "findings.json", canonical_json([finding.to_dict() for finding in found.found]))
+    write_durable(output.path / "set_aside.json", canonical_json(found.quarantine))
+    write_durable(output.path / "profile.json", canonical_json(profile_splits(splits)))
     write_jsonl(output.path / "leaks.jsonl", found.leaks)
     return ValidationReport(
         uri=output.uri,

