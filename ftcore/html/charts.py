@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ftcore.html.elements import Element, details, element, figure
+from ftcore.html.elements import Element, details, element, figure, name_of
 
 OTHERS = "(others)"
 COLOURS = tuple(f"s{number}" for number in range(8))
@@ -45,7 +45,7 @@ def bars(
         series: Names of the bars of a group, for the key; left out where there is one.
         fold: Rows in sight; the others have to be unfolded.
     """
-    scale = max((value for row in rows for value in row.values), default=0.0) or 1.0
+    scale = max((value for row in rows for value in row.values if row.name != OTHERS), default=0.0) or 1.0
     drawn = [_bar_cells(row, series, scale, colours) for row in rows]
     shown, more = drawn[:fold], drawn[fold:]
     return figure(
@@ -66,10 +66,11 @@ def _bar_cells(row: Bar, series: Sequence[str], scale: float, colours: Sequence[
             "rect", x=0, y=number * (_BAR + 2) + 1, width=_percent(value / scale), height=_BAR, rx=2, class_=colours[number]
         )
         for number, value in enumerate(row.values)
+        if row.name != OTHERS  # many rows together, which would dwarf each one
     ]  # fmt: skip
     described = f"{row.name}: {row.shown}" + (f" ({', '.join(series)})" if len(series) > 1 else "")
     return [
-        element("span", row.name, class_="name", dir="auto"),
+        name_of(row.name),
         _drawing(described, "", height, *shapes),
         element("span", row.shown, class_="value"),
     ]
@@ -161,7 +162,7 @@ def _stack_cells(row: str, counts: Mapping[str, float], whole: float, names: Seq
         start += share
     described = ", ".join(f"{name} {count / (whole or 1):.1%}" for name, count in counts.items() if count)
     return [
-        element("span", row, class_="name", dir="auto"),
+        name_of(row),
         _drawing(f"{row}: {described}", "", 18, *shapes),
         element("span", f"{whole:,.0f}", class_="value"),
     ]
@@ -180,7 +181,7 @@ def curve(
     points = [point for line in series.values() for point in line] or [(0.0, 0.0), (1.0, 0.0)]
     low, high = min(x for x, _ in points), max(x for x, _ in points)
     most = max(y for _, y in points)
-    ceiling = next(step for step in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0) if most <= step or step == 1.0)
+    ceiling = next(step for step in (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0) if most <= step or step == 1.0)
     height, span = 170, (high - low) or 1.0
     shapes: list[Element] = []
     for part in (0.0, 0.5, 1.0):
@@ -205,7 +206,7 @@ def curve(
     return figure(
         title,
         key(list(series)),
-        _drawing(title, described, height, *shapes),
+        element("div", _drawing(title, described, height, *shapes), class_="plot"),
         _axis(f"{low:g}", x_name, f"{high:g}"),
         note=note,
     )

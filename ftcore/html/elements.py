@@ -10,7 +10,8 @@ from dataclasses import dataclass
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 # Nothing that runs, loads or takes input; a report has no use for them.
 _FORBIDDEN = {"script", "style", "iframe", "object", "embed", "form", "input", "base", "meta", "link", "img"}
-_VOID = {"br", "hr"}
+_JOINTS = re.compile(r"(?<=[_/.:-])(?=\w)")
+_VOID = {"br", "hr", "wbr"}
 _RELATIVE = re.compile(r"[#\w][\w./#-]*", re.ASCII)
 
 
@@ -107,6 +108,13 @@ def bullets(items: Iterable[Node | Sequence[Node]], tag: str = "ul") -> Element:
     """A list; an item is a node or several."""
     parts = [[item] if isinstance(item, Element | str) else item for item in items]
     return element(tag, *(element("li", *part) for part in parts))
+
+
+def name_of(text: str) -> Element:
+    """A name out of the data (label, source), which may break after its underscores and the like."""
+    parts = _JOINTS.split(text)
+    broken = [node for part in parts for node in (part, element("wbr"))][:-1]
+    return element("span", *broken, class_="name", dir="auto")
 
 
 def facts(pairs: Iterable[tuple[str, Node]]) -> Element:

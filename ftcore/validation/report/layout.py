@@ -28,7 +28,7 @@ from ftcore.store import write_durable
 from ftcore.validation.findings import NUM_EXAMPLES, Finding
 from ftcore.validation.report.facts import MAX_NAMES, Changed, DataReport, SplitFacts
 from ftcore.validation.report.leak_section import leak_section
-from ftcore.validation.report.words import expected, next_steps, seen
+from ftcore.validation.report.words import expected, next_steps, seen, wanted
 
 _MAX_FINDINGS, _MAX_IDS, _MAX_REASONS = 60, 40, 30
 _MAX_EVIDENCE = 12
@@ -80,7 +80,11 @@ def _reason(report: DataReport, line: str) -> list[Node]:
     """A reason in plain words, linked to its finding if one says the same."""
     for number, finding in enumerate(report.findings[:_MAX_FINDINGS]):
         if line == f"{finding.split}: {finding.said}":
-            return [f"{finding.split}: ", link(expected(finding), f"#finding-{number}"), f": {seen(finding)}"]
+            return [
+                f"{finding.split}: ",
+                link(expected(finding), f"#finding-{number}"),
+                f": {seen(finding, ids=False)}",
+            ]
     return [line]
 
 
@@ -153,12 +157,14 @@ def _finding(number: int, finding: Finding) -> Element:
     refuses = finding.action == "refuse"
     consequence = "refuses the whole set" if refuses else f"rows are set aside as “{finding.reason}”"
     examples: list[list[Node]] = [
-        [code(example.id), example.why or "–", quote(example.text)] for example in finding.examples[:NUM_EXAMPLES]
+        [code(example.id), example.why or "–", quote(example.text if example.text.strip() else "(blank)")]
+        for example in finding.examples[:NUM_EXAMPLES]
     ]
     return element(
         "div",
         element("h3", f"{finding.split}: {expected(finding)}"),
         paragraph(pill("refuse" if refuses else "set aside", "bad" if refuses else "mild"), soft(consequence)),
+        paragraph(element("b", "Wanted: "), wanted(finding)) if wanted(finding) else None,
         paragraph(element("b", "Seen: "), seen(finding)),
         paragraph(element("b", "Why it is expected: "), finding.notes),
         _evidence(finding),

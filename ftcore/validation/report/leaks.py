@@ -83,7 +83,7 @@ def gather_leaks(splits: Mapping[Split, Sequence[Row]], found: Findings, similar
         num_dropped=len({leak["train_id"] for leak in found.leaks} - {None}),
         by_rule=found.num_leaked,
         by_rule_validation=found.num_leaked_validation,
-        pairs={rule: _pairs(hits, training, test) for rule, hits in by_rule.items()},
+        pairs={rule: _pairs(by_rule[rule], training, test) for rule in found.num_leaked if rule in by_rule},
         num_conflicting=len(conflicting),
         conflicting=_pairs(conflicting, training, test),
         similarity=similarity,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from ftcore.validation.findings import Finding
@@ -20,6 +21,7 @@ RULES = {
     "time": "train is not older than test",
     "reused": "an earlier training of this model has seen the row",
 }
+_MOSTLY = re.compile(r"mostly=([01](?:\.\d+)?)(?=,|$)")
 
 
 def expected(finding: Finding) -> str:
@@ -29,20 +31,38 @@ def expected(finding: Finding) -> str:
     return f"expected of “{column}”: {words}" if column else f"expected: {words}"
 
 
-def seen(finding: Finding) -> str:
-    """What was seen, without the name of the expectation."""
+def wanted(finding: Finding) -> str:
+    """The settings of the expectation as far as the message names them; empty: it has none."""
+    told, there, _ = _told(finding).partition("; saw ")
+    return _MOSTLY.sub(_share, told.removeprefix("wanted ")) if there and told.startswith("wanted ") else ""
+
+
+def seen(finding: Finding, ids: bool = True) -> str:
+    """What was seen, without the name of the expectation and what it wanted; ids of rows at the end if wanted."""
+    said = _told(finding)
+    if wanted(finding):
+        said = said.partition("; saw ")[2]
+    said = said.removeprefix("saw ")
+    return said if ids else said.partition("; ids ")[0]
+
+
+def _told(finding: Finding) -> str:
     return finding.said.removeprefix(f"{finding.expectation}: ")
+
+
+def _share(match: re.Match[str]) -> str:
+    return f"at least {100 * float(match[1]):g} % of the rows so"
 
 
 def next_steps(report: DataReport) -> list[str]:
     """What a data owner does now, the causes of a refusal first."""
     steps = []
     refusing = [finding for finding in report.findings if finding.action == "refuse"]
-    if any(finding.split == "rows" or finding.reason == "no_rows" for finding in refusing):
+    if any(finding.reason == "no_rows" for finding in refusing):
         steps.append("A split is empty: add rows, or name the right files under data.files.")
-    if any(finding.num_rows for finding in refusing):
+    if any(finding.num_rows and "leaks" not in finding.expectation for finding in refusing):
         steps.append("Correct or remove the rows listed under “What fell short”; findings.json has their ids.")
-    if any("train lacks" in line for line in report.refused):
+    if any("labels that train lacks: " in line for line in report.refused):
         steps.append("Give every label of the test set rows in train, or correct the labels that are misspelt.")
     if any("ids are in more than one split" in line for line in report.refused):
         steps.append("Keep every record in one split only: the ids that appear twice are named above.")
