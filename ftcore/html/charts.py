@@ -88,7 +88,7 @@ def histogram(
     """
     kept = {name: sorted(values) for name, values in series.items() if len(values)}
     everything = sorted(value for values in kept.values() for value in values) or [0.0]
-    low, high = float(everything[0]), float(everything[int(0.99 * (len(everything) - 1))])
+    low, high = float(everything[0]), float(_quantile(everything, 0.99))
     if all(isinstance(value, int) for value in everything):  # whole numbers: bins of equal many of them
         step = max(1.0, math.ceil((high - low + 1) / _BINS))
         num_bins = max(1, math.ceil((high - low + 1) / step))
@@ -112,7 +112,7 @@ def histogram(
     if mark is not None and low <= mark[0] <= end:
         shapes += _mark((mark[0] - low) / (end - low), mark[1], height)
     described = "; ".join(
-        f"{name}: median {values[len(values) // 2]:.3g}, 95 % up to {values[int(0.95 * (len(values) - 1))]:.3g}"
+        f"{name}: median {_quantile(values, 0.5):.3g}, 95 % up to {_quantile(values, 0.95):.3g}"
         for name, values in kept.items()
     )
     return figure(
@@ -122,6 +122,11 @@ def histogram(
         _axis(f"{low:.3g}", f"{high:.3g} {unit}" + (" and more" if everything[-1] > high else "")),
         note=note or (described.replace("; ", " · ") or None),
     )
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    """Nearest rank: a value that occurs."""
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def _shares(values: Sequence[float], low: float, step: float, num_bins: int) -> list[float]:
@@ -188,7 +193,7 @@ def curve(
         y = round(height * (1 - part), 1)
         shapes.append(element("line", x1=0, x2="100%", y1=y, y2=y, class_="rule"))
         if part:
-            shapes.append(element("text", _as_percent(ceiling * part), x=0, y=y - 4))
+            shapes.append(element("text", _as_percent(ceiling * part), x="100%", y=y - 4, text_anchor="end"))
     for number, line in enumerate(series.values()):
         for (x1, y1), (x2, y2) in zip(line, line[1:], strict=False):
             shapes.append(

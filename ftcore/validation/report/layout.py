@@ -25,7 +25,7 @@ from ftcore.html.elements import (
 )  # fmt: skip
 from ftcore.html.page import page
 from ftcore.store import write_durable
-from ftcore.validation.findings import NUM_EXAMPLES, Finding
+from ftcore.validation.findings import NUM_EXAMPLES, Finding, show
 from ftcore.validation.report.facts import MAX_NAMES, Changed, DataReport, SplitFacts
 from ftcore.validation.report.leak_section import leak_section
 from ftcore.validation.report.words import expected, next_steps, seen, wanted
@@ -179,8 +179,8 @@ def _finding(number: int, finding: Finding) -> Element:
 
 def _evidence(finding: Finding) -> Element | None:
     """Figures behind a finding as far as they are short."""
-    items = [
-        [code(str(name)), quote(text if len(text := str(value)) <= 300 else f"{text[:299]}…")]
+    items: list[list[Node]] = [
+        [code(str(name)), quote(show(value))]
         for name, value in list(finding.evidence.items())[:_MAX_EVIDENCE]
     ]
     return details("Figures", table(["figure", "value"], items)) if items else None

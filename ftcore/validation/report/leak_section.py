@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ftcore.html.charts import curve
-from ftcore.html.elements import Element, Node, code, details, element, paragraph, section, soft, table
+from ftcore.html.elements import Element, Node, code, details, element, name_of, paragraph, section, soft, table
 from ftcore.validation.report.leaks import LeakFacts, Pair
 from ftcore.validation.report.words import RULES
 
@@ -42,7 +42,7 @@ def leak_section(leaks: LeakFacts, max_leaked: float, there: Collection[str]) ->
 
 def _counts(leaks: LeakFacts) -> Element:
     rows: list[list[Node]] = [
-        [code(rule), RULES.get(rule, ""), f"{count:,}", f"{leaks.by_rule_validation.get(rule, 0):,}"]
+        [name_of(rule), RULES.get(rule, ""), f"{count:,}", f"{leaks.by_rule_validation.get(rule, 0):,}"]
         for rule, count in leaks.by_rule.items()
     ]
     return table(["rule", "what it finds", "test rows", "validation rows"], rows, numbers=[2, 3])

@@ -51,7 +51,7 @@ def _told(finding: Finding) -> str:
 
 
 def _share(match: re.Match[str]) -> str:
-    return f"at least {100 * float(match[1]):g} % of the rows so"
+    return f"in at least {100 * float(match[1]):g} % of the rows"
 
 
 def next_steps(report: DataReport) -> list[str]:
