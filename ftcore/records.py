@@ -155,6 +155,8 @@ class ValidationReport(Record):
     """Validation rows with a twin in train, by rule; reported, no reason to refuse: the twin leaves train."""
     docs_uri: str
     """index.html of the Data Docs."""
+    report_uri: str | None = None
+    """The data report, one HTML file; None in records of before there was one."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ def run(
 ) -> ValidationReport:
     """Judge the data; Data Docs go to `docs/`, the leaked pairs (by row id) to `leaks.jsonl`, what fell short (with row ids and
     examples) to `findings.json`, the rows to set aside to `set_aside.json`, rows that cannot be read to `malformed.jsonl`
-    and the profile of this version to `profile.json`.
+    the profile of this version to `profile.json`, and all of it, for a person to read, to `report.html`.
 
     Raises:
         DataRefused: Files that cannot be read as rows; every fault is listed.
@@ -37,6 +37,7 @@ def run(
     too_many = malformed_faults(malformed, num_rows, spec.validation.max_quarantined)
     # Only now: importing Great Expectations takes seconds, and a broken file should be refused at once.
     from ftcore.validation.profiles import profile_splits
+    from ftcore.validation.report import collect, write_report
     from ftcore.validation.splits import judge_splits
     from ftcore.validation.surroundings import surroundings_of
 
@@ -46,9 +47,10 @@ def run(
     found = judge_splits(suite, splits, spec.leakage, output.path / "docs", around, spec.validation.max_quarantined)
     write_durable(output.path / "findings.json", canonical_json([finding.to_dict() for finding in found.found]))
     write_durable(output.path / "set_aside.json", canonical_json(found.quarantine))
-    write_durable(output.path / "profile.json", canonical_json(profile_splits(splits)))
+    write_durable(output.path / "profile.json", canonical_json(profile := profile_splits(splits)))
     write_jsonl(output.path / "leaks.jsonl", found.leaks)
     write_jsonl(output.path / "malformed.jsonl", map(asdict, malformed))
+    write_report(output.path / "report.html", collect(spec, dataset, suite, splits, found, around, profile))
     return ValidationReport(
         uri=output.uri,
         data_digest=dataset.digest,
@@ -57,5 +59,6 @@ def run(
         num_leaked=found.num_leaked,
         num_leaked_validation=found.num_leaked_validation,
         docs_uri=f"{output.uri}/docs/index.html",
-        refused=(*too_many, *found.refused),
+        report_uri=f"{output.uri}/report.html",
+        refused=found.refused,
     )

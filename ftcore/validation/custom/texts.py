@@ -38,7 +38,7 @@ class ExpectColumnTextLanguageToBeIn(RowExpectation):
     """Probability from which the identifier counts as sure."""
 
     def faults(self, values: Sequence[Any], around: Surroundings) -> Iterable[Any]:
-        classify = _language_identifier()
+        classify = language_identifier()
         for value in values:
             if len(value) < self.min_chars:
                 yield UNDECIDED
@@ -51,7 +51,8 @@ class ExpectColumnTextLanguageToBeIn(RowExpectation):
 
 
 @functools.cache
-def _language_identifier() -> Any:
+def language_identifier() -> Any:
+    """A function text -> (ISO 639-1 code, probability). Loading the model takes the better part of a second."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True).classify
