@@ -37,7 +37,7 @@ def test_personal_data_are_blotted_out_before_the_words_are_aligned() -> None:
     rows = splits([row("t", "call 0171 555 1234 now")], [row("x", "call 0171 555 9999 now jo@example.org")])
     facts = gather_leaks(rows, found(("near_duplicate", "x", "t", 0.8)), 0.66)
     words = " ".join(word for run in facts.pairs["near_duplicate"][0].runs for word in run.words)
-    assert words == "call [number] now [address]"
+    assert words == "call [PHONE] now [EMAIL]"
 
 
 def test_ten_pairs_spread_over_the_scores() -> None:
