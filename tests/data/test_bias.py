@@ -34,7 +34,8 @@ def test_counts_rates_and_gaps() -> None:
     assert (web.kind, web.n, web.n_rest) == ("column:source", 100, 100)
     gap = next(gap for gap in web.gaps if gap.label == "toxic")
     assert (gap.rate, gap.rate_rest) == (0.4, 0.1)
-    assert gap.ci_low < gap.gap == pytest.approx(0.3) < gap.ci_high
+    assert gap.ci_low < gap.gap < gap.ci_high
+    assert gap.gap == pytest.approx(0.3)
     assert gap.ci_low > 0.15
     assert gap.p_adjusted < 0.001
     assert report.num_gaps == 4  # both groups, both labels
