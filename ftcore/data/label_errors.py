@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Row = Mapping[str, Any]
 ROUNDS = 4
+_TOKENS = r"\w+|[^\w\s]+"  # punctuation too, so that no row is without any
 REVIEW_ORDER: tuple[Split, ...] = ("test", "validation", "train")
 
 
@@ -74,8 +75,10 @@ class LabelAudit:
 
 
 def audit_labels(splits: Mapping[Split, Sequence[Row]], settings: LabelAuditSpec) -> LabelAudit:
-    """Audit `settings.splits`. Test and validation are judged by a probe trained on train without its suspects, train by
-    cross-validation whose folds keep groups and equal texts together. Each split needs two labels in train at least; otherwise it has a note and no rows.
+    """Audit `settings.splits`; a split that cannot be audited has a note instead.
+
+    Test and validation are judged by a probe trained on train without its suspects, train by cross-validation whose folds keep
+    groups and equal texts together.
     """
     audit = LabelAudit()
     train = splits.get("train", ())
@@ -83,7 +86,7 @@ def audit_labels(splits: Mapping[Split, Sequence[Row]], settings: LabelAuditSpec
     notes = {split: _why_not(train, splits.get(split, ()), settings.max_rows) for split in wanted}
     if not all(notes.values()):
         judged_train = cross_validated(train, settings.folds)
-        suspects = _suspect_ids(train, *judged_train)
+        distrusted = _suspect_ids(train, *judged_train)
     for split in wanted:
         rows = splits.get(split, ())
         if note := notes[split]:
@@ -94,7 +97,8 @@ def audit_labels(splits: Mapping[Split, Sequence[Row]], settings: LabelAuditSpec
         if split == "train":
             labels, chances = judged_train
         else:
-            labels, chances = _judge([row for row in train if row["id"] not in suspects], rows)
+            trusted = [row for row in train if row["id"] not in distrusted]
+            labels, chances = _judge(trusted if len({row["label"] for row in trusted}) > 1 else train, rows)
         audited, suspects = _suspects(split, rows, labels, chances)
         audit.splits.append(audited)
         audit.suspects += suspects
@@ -150,7 +154,7 @@ def _judge(train: Sequence[Row], rows: Sequence[Row]) -> tuple[list[str], np.nda
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
 
-    words = TfidfVectorizer(ngram_range=(1, 2), min_df=2 if len(train) >= 200 else 1, sublinear_tf=True)
+    words = TfidfVectorizer(ngram_range=(1, 2), token_pattern=_TOKENS, sublinear_tf=True)
     features = words.fit_transform([row["text"] for row in train])
     probe = OneVsRestClassifier(LogisticRegression(C=30.0, solver="liblinear", tol=1e-2, random_state=0))
     probe.fit(features, [row["label"] for row in train])

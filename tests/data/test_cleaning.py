@@ -77,3 +77,24 @@ def test_matching_form_is_stable(text: str) -> None:
     once = normalise_for_match(text)
     assert once == once.strip()
     assert "  " not in once
+
+
+@given(st.text())
+def test_matching_form_is_idempotent(text: str) -> None:
+    once = normalise_for_match(text)
+    assert normalise_for_match(once) == once
+
+
+latin = st.text(alphabet="abcdefghijklmnopqrstuvwxyzéüñß 0123456789", min_size=1)
+
+
+@given(latin, st.sampled_from("?!.,;:…"), st.integers(0, 40))
+def test_case_width_and_punctuation_do_not_matter(text: str, mark: str, place: int) -> None:
+    form = normalise_for_match(text)
+    wide = "".join(chr(ord(char) + 0xFEE0) if "!" <= char <= "~" else char for char in text)
+    assert normalise_for_match(text.upper()) == form
+    assert normalise_for_match(wide) == form
+    if form:
+        assert normalise_for_match(f"{text[:place]} {mark} {text[place:]}") == normalise_for_match(
+            f"{text[:place]} {text[place:]}"
+        )

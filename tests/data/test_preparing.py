@@ -85,6 +85,70 @@ def test_switches() -> None:
     assert prepare([("Ã©a", "a")]).splits["train"][0]["text"] == "éa"
 
 
+def test_personal_data_is_counted_redacted_or_set_aside() -> None:
+    pairs = [("mail me at kim@example.org", "a"), ("plain", "a"), ("call +44 20 7946 0018 or kim@example.org", "a")]
+    kept = prepare(pairs)
+    assert kept.personal == [
+        {"id": "t0", "split": "train", "kinds": {"email": 1}},
+        {"id": "t2", "split": "train", "kinds": {"email": 1, "phone": 1}},
+    ]
+    assert kept.num_personal == {"email": 2, "phone": 1}
+    assert kept.splits["train"][0]["text"] == pairs[0][0]
+    redacted = prepare(pairs, personal_data="redact")
+    assert [row["text"] for row in redacted.splits["train"]] == [
+        "mail me at [EMAIL]",
+        "plain",
+        "call [PHONE] or [EMAIL]",
+    ]
+    assert redacted.num_personal == kept.num_personal
+    aside = prepare(pairs, personal_data="quarantine", personal_kinds=["phone"])
+    assert reasons(aside) == {"t2": "personal_data"}
+    assert "kim" not in repr(aside.personal) + repr(aside.quarantine)
+
+
+def test_rows_that_are_the_same_once_redacted_are_twins() -> None:
+    pairs = [("write to kim@example.org", "a"), ("write to lee@example.org", "a")]
+    assert reasons(prepare(pairs, personal_data="redact")) == {"t1": "duplicate"}
+    assert reasons(prepare(pairs)) == {}
+
+
+def test_others_may_ask_for_rows_to_be_set_aside() -> None:
+    raw = {
+        "train": rows("t", ("one", "a"), ("two", "a")),
+        "validation": rows("v", ("three", "a")),
+        "test": rows("x", ("four", "a")),
+    }
+    prepared = prepare_splits(
+        raw, PrepareSpec(), LeakageSpec(), ValidationSpec(max_quarantined=0.1), unfit={"t1": "toxic"}
+    )
+    assert reasons(prepared) == {"t1": "toxic"}
+    assert "(toxic 1)" in prepared.refused[0]
+
+
+def test_markup_goes_when_asked_to() -> None:
+    pairs = [("<p>Where is <b>my</b> order?</p><script>x()</script>", "a")]
+    assert prepare(pairs).splits["train"][0]["text"] == pairs[0][0]
+    assert prepare(pairs, strip_html=True).splits["train"][0]["text"] == "Where is my order?"
+
+
+def test_every_turn_of_a_conversation_is_cleaned_and_redacted() -> None:
+    def chat(row_id: str, question: str, answer: str) -> dict[str, Any]:
+        return {"id": row_id} | generation_row(
+            [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+        )
+
+    raw = {
+        "train": [chat("t", "<b>I am</b> kim@example.org", "Thanks,\n  I noted kim@example.org&amp;co")],
+        "validation": [chat("v", "another question", "yes")],
+        "test": [chat("x", "a third one", "no")],
+    }
+    prepared = prepare_splits(raw, PrepareSpec(strip_html=True, personal_data="redact"), LeakageSpec(), LENIENT)
+    (row,) = prepared.splits["train"]
+    assert row["text"] == row["messages"][0]["content"] == "I am [EMAIL]"
+    assert row["completion"] == row["messages"][1]["content"] == "Thanks,\n  I noted [EMAIL]&co"
+    assert prepared.personal == [{"id": "t", "split": "train", "kinds": {"email": 2}}]
+
+
 words = st.sampled_from(["a", "A!", "b", "c d", "", "\ufffd", "e"])
 raw_rows = st.lists(st.tuples(words, st.sampled_from(["x", "y", None])), max_size=10)
 

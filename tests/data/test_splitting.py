@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import random
+from typing import get_args
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftcore.data.splitting import SPLITS, split_key, split_of, split_rows
-from ftcore.spec import DataSpec
+from ftcore.data.splitting import SPLITS, assign_splits, split_key, split_of, split_rows
+from ftcore.errors import DataRefused
+from ftcore.spec import DataSpec, SplitBy
 
 rows = st.lists(
     st.fixed_dictionaries(
@@ -70,3 +75,93 @@ def test_the_group_decides_whatever_the_text() -> None:
 
 def test_equal_messages_without_group_share_a_split() -> None:
     assert split_key({"text": "Hello, there!"}) == split_key({"text": "hello there", "group": ""})
+
+
+full_rows = st.lists(
+    st.fixed_dictionaries(
+        {
+            "id": st.uuids().map(str),
+            "text": st.sampled_from(
+                ["a", "b", "c d e f g h i j", "c d e f g h i k", "some other words than those of the rest"]
+            ),
+            "label": st.sampled_from(["x", "y"]),
+            "timestamp": st.integers(1, 28).map(lambda day: f"2025-02-{day:02d}T10:00:00+00:00"),
+        },
+        optional={"group": st.sampled_from(["c1", "c2", "c3", "c4", "c5"])},
+    ),
+    min_size=1,
+    max_size=30,
+    unique_by=lambda row: row["id"],
+)
+
+
+@pytest.mark.parametrize("split_by", get_args(SplitBy))
+@given(members=full_rows, shuffle=st.randoms(use_true_random=False))
+def test_every_strategy_keeps_groups_whole_and_ignores_row_order(
+    split_by: SplitBy, members: list[dict], shuffle: random.Random
+) -> None:
+    homes = dict(zip([row["id"] for row in members], assign_splits(members, split_by, 0.3, 0.3), strict=True))
+    for name in ("c1", "c2", "c3", "c4", "c5"):
+        assert len({homes[row["id"]] for row in members if row.get("group") == name}) <= 1
+    other = shuffle.sample(members, len(members))
+    assert dict(zip([row["id"] for row in other], assign_splits(other, split_by, 0.3, 0.3), strict=True)) == homes
+
+
+@given(full_rows, full_rows)
+def test_random_split_does_not_move_when_rows_are_added(first: list[dict], more: list[dict]) -> None:
+    ids = {row["id"] for row in first}
+    more = [row for row in more if row["id"] not in ids]
+    assert assign_splits(first + more, "random", 0.3, 0.3)[: len(first)] == assign_splits(first, "random", 0.3, 0.3)
+
+
+def numbered(count: int, **extra: object) -> list[dict]:
+    return [{"id": str(n), "text": f"text {n}", "label": "ab"[n % 10 == 0], **extra} for n in range(count)]
+
+
+def test_stratified_keeps_each_label_at_its_share() -> None:
+    members = numbered(400)
+    splits = split_rows({"any": members}, DataSpec(split_by="stratified", validation_fraction=0.1, test_fraction=0.2))
+    for label, count in (("a", 360), ("b", 40)):
+        found = [sum(row["label"] == label for row in splits[split]) for split in SPLITS]
+        assert found == [count * 7 // 10, count // 10, count // 5]
+
+
+def test_time_puts_the_newest_into_test_and_the_next_into_validation() -> None:
+    members = [
+        row | {"timestamp": f"2025-01-{1 + n // 24:02d}T{n % 24:02d}:00:00"} for n, row in enumerate(numbered(100))
+    ]
+    random.Random(0).shuffle(members)
+    splits = split_rows({"any": members}, DataSpec(split_by="time", validation_fraction=0.1, test_fraction=0.2))
+    spans = {
+        split: (min(times), max(times)) for split in SPLITS for times in [[row["timestamp"] for row in splits[split]]]
+    }
+    assert spans["train"][1] < spans["validation"][0]
+    assert spans["validation"][1] < spans["test"][0]
+    assert [len(splits[split]) for split in SPLITS] == [70, 10, 20]
+
+
+def test_rows_of_one_moment_are_not_parted_and_undated_rows_are_old() -> None:
+    members = [row | {"timestamp": "2025-01-02"} for row in numbered(30)] + numbered(2)
+    assert len(set(assign_splits(members, "time", 0.0, 0.4)[:30])) == 1
+    dated = [{"id": "n", "text": "new", "label": "a", "timestamp": "2025-01-03"}, *numbered(4)]
+    assert assign_splits(dated, "time", 0.0, 0.2) == ["test", "train", "train", "train", "train"]
+
+
+def test_time_without_timestamps_is_refused() -> None:
+    with pytest.raises(DataRefused, match="none of 3 rows has a timestamp"):
+        assign_splits(numbered(3), "time", 0.1, 0.1)
+
+
+def test_near_duplicates_share_a_split() -> None:
+    chance = random.Random(3)
+    base = [" ".join(chance.choices([f"w{n}" for n in range(500)], k=20)) for _ in range(150)]
+    members = [
+        {"id": f"{n}{end}", "text": text + end, "label": "a"} for n, text in enumerate(base) for end in ("", " thanks")
+    ]
+    homes = assign_splits(members, "near_duplicate", 0.3, 0.3)
+    assert all(homes[number] == homes[number + 1] for number in range(0, len(homes), 2))
+    assert len(set(homes)) == 3
+    torn = assign_splits(members, "group", 0.3, 0.3)
+    assert any(torn[number] != torn[number + 1] for number in range(0, len(torn), 2))
+    linked = assign_splits(numbered(4), "near_duplicate", 0.3, 0.3, lambda texts: [(0, 1), (1, 2), (2, 3)])
+    assert len(set(linked)) == 1

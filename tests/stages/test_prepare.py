@@ -11,7 +11,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from ftcore.data.reading import read_jsonl
 from ftcore.data.rows import row_digest
-from ftcore.errors import BaseModelError
+from ftcore.errors import BaseModelError, UsageError
 from ftcore.records import DatasetVersion, PreparedDataset, Released, ValidationReport
 from ftcore.spec import FineTuneSpec
 from ftcore.stages import prepare
@@ -48,6 +48,7 @@ def run(
         {"name": "demo", "base_model": {"name": str(base)}, "data": {"repo": None, "files": {"any": "*.jsonl"}}}
         | sections
     )
+    spec._root = tmp_path
     dataset = DatasetVersion(
         repo=None, rev="r", path="p", uri="stages/ingest/k", manifest_digest="d", num_files=1, num_bytes=1
     )
@@ -184,3 +185,36 @@ def test_personal_data_sets_rows_aside_until_somebody_releases_them(tmp_path: Pa
     assert run(tmp_path, base, rows, key="q", released=free, **settings)[0].num_quarantined == {}
     rows[-1]["text"] += " now"  # another row than the one that somebody looked at
     assert run(tmp_path, base, rows, key="r", released=free, **settings)[0].num_quarantined == {"personal_data": 1}
+
+
+def test_people_get_a_queue_a_bias_report_and_counts_without_values(tmp_path: Path, base: Path) -> None:
+    rows = members(300)
+    rows[0]["text"] = "my address is kim.lee@example.org"
+    rows[1]["source"] = "chat"
+    prepare_section = {
+        "personal_data": "redact",
+        "label_audit": {"splits": ["test", "train"]},
+        "augment": {"methods": ["paraphrase", "synonym"], "fraction": 1.0, "synonyms": "words.csv"},
+    }
+    (tmp_path / "words.csv").write_text("word,synonym\nnumber,count\n")
+    record, folder = run(tmp_path, base, rows, prepare=prepare_section)
+    personal = read_jsonl(folder / "personal.jsonl")
+    assert [(item["id"], item["kinds"]) for item in personal] == [("r0", {"email": 1})]
+    assert record.num_personal == {"email": 1}
+    assert "kim.lee" not in "".join(path.read_text() for path in folder.rglob("*") if path.is_file())
+    train, test = read_jsonl(folder / "train.jsonl"), read_jsonl(folder / "test.jsonl")
+    made = [row for row in train if "augmented" in row]
+    assert len(made) == sum(record.num_augmented.values()) > 100
+    assert set(record.num_augmented) == {"paraphrase", "synonym"}
+    assert not any("augmented" in row for row in [*test, *read_jsonl(folder / "validation.jsonl")])
+    assert all(row["augmented"].partition(":")[2] in {other["id"] for other in train} for row in made)
+    assert json.loads((folder / "bias.json").read_text())["num_rows"] == 300
+    assert [item["split"] for item in json.loads((folder / "label_audit.json").read_text())] == ["test", "train"]
+    queue = read_jsonl(folder / "label_review.jsonl")
+    assert len(queue) == sum(record.num_label_suspects.values())
+    assert not any("text" in item for item in queue)
+
+
+def test_a_missing_synonyms_file_is_a_mistake_of_the_spec(tmp_path: Path, base: Path) -> None:
+    with pytest.raises(UsageError, match="prepare.augment.synonyms"):
+        run(tmp_path, base, members(30), prepare={"augment": {"methods": ["synonym"], "synonyms": "none.csv"}})
