@@ -49,10 +49,12 @@ def read_two(
     """
     both: list[list[Row]] = []
     seen: list[Faults] = []
-    for path in (Path(train), Path(test)):
+    paths = (Path(train), Path(test))
+    alike = paths[0].name == paths[1].name
+    for path in paths:
         if not path.is_file():
             raise UsageError(f"No file at {path}; wanted CSV, JSONL, Parquet or text rows.", hint=f"ls {path.parent}")
-        rows, faults = _read(path, columns, formats, required)
+        rows, faults = _read(path, str(path) if alike else path.name, columns, formats, required)
         if not rows and not faults.count:
             faults.add("saw 0 rows, wanted at least 1")
         both.append(rows)
@@ -69,11 +71,11 @@ def read_two(
 
 
 def _read(
-    path: Path, columns: ColumnsSpec, formats: Sequence[str], required: Sequence[str]
+    path: Path, name: str, columns: ColumnsSpec, formats: Sequence[str], required: Sequence[str]
 ) -> tuple[list[Row], Faults]:
-    rows, faults = read_file(path, columns, required=required, name=str(path), formats=formats)
+    rows, faults = read_file(path, columns, required=required, name=name, formats=formats)
     if tuple(formats) == ("classification",) and any("no column for text" in line for line in faults.lines):
-        others, again = read_file(path, columns, name=str(path), formats=GENERATION_FORMATS)
+        others, again = read_file(path, columns, name=name, formats=GENERATION_FORMATS)
         if again.format is not None and not again.num_file_faults:
             return others, again
     return rows, faults

@@ -45,6 +45,7 @@ def run(
     around = surroundings_of(spec, suite)
     around = replace(around, released=released_ids(splits.values(), frozenset(released.rows if released else ())))
     found = judge_splits(suite, splits, spec.leakage, output.path / "docs", around, spec.validation.max_quarantined)
+    found = replace(found, refused=(*too_many, *found.refused))
     write_durable(output.path / "findings.json", canonical_json([finding.to_dict() for finding in found.found]))
     write_durable(output.path / "set_aside.json", canonical_json(found.quarantine))
     write_durable(output.path / "profile.json", canonical_json(profile := profile_splits(splits)))

@@ -50,7 +50,7 @@ def judge_splits(
 
     Args:
         suite: What is expected of each split.
-        splits: Rows in canonical columns of train, validation and test.
+        splits: Rows in canonical columns of train, test and, where there is one, validation.
         leakage: Rules, and the share of test rows that may have leaked.
         docs: Folder for the Data Docs.
         around: What expectations may need besides (`surroundings_of`); the leaks found here are added.
@@ -59,7 +59,8 @@ def judge_splits(
     Raises:
         UsageError: The suite or a leakage rule is faulty.
     """
-    training, test = [*splits["train"], *splits["validation"]], splits["test"]
+    validation = splits.get("validation", ())
+    training, test = [*splits["train"], *validation], splits["test"]
     leaks = find_leaks(training, test, leakage.rules, leakage.similarity)
     pairs = tuple(
         {
@@ -84,7 +85,7 @@ def judge_splits(
         leaks=pairs,
         num_leaked=count_by_rule(leaks, leakage.rules),
         num_leaked_validation=count_by_rule(
-            find_leaks(splits["train"], splits["validation"], leakage.rules, leakage.similarity), leakage.rules
+            find_leaks(splits["train"], validation, leakage.rules, leakage.similarity), leakage.rules
         ),
         refused=(*failed, *across, *(() if told else leaked), *crowded),
         unfit=result.unfit | twins | (frozenset(result.quarantine) if crowded else frozenset()),

@@ -111,6 +111,14 @@ class Suite:
         return [*(entry for entry in mandatory(task) if entry not in own), *own]
 
 
+def suite_text(raw: Mapping[str, Any]) -> str:
+    """A suite as a file that reads well: one expectation a line."""
+    lines = [f"  {json.dumps(item, ensure_ascii=False)}" for item in raw["expectations"]]
+    head = {key: value for key, value in raw.items() if key != "expectations"}
+    fields = [f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
+    return "{\n" + ",\n".join([*fields, '"expectations": [\n' + ",\n".join(lines) + "\n]"]) + "\n}\n"
+
+
 def load_suite(path: Path) -> Suite:
     """Read and check a suite file.
 

@@ -128,7 +128,7 @@ def collect(
             "max_quarantined": spec.validation.max_quarantined,
             "max_length": spec.training.max_length,
         },
-        probes=tuple(probe_metadata(_sample([*splits["train"], *splits["validation"]], _PROBED))),
+        probes=tuple(probe_metadata(_sample([*splits["train"], *splits.get("validation", ())], _PROBED))),
         changes=None if around.accepted is None else _changes(around.accepted, profile),
     )
 

@@ -66,7 +66,7 @@ class LeakFacts:
 
 def gather_leaks(splits: Mapping[Split, Sequence[Row]], found: Findings, similarity: float) -> LeakFacts:
     """Facts from the leaks that were found by id. Of rows that share an id the first one is shown."""
-    training, test = [*splits["train"], *splits["validation"]], splits["test"]
+    training, test = [*splits["train"], *splits.get("validation", ())], splits["test"]
     train_at, test_at = _positions(training), _positions(test)
     leaks = [
         Leak(leak["rule"], _at(test_at, leak["test_id"]), _at(train_at, leak["train_id"]), leak["score"])
