@@ -55,7 +55,9 @@ def table(section: type[BaseModel], *, sections: bool = True) -> list[str]:
         if not sections and isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             continue
         default = "required" if field.is_required() else f"`{default_of(field)}`"
-        rows.append(f"| `{name}` | {type_of(schema[name])} | {default} | {' '.join((field.description or '').split())} |")
+        rows.append(
+            f"| `{name}` | {type_of(schema[name])} | {default} | {' '.join((field.description or '').split())} |"
+        )
     return rows
 
 

@@ -35,12 +35,14 @@ def _is_other(text: str, domain: re.Match[str], local: str) -> bool:
     )
 
 
-_RUN = re.compile(r"(?<![\w.,:/#=$€£¥-])[+(\uff0b\d][\d\s().\-/\u2010-\u2013]{5,40}\d(?![\w%€£¥]|[.,:]\d|-\w|-\d)")
+_RUN = re.compile(
+    r"(?<![\w.,:/#=$€£¥-])[+(\uff0b\d][\d\s().\-/\u2010-\u2013]{5,40}\d(?:\s?(?:x|ext\.?)\s?\d{1,6})?(?![\w%€£¥]|[.,:]\d|-\w|-\d)"
+)
 # What a run of digits may be instead. These are blanked first, so that a phone number beside a date is still seen.
 _NO_PHONE = re.compile(
     r"""\b(?:19|20)\d\d[-./](?:0?[1-9]|1[0-2])[-./](?:[12]\d|3[01]|0?[1-9])(?:[T\s]+\d{1,2}[:.]\d\d(?:[:.]\d\d)?)?(?!\d)
       | \b(?:[12]\d|3[01]|0?[1-9])[-./](?:[12]\d|3[01]|0?[1-9])[-./](?:19|20)\d\d(?!\d)
-      | (?<![\d.])\d{1,3}(?:\.\d{1,5}){3}(?!\.?\d)                                # IP address or version
+      | (?<![+\d.])\d{1,3}(?:\.\d{1,3}){3}(?!\.?\d)                                # IP address or version
       | \b97[89](?:[-\s]?\d){10}(?!\d)                                    # ISBN
       | \b(?:\d{4}[-\s]){3,4}\d{1,4}(?!\d)                                # card-like
       | \b[A-Z]{2}\d{2}\s?(?:[A-Z0-9]{4}\s?){2,7}[A-Z0-9]{0,4}\b          # IBAN-like
@@ -64,6 +66,7 @@ _OTHER_NUMBER = re.compile(
 )
 _LOOK_BACK = 60
 _DIGITS = re.compile(r"\d+")
+_EXTENSION = re.compile(r"\s?(?:x|ext\.?)\s?\d+\Z")
 _MAX_GROUPS = 10
 """More groups of digits in 42 characters are a table of numbers; libphonenumber would try every part of it."""
 
@@ -81,12 +84,14 @@ def find_phones(text: str, regions: Sequence[str]) -> Iterator[PersonalSpan]:
 
 
 def _phones_in(run: str, offset: int, text: str, regions: Sequence[str]) -> Iterator[PersonalSpan]:
-    from phonenumbers import PhoneNumberMatcher
+    from phonenumbers import Leniency, PhoneNumberMatcher
 
     found = set()
-    places: Sequence[str | None] = regions or [None]
-    for region in places:
-        for match in PhoneNumberMatcher(run, region, max_tries=20):
+    searches: list[tuple[str | None, int]] = [(region, Leniency.VALID) for region in regions]
+    if "+" in run or "\uff0b" in run:  # nothing else is written like that: the right length will do
+        searches.append((None, Leniency.POSSIBLE))
+    for region, leniency in searches:
+        for match in PhoneNumberMatcher(run, region, leniency, max_tries=20):
             start, raw = offset + match.start, match.raw_string
             if raw.startswith("(") and ")" not in raw:  # the bracket around it, not around its area code
                 start, raw = start + 1, raw[1:]
@@ -104,11 +109,13 @@ def _is_phone(raw: str, before: str, region: str | None) -> bool:
         return False
     if _CALL.search(before):
         return True
-    groups = [group for group in re.split(r"\D+", raw) if group]
+    groups = _DIGITS.findall(_EXTENSION.sub("", raw))
     if len(groups) == 1:
         return raw.startswith("0") and 10 <= len(raw) <= 11
     if _trunk_prefix(region) == "1":  # North America: 3-3-4; anything else is more likely a ZIP code or a range
         return [len(group) for group in groups[-3:]] == [3, 3, 4] and groups[:-3] in ([], ["1"])
+    if sum(map(len, groups)) < 9 and not groups[0].startswith("0"):
+        return False  # "about 841 308 rows"
     sound = max(map(len, groups)) <= 8 and min(map(len, groups)) >= 2 and len(groups) <= 6
     return sound and (groups[0].startswith("0") or _trunk_prefix(region) != "0" or region in _TRUNK_LEFT_OUT)
 

@@ -15,7 +15,7 @@ _CARD = re.compile(
     re.ASCII,
 )
 # Goods, devices and shipments are numbered as long as cards, and one number in ten passes Luhn by chance.
-_NO_CARD = re.compile(
+_GOODS = re.compile(
     r"\b(?:ean|gtin|upc|imei|imsi|serial|tracking|barcode|order|invoice|timestamp|epoch)\b[^\n\d]{0,16}\Z",
     re.IGNORECASE,
 )
@@ -28,7 +28,7 @@ def find_cards(text: str) -> Iterator[PersonalSpan]:
         if (
             _is_issued(digits)
             and checksums.luhn(digits)
-            and not _NO_CARD.search(text[max(0, match.start() - 30) : match.start()])
+            and not _GOODS.search(text[max(0, match.start() - 30) : match.start()])
         ):
             yield PersonalSpan(match.start(), match.end(), "card")
 
@@ -37,6 +37,8 @@ def _is_issued(digits: str) -> bool:
     head, length = int(digits[:4]), len(digits)
     if digits[0] == "4":  # Visa
         return length in (13, 16, 19)
+    if head in (2131, 1800):  # JCB, fifteen digits
+        return length == 15
     if 5100 <= head <= 5599 or 2221 <= head <= 2720:  # Mastercard
         return length == 16
     if digits[:2] in ("34", "37"):  # American Express
@@ -84,7 +86,7 @@ class _Id:
 
 
 def _shape(pattern: str) -> re.Pattern[str]:
-    return re.compile(rf"(?<![\w.-]){pattern}(?!\w|[.-]\d)", re.IGNORECASE | re.ASCII)
+    return re.compile(rf"(?<![\w.+-]){pattern}(?!\w|[.-]\d)", re.IGNORECASE | re.ASCII)
 
 
 def _words(*words: str) -> re.Pattern[str]:
@@ -96,7 +98,7 @@ _IDS = (
     _Id(_shape(r"(?!000|666|9\d\d)\d{3} ?(?!00)\d\d ?(?!0000)\d{4}"), lambda _: True, _words("ssn", "social security")),
     _Id(_shape(r"\d{3}\.\d{3}\.\d{3}-\d\d"), checksums.cpf),
     _Id(_shape(r"\d{11}"), checksums.cpf, _words("cpf")),
-    _Id(_shape(r"(?:\d{8}|[xyz]-?\d{7})[- ]?[a-z]"), checksums.dni),
+    _Id(_shape(r"(?:\d{8}|[xyz]-?\d{7})-?[a-z]"), checksums.dni),
     _Id(_shape(r"[12] ?\d\d ?(?:0[1-9]|1[0-2]|[2-9]\d) ?(?:\d\d|2[ab]) ?\d{3} ?\d{3} ?\d\d"), checksums.nir),
     _Id(_shape(r"\d{3}[ -]\d{3}[ -]\d{4}|\d{10}"), checksums.nhs, _words("nhs", "national health", "health number")),
     _Id(_shape(r"\d{11}"), checksums.pesel, _words("pesel")),
@@ -116,7 +118,9 @@ def find_national_ids(text: str) -> Iterator[PersonalSpan]:
     for kind in _IDS:
         for match in kind.shape.finditer(text):
             before = text[max(0, match.start() - 60) : match.start()]
-            if kind.words and not kind.words.search(before):
+            wanted = kind.words.search(before) if kind.words else not _GOODS.search(before)
+            # Shapes are ASCII; a letter beyond it still belongs to the word.
+            if not wanted or text[match.end() : match.end() + 1].isalnum():
                 continue
             value = match.group().upper().translate(str.maketrans("", "", kind.gaps))
             if kind.check(value):
