@@ -180,8 +180,7 @@ def _finding(number: int, finding: Finding) -> Element:
 def _evidence(finding: Finding) -> Element | None:
     """Figures behind a finding as far as they are short."""
     items: list[list[Node]] = [
-        [code(str(name)), quote(show(value))]
-        for name, value in list(finding.evidence.items())[:_MAX_EVIDENCE]
+        [code(str(name)), quote(show(value))] for name, value in list(finding.evidence.items())[:_MAX_EVIDENCE]
     ]
     return details("Figures", table(["figure", "value"], items)) if items else None
 
