@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,17 @@ def test_good_data_passes_with_docs(tmp_path: Path) -> None:
     assert not any(report.num_leaked.values())
     assert (folder / "docs" / "index.html").is_file()
     assert report.docs_uri == f"{report.uri}/docs/index.html"
+
+
+def test_the_report_lies_beside_the_docs_and_names_what_fell_short(tmp_path: Path) -> None:
+    files = good() | {"test.jsonl": [*rows("x", 30), {"id": "<b>", "text": "T MESSAGE <i>7</i>!", "label": "zeta"}]}
+    report, folder = run(tmp_path, files)
+    assert report.report_uri == f"{report.uri}/report.html"
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "This data is refused" in page
+    assert "labels that train lacks: zeta" in page
+    assert "<i>" not in page
+    assert all((folder / name).exists() for name in re.findall(r'href="([^"#]+)"', page))
 
 
 def test_leaks_into_validation_are_counted_apart_and_refuse_nothing(tmp_path: Path) -> None:

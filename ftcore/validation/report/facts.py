@@ -5,11 +5,10 @@ Lists are cut, row text is masked and cut (`findings.show`); names from the data
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from ftcore.data.leakage.labels import MetadataProbe, probe_metadata
 from ftcore.records import DatasetVersion
@@ -18,15 +17,15 @@ from ftcore.validation.custom._tokens import count_tokens
 from ftcore.validation.findings import Finding
 from ftcore.validation.profiles import compare_profiles
 from ftcore.validation.report.leaks import LeakFacts, gather_leaks
+from ftcore.validation.report.sampling import sample
 from ftcore.validation.splits import Findings
 from ftcore.validation.suites import Suite
 from ftcore.validation.surroundings import Surroundings
 
 Row = Mapping[str, Any]
-_Item = TypeVar("_Item")
 MAX_NAMES = 40
 """Labels and sources named in charts; the others are added up."""
-_PROBED, _TOKENISED, _IDENTIFIED = 1_500, 5_000, 500
+_PROBED, _TOKENISED, _IDENTIFIED = 1_000, 2_000, 500
 _LANGUAGE = "expect_column_text_language_to_be_in"
 
 
@@ -44,7 +43,7 @@ class SplitFacts:
     num_answer_words: tuple[int, ...] = ()
     """Words of the completion, where the task has one."""
     num_tokens: tuple[int, ...] = ()
-    """Tokens of the text of at most 5,000 rows; empty where no tokenizer is known."""
+    """Tokens of the text of at most 2,000 rows; empty where no tokenizer is known."""
     languages: Mapping[str, int] = field(default_factory=dict)
     """Of at most 500 rows; asked only where the suite asks for languages, since the identifier is loaded then."""
     aside: Mapping[str, int] = field(default_factory=dict)
@@ -128,7 +127,7 @@ def collect(
             "max_quarantined": spec.validation.max_quarantined,
             "max_length": spec.training.max_length,
         },
-        probes=tuple(probe_metadata(_sample([*splits["train"], *splits.get("validation", ())], _PROBED))),
+        probes=tuple(probe_metadata(sample([*splits["train"], *splits.get("validation", ())], _PROBED))),
         changes=None if around.accepted is None else _changes(around.accepted, profile),
     )
 
@@ -138,7 +137,7 @@ def _facts_of_split(
 ) -> SplitFacts:  # fmt: skip
     texts = [str(row.get("text") or "") for row in rows]
     answers = [str(row["completion"]) for row in rows if row.get("completion")]
-    tokenised = _sample(texts, _TOKENISED) if around.tokenizer else []
+    tokenised = sample(texts, _TOKENISED) if around.tokenizer else []
     return SplitFacts(
         name=split,
         num_rows=len(rows),
@@ -162,7 +161,7 @@ def _languages(texts: Sequence[str]) -> dict[str, int]:
 
     classify = language_identifier()
     long_enough = [text for text in texts if len(text) >= 20]
-    answers = (classify(text[:500]) for text in _sample(long_enough, _IDENTIFIED))
+    answers = (classify(text[:500]) for text in sample(long_enough, _IDENTIFIED))
     return dict(Counter(language if sure >= 0.8 else "uncertain" for language, sure in answers))
 
 
@@ -185,8 +184,3 @@ def _changes(accepted: Mapping[str, Any], profile: Mapping[str, Any]) -> tuple[C
             )
         )
     return tuple(changes)
-
-
-def _sample(items: Sequence[_Item], most: int) -> list[_Item]:
-    """At most so many, drawn with a fixed seed: the same data give the same report."""
-    return list(items) if len(items) <= most else random.Random(0).sample(list(items), most)

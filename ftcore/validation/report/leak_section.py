@@ -100,10 +100,13 @@ _CURVE_NOTE = (
 def _background(leaks: LeakFacts) -> Element | None:
     if not leaks.among_test:
         return None
+    note = _CURVE_NOTE.format(count=leaks.num_long)
+    if leaks.share_compared < 1:
+        note += f" Compared with {leaks.share_compared:.0%} of the train rows: the second line lies lower than with all of them."
     return curve(
         "How alike the rows are by nature",
         {"test with test": leaks.among_test, "test with train": leaks.with_train},
         "similarity (1 − edits / words) of a row's nearest neighbour",
         mark=(leaks.similarity, f"near-duplicate from {leaks.similarity:g}"),
-        note=_CURVE_NOTE.format(count=leaks.num_long),
+        note=note,
     )

@@ -15,13 +15,14 @@ from ftcore.data.leakage.leaks import match_keys
 from ftcore.spec import Split
 from ftcore.validation.findings import NUM_EXAMPLES
 from ftcore.validation.personal import mask_personal
+from ftcore.validation.report.sampling import sample
 from ftcore.validation.splits import Findings
 
 Row = Mapping[str, Any]
 STEPS = tuple(round(0.5 + step / 40, 3) for step in range(21))
 _MAX_CHARS, _WORD_CHARS = 6_000, 80
-_COMPARED = (2_000, 15_000)
-"""Test and train rows in the similarity curve."""
+_COMPARED = (1_000, 10_000)
+"""Test and train rows in the similarity curve, at most."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class LeakFacts:
     """The same against the rows of train and validation."""
     num_long: int = 0
     """Test rows long enough for the curve."""
+    share_compared: float = 1.0
+    """Of the train rows, in the curve."""
 
 
 def gather_leaks(splits: Mapping[Split, Sequence[Row]], found: Findings, similarity: float) -> LeakFacts:
@@ -90,6 +93,7 @@ def gather_leaks(splits: Mapping[Split, Sequence[Row]], found: Findings, similar
         among_test=among,
         with_train=against,
         num_long=num_long,
+        share_compared=min(1.0, _COMPARED[1] / max(1, len(training))),
     )
 
 
@@ -156,7 +160,7 @@ _Curve = tuple[tuple[float, float], ...]
 def _curves(training: Sequence[Row], test: Sequence[Row]) -> tuple[_Curve, _Curve, int]:
     """Shares of long test rows with a similar row in test and in train; empty where no test row is long."""
     test_keys, train_keys = (
-        [key[:_MAX_CHARS] for key in dict.fromkeys(match_keys(rows[:most])) if key]
+        [key[:_MAX_CHARS] for key in dict.fromkeys(match_keys(sample(rows, most))) if key]
         for rows, most in zip((test, training), _COMPARED, strict=True)
     )
     among = nearest_similarity(test_keys)
