@@ -30,8 +30,8 @@ Inputs = Mapping[str, Record | DataRef | None]
 # Libraries whose version can change a stage's result.
 _FROM_LEDGER = ("start", "champion", "withdrawal", "released")  # None is an answer
 _COMPUTING = (
-    "accelerate", "datasets", "dvc", "ftfy", "great-expectations", "numpy", "pandas", "peft", "safetensors",
-    "scikit-learn", "scipy", "tokenizers", "torch", "transformers",
+    "accelerate", "cleanlab", "datasets", "dvc", "ftfy", "great-expectations", "numpy", "pandas", "peft", "phonenumbers",
+    "py3langid", "rapidfuzz", "safetensors", "scikit-learn", "scipy", "tokenizers", "torch", "transformers",
 )  # fmt: skip
 
 

@@ -18,7 +18,8 @@ from ftcore.errors import FtcoreError, IntegrityError
 from ftcore.spec import ColumnsSpec, DataSpec, LeakageSpec, PrepareSpec, Task, ValidationSpec
 from ftcore.store import Manifest
 from ftcore.validation.splits import judge_splits
-from ftcore.validation.suites import STARTER, Suite, load_suite
+from ftcore.validation.suites import Suite, load_suite, starter
+from ftcore.validation.surroundings import Surroundings
 from tests.functional.mutations import PAYLOAD, Mutation, good_rows, suffix, write
 
 BUDGET = ValidationSpec(max_quarantined=0.05)
@@ -55,20 +56,20 @@ def check_files(train: Path, test: Path, task: Task, docs: Path) -> Checked:
         return checked
     splits = split_rows(parts, DataSpec(files={"train": train.name, "test": test.name}))
     leakage = LeakageSpec()
-    checked.refused += judge_splits(suite_for(task), splits, leakage, docs).refused
-    prepared = prepare_splits(splits, PrepareSpec(), leakage, BUDGET, rows_out)
+    around = Surroundings(task=task, max_leaked=leakage.max_leaked)
+    judged = judge_splits(suite_for(task), splits, leakage, docs, around, BUDGET.max_quarantined)
+    checked.refused += judged.refused
+    prepared = prepare_splits(splits, PrepareSpec(), leakage, BUDGET, rows_out, judged.quarantine)
     checked.refused += prepared.refused
     checked.set_aside |= {item["id"]: item["reason"] for item in prepared.quarantine}
     checked.prepared = [*prepared.splits["train"], *prepared.splits["validation"]]
     return checked
 
 
+@functools.cache
 def suite_for(task: Task) -> Suite:
-    """The starter suite, for conversations without what it says of labels."""
-    suite = load_suite(STARTER)
-    if task == "classification":
-        return suite
-    return Suite(suite.name, tuple(entry for entry in suite.entries if entry.column != "label"), suite.digest)
+    """The starter suite."""
+    return load_suite(starter(task))
 
 
 @dataclass(frozen=True)
