@@ -28,7 +28,7 @@ from ftcore.store import Store, file_sha256, write_durable
 Inputs = Mapping[str, Record | DataRef | None]
 
 # Libraries whose version can change a stage's result.
-_FROM_LEDGER = ("start", "champion", "withdrawal")  # None is an answer
+_FROM_LEDGER = ("start", "champion", "withdrawal", "released")  # None is an answer
 _COMPUTING = (
     "accelerate", "datasets", "dvc", "ftfy", "great-expectations", "numpy", "pandas", "peft", "safetensors",
     "scikit-learn", "scipy", "tokenizers", "torch", "transformers",
@@ -169,6 +169,8 @@ def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, An
     if stage.name == "validate":
         suite = spec.at(spec.validation.suite)
         depends["suite"] = file_sha256(suite) if suite.is_file() else "missing"
+        accepted = spec.at(spec.validation.accepted) if spec.validation.accepted else None
+        depends["accepted"] = file_sha256(accepted) if accepted and accepted.is_file() else None
     if stage.name == "prepare" and spec.prepare.augment.synonyms:
         synonyms = spec.at(spec.prepare.augment.synonyms)
         depends["synonyms"] = file_sha256(synonyms) if synonyms.is_file() else "missing"
@@ -267,6 +269,8 @@ def gather(
         prepared = inputs["prepare"]
         assert isinstance(prepared, PreparedDataset)
         inputs["start"] = start_ref(spec, ledger, store, prepared)
+    if "released" in stage.inputs and "released" not in inputs:
+        inputs["released"] = ledger.released(spec.name)
     if "withdrawal" in stage.inputs and "withdrawal" not in inputs:
         from ftcore.registry.champions import champions
 

@@ -135,6 +135,8 @@ class SplitReport:
     num_expectations: int
     failed: tuple[str, ...] = ()
     """One line per failed expectation: what was expected, what was seen, up to three row ids."""
+    quarantined: Mapping[str, int] = field(default_factory=dict)
+    """Rows that expectations want set aside, by reason; one reason per row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +155,8 @@ class ValidationReport(Record):
     """Validation rows with a twin in train, by rule; reported, no reason to refuse: the twin leaves train."""
     docs_uri: str
     """index.html of the Data Docs."""
+    report_uri: str | None = None
+    """The data report, one HTML file; None in records of before there was one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -236,6 +240,16 @@ class Withdrawal(Record):
     """Position of the rollback in the ledger."""
     actor: str
     reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Released(Record):
+    """Rows that a person has let out of quarantine: they are not set aside again for what a rule thinks of their content."""
+
+    kind: ClassVar[str] = "released"
+
+    rows: tuple[str, ...]
+    """Row digests, sorted: a row that changes has to be released anew."""
 
 
 @dataclass(frozen=True, kw_only=True)

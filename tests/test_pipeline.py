@@ -110,6 +110,13 @@ def test_the_suite_is_part_of_validates_key(project: Path) -> None:
     assert key("validate", spec) != before
 
 
+def test_the_accepted_profile_is_part_of_validates_key(project: Path) -> None:
+    spec = load_spec(project / "spec.yaml", ["validation.accepted=accepted.json"])
+    before = key("validate", spec)
+    (project / "accepted.json").write_text("{}")
+    assert key("validate", spec) != before
+
+
 def test_a_commit_that_changes_no_data_keeps_the_datas_identity(project: Path) -> None:
     """DVC data: a new commit is a new revision but the same rows, so everything after ingest is reused."""
 

@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "run": ("ftcore.cli.run:run", "Run the pipeline in one process, without Airflow."),
     "stage": ("ftcore.cli.stage:stage", "Run one stage (what Airflow calls)."),
     "validate": ("ftcore.cli.validate:validate", "Data quality and leakage verdict, with Data Docs."),
+    "quarantine": ("ftcore.cli.quarantine:app", "List rows that were set aside; let rows back in."),
     "leakage": ("ftcore.cli.leakage:leakage", "Find test rows that training would see, in two files."),
     "compare": ("ftcore.cli.compare:compare", "Compare two prediction files, paired, with a verdict."),
     "drift": ("ftcore.cli.drift:drift", "Decide on drift between two prediction logs or text files."),
@@ -91,6 +92,7 @@ def main() -> None:
             told = {
                 "kind": type(error).__name__,
                 "message": error.message,
+                "details": list(error.details),
                 "hint": error.hint,
                 "transient": error.transient,
             }

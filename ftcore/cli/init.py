@@ -118,7 +118,7 @@ def _scaffold(root: Path, name: str, base_model: str, revision: str | None) -> l
     import shutil
     import tempfile
 
-    from ftcore.validation.suites import STARTER
+    from ftcore.validation.suites import starter
 
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         seen = "a folder with files" if root.is_dir() else "a file"
@@ -131,7 +131,7 @@ def _scaffold(root: Path, name: str, base_model: str, revision: str | None) -> l
             spec = f"dags/specs/{name}.yaml"
             pinned = f"  revision: {revision}\n" if revision else ""
             write_durable(draft / spec, _SPEC.format(name=name, base_model=base_model, revision=pinned))
-            write_durable(draft / "expectations/classification.json", STARTER.read_bytes())
+            write_durable(draft / "expectations/classification.json", starter("classification").read_bytes())
             for path in _AIRFLOW_FILES.rglob("*.py"):
                 write_durable(draft / path.relative_to(_AIRFLOW_FILES), path.read_bytes())
             write_durable(draft / "README.md", _README.format(name=name))

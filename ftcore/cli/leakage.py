@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +13,7 @@ from ftcore.errors import UsageError
 
 if TYPE_CHECKING:
     from ftcore.data.leakage import Leak
+    from ftcore.data.two_files import TwoFiles
 
 _SHOWN = 10
 _MEANING = {
@@ -27,11 +27,12 @@ _MEANING = {
     "time": "train is not older than test",
     "reused": "an earlier training of this model has seen it",
 }
+_OPTIONAL = ("id", "text", "label", "group", "timestamp", "source")
 Rows = list[dict[str, Any]]
 
 
 def leakage(
-    train: Annotated[str, typer.Option(help="Training rows: CSV, JSONL or Parquet.")],
+    train: Annotated[str, typer.Option(help="Training rows: CSV, JSONL or Parquet; labelled texts or conversations.")],
     test: Annotated[str, typer.Option(help="Holdout rows.")],
     text_field: Annotated[str, typer.Option(help="Column of the text.")] = "text",
     group_field: Annotated[str | None, typer.Option(help="Also report test rows whose group is in train.")] = None,
@@ -61,7 +62,10 @@ def leakage(
     columns = {"text": text_field, "group": group_field, "timestamp": time_field, "label": label_field}
     note = (lambda text: None) if json else print_note
     note(f"reading {train} and {test} …")
-    train_rows, test_rows = _read(train, test, columns)
+    files = _read(train, test, columns)
+    train_rows, test_rows = files.train, files.test
+    if files.malformed:
+        note(f"left out {len(files.malformed):,} malformed rows; the first: {files.malformed[0].detail}")
     asked = {"target_in_prompt": label_field, "group": group_field, "time": time_field, "reused": trained}
     rules = [*TEXT_RULES, *(rule for rule in OTHER_RULES if asked[rule])]
     note(f"comparing {len(test_rows):,} test rows with {len(train_rows):,} train rows …")
@@ -83,15 +87,27 @@ def _answer(leaks: Sequence[Leak], train: Rows, test: Rows, *, labelled: bool) -
     answer: dict[str, Any] = {
         "rows": {"train": len(train), "test": len(test)},
         "hits": [
-            {"rule": leak.rule, "test_row": leak.test_row, "train_row": leak.train_row, "score": leak.score}
+            {
+                "rule": leak.rule,
+                "test_row": _number(test, leak.test_row),
+                "train_row": _number(train, leak.train_row),
+                "score": leak.score,
+            }
             for leak in leaks
         ],
-        "leaked_test_rows": sorted(leaked_rows(leaks)),
-        "train_rows_to_drop": sorted({leak.train_row for leak in leaks if leak.train_row is not None}),
+        "leaked_test_rows": sorted(_number(test, row) or 0 for row in leaked_rows(leaks)),
+        "train_rows_to_drop": sorted(
+            {_number(train, leak.train_row) or 0 for leak in leaks if leak.train_row is not None}
+        ),
     }
     if labelled:
         answer["conflicting_labels"] = len(conflicting_leaks(leaks, train, test))
     return answer
+
+
+def _number(rows: Rows, row: int | None) -> int | None:
+    """Place of a row in its file: malformed rows before it count, too."""
+    return None if row is None else int(rows[row]["id"].rpartition(":")[2])
 
 
 def _seen(trained: str | None, test: Rows) -> list[int]:
@@ -106,30 +122,15 @@ def _seen(trained: str | None, test: Rows) -> list[int]:
     return index.seen(test)
 
 
-def _read(train: str, test: str, columns: dict[str, str | None]) -> tuple[Rows, Rows]:
-    from ftcore.data.reading import raise_faults, read_file
-    from ftcore.errors import DataRefused
+def _read(train: str, test: str, columns: dict[str, str | None]) -> TwoFiles:
+    from ftcore.data.two_files import read_two
     from ftcore.spec import ColumnsSpec
 
     # Columns that were not asked for must not be read by accident: they get a name that no file has.
-    mapping = ColumnsSpec(**{part: columns.get(part) or f"\0{part}" for part in ColumnsSpec.model_fields})
+    generation = {part: name for part, name in ColumnsSpec().model_dump().items() if part not in _OPTIONAL}
+    mapping = ColumnsSpec(**(generation | {part: columns.get(part) or f"\0{part}" for part in _OPTIONAL}))
     required = [part for part, name in columns.items() if name]
-    faults, both = [], []
-    for path in (Path(train), Path(test)):
-        if not path.is_file():
-            raise UsageError(f"No file at {path}; wanted CSV, JSONL or Parquet rows.", hint=f"ls {path.parent}")
-        rows, file_faults = read_file(path, mapping, required=required, name=str(path))
-        if not rows and not file_faults.count:
-            file_faults.add("saw 0 rows, wanted at least 1")
-        faults += [
-            line.replace("data.columns.", "--").replace(": NAME", "-field NAME") for line in file_faults.report()
-        ]
-        both.append(rows)
-    try:
-        raise_faults(faults)
-    except DataRefused as error:
-        raise DataRefused(error.message, details=error.details, hint="ftcore leakage --help") from None
-    return both[0], both[1]
+    return read_two(train, test, mapping, ("classification",), required)
 
 
 def _print(answer: dict[str, Any], leaks: Sequence[Leak], rules: list[str], train: Rows, test: Rows) -> None:
@@ -145,7 +146,7 @@ def _print(answer: dict[str, Any], leaks: Sequence[Leak], rules: list[str], trai
     ]
     for leak in shown:
         print_line()
-        print_line(f"  {_place(leak)}: {leak.rule}, {leak.score:.2f}")
+        print_line(f"  {_place(leak, train, test)}: {leak.rule}, {leak.score:.2f}")
         print_line(f"    {_evidence(leak, train, test)}")
     if len(leaks) > len(shown):
         print_line(f"\n  and {len(leaks) - len(shown):,} more hits (--json lists all)")
@@ -157,8 +158,8 @@ def _print(answer: dict[str, Any], leaks: Sequence[Leak], rules: list[str], trai
         print_line(f"Next: drop {num_drop:,} train rows (`train_rows_to_drop` of --json); leave the test file as it is")
 
 
-def _place(leak: Leak) -> str:
-    sides = (("test", leak.test_row), ("train", leak.train_row))
+def _place(leak: Leak, train: Rows, test: Rows) -> str:
+    sides = (("test", _number(test, leak.test_row)), ("train", _number(train, leak.train_row)))
     return " = ".join(f"{side} row {row}" for side, row in sides if row is not None)
 
 

@@ -1,55 +1,251 @@
-"""`ftcore validate SPEC`: data quality and leakage verdict, with Data Docs."""
+"""`ftcore validate SPEC`, or `--train F --test F`: data quality and leakage verdict, report and Data Docs."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import json as json_module
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ftcore.cli._output import (
     JsonFlag,
     SetOption,
-    SpecArgument,
     libraries_on_stderr,
     print_json,
     print_line,
     print_note,
     print_table,
 )
-from ftcore.records import ValidationReport
-from ftcore.spec import load_spec
+from ftcore.errors import UsageError
+from ftcore.records import DatasetVersion, ValidationReport
+from ftcore.spec import FineTuneSpec, load_spec
+
+if TYPE_CHECKING:
+    from ftcore.data.two_files import TwoFiles
+
+_SHOWN = 12
+Field = Annotated[str | None, typer.Option(help="Column of that part, for --train and --test.")]
 
 
 def validate(
-    spec: SpecArgument,
+    spec: Annotated[str | None, typer.Argument(help="Spec file; not needed with --train and --test.")] = None,
     overrides: SetOption = None,
     rev: Annotated[str | None, typer.Option(help="Data revision instead of the spec's.")] = None,
+    train: Annotated[
+        str | None, typer.Option(help="Training rows: CSV, JSONL, Parquet or text; labelled texts or conversations.")
+    ] = None,
+    test: Annotated[str | None, typer.Option(help="Holdout rows.")] = None,
+    text_field: Annotated[str, typer.Option(help="Column of the text, for --train and --test.")] = "text",
+    label_field: Annotated[str, typer.Option(help="Column of the label.")] = "label",
+    id_field: Field = None,
+    group_field: Field = None,
+    time_field: Field = None,
+    source_field: Field = None,
+    format: Annotated[
+        str,
+        typer.Option(
+            help="messages, prompt_completion, alpaca, sharegpt, turns, classification; auto: told by the columns."
+        ),
+    ] = "auto",
+    suite: Annotated[
+        Path | None, typer.Option(help="Expectation suite; default: the starter suite of the task.")
+    ] = None,
+    max_leaked: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of test rows that may have leaked.")
+    ] = 0.05,
+    max_quarantined: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Share of rows that may be set aside.")
+    ] = 0.05,
+    report: Annotated[Path | None, typer.Option(help="Write the HTML report of two files here.")] = None,
+    suggest: Annotated[
+        Path | None,
+        typer.Option(help="Judge nothing: write a suite made from what the data looks like here, to review."),
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Pull the data version and judge it: expectations on every split, labels, leaks. Exit code 3: refused."""
+    """Judge a data set: expectations on every split, labels, leaks. Exit code 3: refused."""
+    if (spec is None) == (train is None or test is None):
+        raise UsageError(
+            "Wanted a spec, or --train and --test.", hint="ftcore validate --train train.csv --test test.csv"
+        )
+    note = (lambda text: None) if json else print_note
+    if spec is not None:
+        if suggest is not None:
+            answer = _suggest_for_spec(load_spec(spec, overrides or ()), rev, suggest)
+        else:
+            answer = _judge_spec(load_spec(spec, overrides or ()), rev, note)
+    else:
+        assert train is not None
+        assert test is not None
+        columns = {
+            "text": text_field, "label": label_field, "id": id_field, "group": group_field, "timestamp": time_field,
+            "source": source_field,
+        }  # fmt: skip
+        note(f"reading {train} and {test} …")
+        files = _read(train, test, columns, format)
+        if suggest is not None:
+            answer = _suggest({"train": files.train, "test": files.test}, _task(files), suggest)
+        else:
+            budgets = {"max_leaked": max_leaked, "max_quarantined": max_quarantined}
+            answer = _judge_files(files, train, test, columns, suite, budgets, report, note)
+    print_json(answer) if json else _print(answer)
+    if answer.get("refused"):
+        raise typer.Exit(3)
+
+
+def _judge_spec(spec: FineTuneSpec, rev: str | None, note: Any) -> dict[str, Any]:
     from ftcore.ledger import open_ledger
     from ftcore.pipeline import run_pipeline
     from ftcore.store import Store
 
-    loaded, store = load_spec(spec, overrides or ()), Store()
-    announce = (lambda name: None) if json else (lambda name: print_note(f"{name} …"))
+    store = Store()
     with libraries_on_stderr():
-        *_, step = run_pipeline(loaded, store, open_ledger(), last="validate", rev=rev, announce=announce)
-    report = step.record
-    assert isinstance(report, ValidationReport)
-    docs = store.resolve(report.docs_uri)
-    if json:
-        verdict = "refused" if report.refused else "ok"
-        print_json({"verdict": verdict, "reused": step.reused, "docs": str(docs), "report": report.to_dict()})
-    else:
-        rows = [[item.split, item.num_rows, item.num_expectations, len(item.failed)] for item in report.splits]
-        print_table(f"Data of {loaded.name}", ["split", "rows", "expectations", "failed"], rows)
-        for split, counts in (("test", report.num_leaked), ("validation", report.num_leaked_validation)):
-            leaked = ", ".join(f"{rule} {count}" for rule, count in counts.items())
-            print_line(f"Leaked {split} rows: {leaked}")
-        print_line(f"Data Docs: {docs}")
-        print_line("Refused:" if report.refused else "ok: the data may be trained on")
-        for reason in report.refused:
-            print_line(f"  - {reason}")
-    if report.refused:
-        raise typer.Exit(3)
+        *_, step = run_pipeline(
+            spec, store, open_ledger(), last="validate", rev=rev, announce=lambda name: note(f"{name} …")
+        )
+    record = step.record
+    assert isinstance(record, ValidationReport)
+    findings = json_module.loads((store.resolve(record.uri) / "findings.json").read_text(encoding="utf-8"))
+    return {
+        "verdict": "refused" if record.refused else "ok",
+        "refused": list(record.refused),
+        "reused": step.reused,
+        "docs": str(store.resolve(record.docs_uri)),
+        "report_page": str(store.resolve(record.report_uri)) if record.report_uri else None,
+        "report": record.to_dict(),
+        "findings": findings,
+        "name": spec.name,
+        "next": "ftcore quarantine list SPEC shows the rows set aside" if findings else "",
+    }
+
+
+def _judge_files(
+    files: TwoFiles, train: str, test: str, columns: Mapping[str, str | None], suite: Path | None,
+    budgets: Mapping[str, float], page: Path | None, note: Any,
+) -> dict[str, Any]:  # fmt: skip
+    from ftcore.spec import LeakageSpec
+
+    rules = [rule for rule in LeakageSpec().rules if rule != "reused"] + (["time"] if columns["timestamp"] else [])
+    leakage = LeakageSpec.model_validate({"rules": rules, "max_leaked": budgets["max_leaked"]})
+    note(f"judging {len(files.train):,} train and {len(files.test):,} test rows ({files.format}) …")
+    with libraries_on_stderr(), tempfile.TemporaryDirectory(prefix="ftcore-validate-") as folder:
+        from ftcore.validation.report import write_report
+        from ftcore.validation.two_files import judge_two
+
+        judged = judge_two(files, train, test, suite, leakage, budgets["max_quarantined"], Path(folder) / "docs")
+        if page is not None:
+            write_report(page, judged.report)
+    found = judged.found
+    return {
+        "verdict": "refused" if found.refused else "ok",
+        "refused": list(found.refused),
+        "format": files.format,
+        "suite": judged.suite.name,
+        "report_page": str(page) if page is not None else None,
+        "report": {
+            "splits": [asdict(item) for item in found.reports],
+            "num_leaked": dict(found.num_leaked),
+            "num_malformed": len(files.malformed),
+        },
+        "findings": [finding.to_dict() for finding in found.found],
+        "set_aside": dict(found.quarantine),
+        "leaks": list(found.leaks),
+        "name": f"{train} and {test}",
+        "next": "" if page is not None else "--report data.html writes all of it as a page, with examples and pairs",
+    }
+
+
+def _suggest_for_spec(spec: FineTuneSpec, rev: str | None, path: Path) -> dict[str, Any]:
+    from ftcore.data.reading import read_splits
+    from ftcore.ledger import open_ledger
+    from ftcore.models.base import resolve_base
+    from ftcore.pipeline import run_pipeline
+    from ftcore.store import Store
+
+    store = Store()
+    with libraries_on_stderr():
+        *_, step = run_pipeline(spec, store, open_ledger(), last="ingest", rev=rev)
+    assert isinstance(step.record, DatasetVersion)
+    folder = store.resolve(step.record.uri) / "files"
+    splits = read_splits(folder, spec.data, task=spec.task, set_aside=[])
+    tokenizer = resolve_base(spec.base_model, spec.root).path
+    return _suggest(splits, spec.task, path, tokenizer=tokenizer, max_length=spec.training.max_length)
+
+
+def _suggest(splits: Mapping[Any, Sequence[Any]], task: str, path: Path, **around: Any) -> dict[str, Any]:
+    from ftcore.store import write_durable
+
+    if path.exists():
+        raise UsageError(
+            f"{path} is there already; a reviewed suite is not overwritten.", hint=f"--suggest {path.stem}-new.json"
+        )
+    with libraries_on_stderr():
+        from ftcore.validation.suggest import suggest_suite
+        from ftcore.validation.suites import suite_text
+        from ftcore.validation.surroundings import Surroundings
+
+        suite = suggest_suite(splits, Surroundings(task=task, **around), name=path.stem)
+    write_durable(path, suite_text(suite))
+    return {"suggested": str(path), "num_expectations": len(suite["expectations"]), "task": task}
+
+
+def _task(files: TwoFiles) -> str:
+    return "classification" if files.format == "classification" else "instruction"
+
+
+def _read(train: str, test: str, columns: Mapping[str, str | None], format: str) -> TwoFiles:
+    from ftcore.data.reading import ALL_FORMATS
+    from ftcore.data.two_files import read_two
+    from ftcore.spec import ColumnsSpec
+
+    if format not in ("auto", *ALL_FORMATS):
+        raise UsageError(f"No format {format!r}; wanted auto or one of {', '.join(ALL_FORMATS)}.")
+    # Ids of two files that nobody made for each other would collide: rows go by their place unless a column is named.
+    named = {part: name or f"\0{part}" for part, name in columns.items()}
+    formats = ALL_FORMATS if format == "auto" else (format,)
+    return read_two(train, test, ColumnsSpec(**(ColumnsSpec().model_dump() | named)), formats)
+
+
+def _print(answer: Mapping[str, Any]) -> None:
+    if "suggested" in answer:
+        print_line(
+            f"{answer['num_expectations']} expectations in {answer['suggested']}: review every limit, then name it as the suite"
+        )
+        return
+    report = answer["report"]
+    rows = [
+        [
+            item["split"],
+            item["num_rows"],
+            item["num_expectations"],
+            len(item["failed"]),
+            sum(item["quarantined"].values()),
+        ]
+        for item in report["splits"]
+    ]
+    print_table(answer["name"], ["split", "rows", "expectations", "not met", "rows set aside"], rows)
+    findings = answer["findings"]
+    if findings:
+        print_line("What fell short:")
+    for finding in findings[:_SHOWN]:
+        print_line(f"  {finding['split']}: {finding['said']} [{finding['action']}]")
+    if len(findings) > _SHOWN:
+        print_line(f"  and {len(findings) - _SHOWN} more (--json lists all)")
+    for split, counts in (("test", report["num_leaked"]), ("validation", report.get("num_leaked_validation", {}))):
+        leaked = ", ".join(f"{rule} {count}" for rule, count in counts.items() if count)
+        if counts:
+            print_line(f"Leaked {split} rows: {leaked or 'none'}")
+    print_line("Refused:" if answer["refused"] else "ok: the data may be trained on")
+    for reason in answer["refused"]:
+        print_line(f"  - {reason}")
+    for name, place in (
+        ("Report", answer.get("report_page")),
+        ("Data Docs", answer.get("docs")),
+        ("Next", answer["next"]),
+    ):
+        if place:
+            print_line(f"{name}: {place}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from ftcore.data.faults import RowFault
 from ftcore.data.leakage import Leak, find_leaks, leaked_fraction
 from ftcore.data.personal import count_personal, redact
-from ftcore.data.rows import clean_row, fault_of, identity_of, texts_of, with_texts
+from ftcore.data.rows import clean_row, fault_of, identity_of, row_digest, texts_of, with_texts
 from ftcore.data.splitting import SPLITS
 from ftcore.records import digest_of
 from ftcore.spec import LeakageSpec, PrepareSpec, Split, ValidationSpec
@@ -57,6 +57,7 @@ def prepare_splits(
     validation: ValidationSpec,
     malformed: Sequence[RowFault] = (),
     unfit: Mapping[str, str] | None = None,
+    released: Collection[str] = (),
 ) -> Prepared:
     """Clean, deal with personal data, deduplicate, take leaked rows out of train and validation, and make the label list.
 
@@ -67,12 +68,13 @@ def prepare_splits(
     Args:
         malformed: Rows that reading left out, before they had a split: they count as set aside.
         unfit: Row id -> reason, for rows that others (validation) ask to be set aside.
+        released: Ids of rows that a person has released: personal data does not set them aside.
     """
     prepared = Prepared({split: [] for split in SPLITS})
     for fault in malformed:
         prepared.set_aside({"id": fault.id}, "unread", fault.reason)
     for split in SPLITS:
-        rows = _clean(raw.get(split, ()), split, prepare, unfit or {}, prepared)
+        rows = _clean(raw.get(split, ()), split, prepare, unfit or {}, released, prepared)
         prepared.splits[split] = _deduplicate(rows, split, prepared) if prepare.deduplicate else rows
     _remove_leaked(prepared, leakage)
     _map_labels(prepared)
@@ -92,7 +94,12 @@ def prepare_splits(
 
 
 def _clean(
-    rows: Sequence[Row], split: str, settings: PrepareSpec, unfit: Mapping[str, str], prepared: Prepared
+    rows: Sequence[Row],
+    split: str,
+    settings: PrepareSpec,
+    unfit: Mapping[str, str],
+    released: Collection[str],
+    prepared: Prepared,
 ) -> list[Row]:
     kept = []
     for row in rows:
@@ -107,7 +114,7 @@ def _clean(
                         row, partial(redact, kinds=settings.personal_kinds, regions=settings.phone_regions)
                     )
             reason = fault_of(row, settings.max_chars)
-            if not reason and found and settings.personal_data == "quarantine":
+            if not reason and found and settings.personal_data == "quarantine" and row["id"] not in released:
                 reason = PERSONAL_DATA
         if reason:
             prepared.set_aside(row, split, reason)
@@ -155,7 +162,7 @@ def _remove_leaked(prepared: Prepared, leakage: LeakageSpec) -> None:
 def _take_out(prepared: Prepared, split: Split, held_out: list[Row], leakage: LeakageSpec, reason: str) -> list[Leak]:
     """Set aside the rows of `split` that have a twin in `held_out`; the leaks found."""
     rows = prepared.splits[split]
-    found = find_leaks(rows, held_out, leakage.rules)
+    found = find_leaks(rows, held_out, leakage.rules, leakage.similarity)
     twins = {
         leak.train_row: None if leak.test_row is None else held_out[leak.test_row]["id"]
         for leak in found
@@ -183,4 +190,4 @@ def _map_labels(prepared: Prepared) -> None:
 
 def holdout_identity(rows: Sequence[Row]) -> str:
     """Identity of a holdout: SHA-256 over its sorted row digests (id, text, label or messages): order does not matter."""
-    return digest_of(sorted(digest_of([row["id"], row["text"], row.get("messages") or row["label"]]) for row in rows))
+    return digest_of(sorted(row_digest(row) for row in rows))

@@ -5,12 +5,13 @@ A row of a generation task holds its texts in `messages`; `text` and `completion
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from ftcore.data.cleaning import clean_lines, clean_text, is_broken, normalise_for_match, squeeze_text
 from ftcore.data.conversations import generation_row
 from ftcore.data.markup import html_to_text
+from ftcore.records import digest_of
 from ftcore.spec import PrepareSpec
 
 Row = dict[str, Any]
@@ -53,3 +54,15 @@ def identity_of(row: Row) -> str:
     """Equal for rows that repeat each other. A question may have several good answers: then completions must agree, too."""
     text = normalise_for_match(row["text"])
     return f"{text}\n{normalise_for_match(row['completion'])}" if "messages" in row else text
+
+
+def row_digest(row: Mapping[str, Any]) -> str:
+    """Identity of one row with its content: SHA-256 over id, text and what is to be learned (label, or all turns)."""
+    return digest_of([row["id"], row["text"], row.get("messages") or row.get("label")])
+
+
+def released_ids(splits: Iterable[Iterable[Mapping[str, Any]]], digests: Collection[str]) -> frozenset[str]:
+    """Ids of the rows whose digests are among `digests`."""
+    if not digests:
+        return frozenset()
+    return frozenset(row["id"] for rows in splits for row in rows if row_digest(row) in digests)

@@ -6,15 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from transformers import AutoModel, AutoTokenizer
-from transformers.utils import logging as transformers_logging
 
-from ftcore.errors import BaseModelError, DataRefused
+from ftcore.errors import DataRefused
 from ftcore.evaluation.rows import Floats
-from ftcore.models.base import BaseModel
-from ftcore.models.devices import Device
-from ftcore.models.tokens import backend_tokenizer, pad
 
 ROWS_PER_CLASS = 50
 """Training rows per class that a centroid is made of: more move it by less than the noise, and cost a forward pass each."""
@@ -71,35 +65,3 @@ def _unit(vectors: Floats) -> Floats:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     scaled: Floats = np.asarray(vectors, dtype=float) / np.maximum(lengths, 1e-12)
     return scaled
-
-
-def base_embeddings(base: BaseModel, texts: Sequence[str], device: Device, max_length: int, batch_size: int) -> Floats:
-    """[texts, hidden]: mean-pooled last hidden state of the base model as it was before any fine-tuning.
-
-    Texts of like length share a batch; the order of the result is that of `texts`.
-
-    Raises:
-        BaseModelError: The base model cannot be loaded as an encoder.
-    """
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()  # heads that an encoder does not use are expected, not news
-    try:
-        model = AutoModel.from_pretrained(base.path, local_files_only=True, use_safetensors=True, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(base.path, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise BaseModelError(f"Base model {base.name} cannot be loaded as an encoder: {first_line}") from error
-    model = model.to(device.device).eval()
-    tokens = [encoding.ids for encoding in backend_tokenizer(tokenizer, max_length).encode_batch_fast(list(texts))]
-    order = np.argsort([len(row) for row in tokens], kind="stable")
-    embeddings = np.zeros((len(tokens), int(model.config.hidden_size)))
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
-        ids, mask = (
-            tensor.to(device.device) for tensor in pad([tokens[row] for row in rows], tokenizer.pad_token_id or 0)
-        )
-        with torch.inference_mode(), device.autocast():
-            hidden = model(input_ids=ids, attention_mask=mask).last_hidden_state
-        weights = mask.unsqueeze(-1).float()
-        embeddings[rows] = ((hidden.float() * weights).sum(dim=1) / weights.sum(dim=1)).cpu().numpy()
-    return embeddings

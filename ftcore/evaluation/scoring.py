@@ -17,7 +17,6 @@ from ftcore.data.reading import write_jsonl
 from ftcore.errors import IntegrityError
 from ftcore.evaluation.baselines import (
     ROWS_PER_CLASS,
-    base_embeddings,
     majority_class,
     nearest_centroid,
     sample_per_class,
@@ -26,6 +25,7 @@ from ftcore.evaluation.metrics import confusion_matrix, per_class, per_slice, sc
 from ftcore.evaluation.rows import Column, Floats, Holdout, holdout_of
 from ftcore.models.base import resolve_base, saved_model
 from ftcore.models.devices import Device
+from ftcore.models.embeddings import Embedder
 from ftcore.models.inference import Predictions, Predictor
 from ftcore.models.loading import load_classifier
 from ftcore.records import Scored, canonical_json, digest_of
@@ -78,7 +78,7 @@ def baseline_answers(
     chosen = sample_per_class(labels, spec.training.seed)
     say(f"nearest centroid uses {len(chosen):,} of {len(train):,} training rows (at most {ROWS_PER_CLASS} of a class)")
     texts = [train[position]["text"] for position in chosen] + [row["text"] for row in test]
-    vectors: Floats = base_embeddings(base, texts, device, spec.training.max_length, spec.evaluation.batch_size)
+    vectors: Floats = Embedder(base, device, spec.training.max_length, spec.evaluation.batch_size)(texts)
     kept = [labels[position] for position in chosen]
     predicted, similarity = nearest_centroid(vectors[: len(chosen)], kept, vectors[len(chosen) :])
     return Answers(digest_of({"nearest_centroid": base.digest}), predicted, similarity.tolist())

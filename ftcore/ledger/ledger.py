@@ -12,11 +12,12 @@ from ftcore.ledger.database import Database
 from ftcore.ledger.heads import Head, Intent
 from ftcore.ledger.outbox import Alert
 from ftcore.ledger.verification import ChainReport
-from ftcore.records import DataRef, Promotion, RetrainRequest
+from ftcore.records import DataRef, Promotion, Released, RetrainRequest
 from ftcore.store import ftcore_home
 
 SERVICE = "ftcore"
 """Actor of what ftcore does by itself."""
+RELEASED = "quarantine_released"
 
 
 def open_ledger(url: str | None = None) -> Ledger:
@@ -208,6 +209,23 @@ class Ledger:
         """The newest recorded data version."""
         with self._database.reading() as connection:
             return retraining.current_data(connection, spec)
+
+    # quarantine -----------------------------------------------------------------------------------------------------
+
+    def release_rows(self, spec: str, rows: Sequence[Mapping[str, str]], because: str, actor: str) -> Event:
+        """Note that rows may be used in spite of what a rule thinks of them.
+
+        Args:
+            rows: {id, digest, reason} of each; never their text.
+            because: Why, in the words of whoever looked at them.
+        """
+        return self.append(RELEASED, spec, {"rows": [dict(row) for row in rows], "because": because}, actor)
+
+    def released(self, spec: str) -> Released | None:
+        """Every row that was ever released for this spec; None if none was."""
+        events = self.events(spec, (RELEASED,))
+        digests = {str(row["digest"]) for event in events for row in event.payload["rows"]}
+        return Released(rows=tuple(sorted(digests))) if digests else None
 
     # alerts ---------------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from ftcore.spec import FineTuneSpec
 from ftcore.store import copy_folder
 from ftcore.validation.splits import judge_splits
 from ftcore.validation.suites import load_suite
+from ftcore.validation.surroundings import surroundings_of
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,9 @@ def _refusals(spec: FineTuneSpec, folder: Path, files: Mapping[str, bytes]) -> t
         for name, content in files.items():
             (trial / name).write_bytes(content)
         splits = read_splits(trial, spec.data)
-        found = judge_splits(load_suite(spec.at(spec.validation.suite)), splits, spec.leakage, Path(temporary) / "docs")
+        suite = load_suite(spec.at(spec.validation.suite))
+        around, budget = surroundings_of(spec, suite), spec.validation.max_quarantined
+        found = judge_splits(suite, splits, spec.leakage, Path(temporary) / "docs", around, budget)
     if found.refused:
         return found.refused, found.unfit
     prepared = prepare_splits(splits, spec.prepare, spec.leakage, spec.validation)

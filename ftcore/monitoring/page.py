@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ftcore.html.elements import (
+    Element,
+    Node,
+    bullets,
+    code,
+    element,
+    facts,
+    link,
+    paragraph,
+    pill,
+    quote,
+    section,
+    soft,
+    table,
+)
+from ftcore.html.page import page
 from ftcore.monitoring.charts import effect_bar, histogram, label_chart
 from ftcore.monitoring.tests import Sample
 from ftcore.records import DriftReport, DriftTest
@@ -20,6 +34,7 @@ _HEADLINE = {
     "ok": "Production looks like the reference",
     "insufficient": "Too few rows to decide",
 }
+_TONE = {"drift": "bad", "watch": "mild", "ok": "good", "insufficient": "plain"}
 _EXPLAINED = {
     "labels": ("Predicted classes", "total variation beyond chance"),
     "confidence": ("Confidence", "Kolmogorov-Smirnov distance"),
@@ -27,8 +42,6 @@ _EXPLAINED = {
     "embeddings": ("Embeddings (MMD)", "2·AUC − 1 of telling the windows apart"),
     "vocabulary": ("Words (MMD)", "2·AUC − 1 of telling the windows apart"),
 }
-
-_STYLE = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 
 
 def render_page(
@@ -48,39 +61,43 @@ def render_page(
         links: (text, address relative to the page), for example the Evidently report.
         notes: Remarks at the end, for example columns that Evidently could not take.
     """
-    title = f"{report.spec}: {_HEADLINE[report.verdict]}"
-    parts = [
+    return page(
+        f"{report.spec}: {_HEADLINE[report.verdict]}",
         _header(report),
+        _facts(report),
         _tests(report.tests, alpha),
         _labels(reference, current),
         _distributions(reference, current),
         _examples(examples),
         _more(links, notes),
-    ]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{html.escape(title)}</title><style>{_STYLE}</style></head>"
-        f"<body><main>{''.join(parts)}</main></body></html>\n"
     )
 
 
-def _header(report: DriftReport) -> str:
-    reasons = "".join(f"<li>{html.escape(reason)}</li>" for reason in report.reasons)
-    facts = [
-        ("Window", f"{report.num_current:,} rows"),
-        ("From", _time(report.window_start)),
-        ("To", _time(report.window_end)),
-        ("Reference", f"{report.num_reference:,} holdout rows"),
-        ("Smallest adjusted p", "–" if report.p_value is None else f"{report.p_value:.2g}"),
-        ("Champion", report.model_digest[:16] or "–"),
-    ]
-    shown = "".join(f"<div><dt>{name}</dt><dd>{html.escape(value)}</dd></div>" for name, value in facts)
-    return (
-        f'<section class="head {report.verdict}"><span class="pill {report.verdict}">{report.verdict}</span>'
-        f'<span class="soft">{html.escape(report.spec)}</span><h1>{_HEADLINE[report.verdict]}</h1><ul>{reasons}</ul></section>'
-        f"<section><dl>{shown}</dl></section>"
+def _header(report: DriftReport) -> Element:
+    tone = _TONE[report.verdict]
+    return section(
+        None,
+        pill(report.verdict, tone),
+        element("span", report.spec, class_="soft"),
+        element("h1", _HEADLINE[report.verdict]),
+        bullets(report.reasons),
+        class_=f"head {tone}",
+    )
+
+
+def _facts(report: DriftReport) -> Element:
+    return section(
+        None,
+        facts(
+            [
+                ("Window", f"{report.num_current:,} rows"),
+                ("From", _time(report.window_start)),
+                ("To", _time(report.window_end)),
+                ("Reference", f"{report.num_reference:,} holdout rows"),
+                ("Smallest adjusted p", "–" if report.p_value is None else f"{report.p_value:.2g}"),
+                ("Champion", code(report.model_digest[:16] or "–")),
+            ]
+        ),
     )
 
 
@@ -88,65 +105,67 @@ def _time(stamp: str) -> str:
     return f"{stamp[:10]} {stamp[11:19]} UTC" if stamp else "–"
 
 
-def _tests(tests: Sequence[DriftTest], alpha: float) -> str:
+def _tests(tests: Sequence[DriftTest], alpha: float) -> Element | None:
     if not tests:
-        return ""
-    rows = "".join(_test_row(test, alpha) for test in tests)
-    return (
-        "<section><h2>What was tested</h2><table><thead><tr><th>test</th><th>effect, floor</th><th></th>"
-        f"<th>p</th><th>p, Holm</th><th>finding</th></tr></thead><tbody>{rows}</tbody></table>"
-        f"<p><small>Drift needs both: p after Holm's correction under {alpha:g}, and an effect at or above the floor "
-        "(the tick on the bar). A finding under the floor is real but small.</small></p></section>"
+        return None
+    note = (
+        f"Drift needs both: p after Holm's correction under {alpha:g}, and an effect at or above the floor "
+        "(the tick on the bar). A finding under the floor is real but small."
+    )
+    head = ["test", "effect, floor", "", "p", "p, Holm", "finding"]
+    return section(
+        "What was tested",
+        table(head, [_test_row(test, alpha) for test in tests], numbers=[1, 3, 4]),
+        paragraph(soft(note)),
     )
 
 
-def _test_row(test: DriftTest, alpha: float) -> str:
+def _test_row(test: DriftTest, alpha: float) -> list[Node]:
     name, measure = _EXPLAINED.get(test.name, (test.name, "effect"))
     significant, large = test.p_adjusted < alpha, test.effect >= test.floor
-    finding = '<span class="calm">no change seen</span>'
+    finding = element("span", "no change seen", class_="calm")
     if significant:
-        finding = '<span class="flag">drift</span>' if large else '<span class="mild">small change</span>'
-    return (
-        f"<tr><td><b>{html.escape(name)}</b><br><small>{html.escape(measure)}</small></td>"
-        f'<td class="num">{test.effect:.3f} <small>/ {test.floor:g}</small></td>'
-        f"<td>{effect_bar(test.effect, test.floor, significant and large)}</td>"
-        f'<td class="num">{test.p_value:.2g}</td><td class="num">{test.p_adjusted:.2g}</td><td>{finding}</td></tr>'
-    )
+        words, tone = ("drift", "flag") if large else ("small change", "caution")
+        finding = element("span", words, class_=tone)
+    return [
+        element("span", element("b", name), element("br"), soft(measure)),
+        element("span", f"{test.effect:.3f} ", soft(f"/ {test.floor:g}")),
+        effect_bar(test.effect, test.floor, significant and large),
+        f"{test.p_value:.2g}",
+        f"{test.p_adjusted:.2g}",
+        finding,
+    ]
 
 
-_KEY = '<small><span class="key before"></span>reference<span class="key now"></span>current window</small>'
-
-
-def _labels(reference: Sample, current: Sample) -> str:
+def _labels(reference: Sample, current: Sample) -> Element | None:
     if not reference.labels or not current.labels:
-        return ""
-    chart = label_chart(reference.labels, current.labels)
-    return f"<section><h2>Predicted classes, largest changes first</h2><p>{_KEY}</p>{chart}</section>"
+        return None
+    title = "Predicted classes, largest changes first"
+    return section(None, label_chart(title, reference.labels, current.labels))
 
 
-def _distributions(reference: Sample, current: Sample) -> str:
-    charts = []
+def _distributions(reference: Sample, current: Sample) -> Element | None:
     pairs: list[tuple[str, NDArray[np.floating] | None, NDArray[np.floating] | None, str]] = [
         ("Confidence", reference.confidence, current.confidence, "probability"),
         ("Message length", reference.length, current.length, "characters"),
     ]
-    for title, before, now, unit in pairs:
-        if before is not None and now is not None and len(before) and len(now):
-            charts.append(f"<div><h2>{title}</h2>{histogram(before, now, unit)}</div>")
-    return f'<section><p>{_KEY}</p><div class="pair">{"".join(charts)}</div></section>' if charts else ""
+    charts = [
+        histogram(title, before, now, unit)
+        for title, before, now, unit in pairs
+        if before is not None and now is not None and len(before) and len(now)
+    ]
+    return section(None, element("div", *charts, class_="two")) if charts else None
 
 
-def _examples(examples: Sequence[Mapping[str, Any]]) -> str:
+def _examples(examples: Sequence[Mapping[str, Any]]) -> Element | None:
     if not examples:
-        return ""
-    rows = "".join(
-        f"<tr><td>{html.escape(_short(str(row['text'])))}</td><td><code>{html.escape(str(row['prediction']))}</code></td>"
-        f'<td class="num">{float(row["confidence"]):.2f}</td></tr>'
+        return None
+    rows: list[list[Node]] = [
+        [quote(_short(str(row["text"]))), code(str(row["prediction"])), f"{float(row['confidence']):.2f}"]
         for row in examples
-    )
-    return (
-        "<section><h2>Messages least like the reference</h2><table><thead><tr><th>message</th><th>predicted as</th>"
-        f"<th>confidence</th></tr></thead><tbody>{rows}</tbody></table></section>"
+    ]
+    return section(
+        "Messages least like the reference", table(["message", "predicted as", "confidence"], rows, numbers=[2])
     )
 
 
@@ -154,9 +173,8 @@ def _short(text: str) -> str:
     return text if len(text) <= 220 else f"{text[:219]}…"
 
 
-def _more(links: Sequence[tuple[str, str]], notes: Sequence[str]) -> str:
+def _more(links: Sequence[tuple[str, str]], notes: Sequence[str]) -> Element | None:
     if not links and not notes:
-        return ""
-    shown = " · ".join(f'<a href="{html.escape(address)}">{html.escape(text)}</a>' for text, address in links)
-    remarks = "".join(f"<p><small>{html.escape(note)}</small></p>" for note in notes)
-    return f"<section><h2>More</h2><p>{shown}</p>{remarks}</section>"
+        return None
+    shown = [node for text, address in links for node in (" · ", link(text, address))][1:]
+    return section("More", paragraph(*shown) if shown else None, *(paragraph(soft(note)) for note in notes))

@@ -121,6 +121,9 @@ class ValidationSpec(Section):
 
     suite: str = "expectations/classification.json"
     """Suite file (GX JSON), relative to the project folder (the nearest parent of the spec with `expectations/` or `.git`)."""
+    accepted: str | None = None
+    """Profile of the last accepted data version (`profile.json` of its validation), relative to the project folder: what change
+    is measured from, and which sources are known. Null: nothing to compare with."""
     max_quarantined: Fraction = 0.05
     """Share of rows that may be set aside with a reason before the whole set is refused."""
 
@@ -139,6 +142,10 @@ class LeakageSpec(Section):
     """Share of test rows that may have leaked (the twin leaves train) before the set is refused. Public sets have 2 to 5 %."""
     similarity: Annotated[float, Field(ge=0.5, le=1.0)] = 0.66
     """1 - edits / words that makes two rows of 15 words and more near-duplicates. Raise it where all rows come from one form."""
+    paraphrases: Literal["off", "report", "leak"] = "off"
+    """Compare embeddings of the base model too (minutes on CPUs): report only tells of the pairs, leak treats them as leaks."""
+    cosine: Annotated[float, Field(gt=0.0, le=1.0)] = 0.95
+    """Cosine similarity that makes two rows paraphrases."""
 
 
 class LabelAuditSpec(Section):

@@ -17,7 +17,7 @@ class Stage:
 
     name: str
     inputs: tuple[str, ...]
-    """Stages whose records it needs; `data`, `start`, `champion` and `withdrawal` come from the ledger."""
+    """Stages whose records it needs; `data`, `start`, `champion`, `withdrawal` and `released` come from the ledger."""
     sections: tuple[str, ...]
     """Parts of the spec it reads: only these are in its cache key."""
     rooms: tuple[str, ...]
@@ -34,8 +34,9 @@ STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
         Stage("ingest", ("data",), ("data",), ("data",)),
-        Stage("validate", ("ingest",), ("task", "data", "validation", "leakage"), ("data", "validation")),
-        Stage("prepare", ("ingest", "validate"),
+        Stage("validate", ("ingest", "released"), ("task", "data", "validation", "leakage", "base_model", "training"),
+              ("data", "validation")),
+        Stage("prepare", ("ingest", "validate", "released"),
               ("task", "data", "leakage", "prepare", "validation", "base_model", "training"), ("data",)),
         Stage("train", ("prepare", "start"), ("base_model", "method", "training", "compute"), ("training", "models"),
               isolated=True),

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import cast
 
-from ftcore.records import DataRef, DatasetVersion, PreparedDataset, Record, canonical_json, digest_of
+from ftcore.records import (
+    DataRef,
+    DatasetVersion,
+    PreparedDataset,
+    Record,
+    Released,
+    ValidationReport,
+    canonical_json,
+    digest_of,
+)
 from ftcore.spec import FineTuneSpec
 from ftcore.store import Output, Store, file_sha256, write_durable
 
@@ -27,13 +37,18 @@ def run(
     from ftcore.data.label_errors import audit_labels
     from ftcore.data.preparing import holdout_identity, prepare_splits
     from ftcore.data.reading import read_splits, write_jsonl
+    from ftcore.data.rows import released_ids
     from ftcore.data.tokens import token_report
     from ftcore.models.base import resolve_base
 
     dataset = cast(DatasetVersion, inputs["ingest"])
     malformed: list[RowFault] = []
     raw = read_splits(store.resolve(dataset.uri) / "files", spec.data, task=spec.task, set_aside=malformed)
-    prepared = prepare_splits(raw, spec.prepare, spec.leakage, spec.validation, malformed)
+    validated = cast(ValidationReport, inputs["validate"])
+    unfit = json.loads((store.resolve(validated.uri) / "set_aside.json").read_text(encoding="utf-8"))
+    released = cast(Released | None, inputs.get("released"))
+    free = released_ids(raw.values(), frozenset(released.rows if released else ()))
+    prepared = prepare_splits(raw, spec.prepare, spec.leakage, spec.validation, malformed, unfit, free)
     # Audits look at the rows people wrote, before more are made out of them.
     bias = bias_report([row for rows in prepared.splits.values() for row in rows], spec.prepare.bias)
     audit = audit_labels(prepared.splits, spec.prepare.label_audit)

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import cast
 
-from ftcore.records import DataRef, DatasetVersion, Record, ValidationReport
+from ftcore.records import DataRef, DatasetVersion, Record, Released, ValidationReport, canonical_json
 from ftcore.spec import FineTuneSpec
-from ftcore.store import Output, Store
+from ftcore.store import Output, Store, write_durable
 
 
 def run(
     spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], output: Output, store: Store
 ) -> ValidationReport:
-    """Judge the data; Data Docs go to `docs/`, the leaked pairs (by row id) to `leaks.jsonl`, rows that
-    cannot be read to `malformed.jsonl`.
+    """Judge the data; Data Docs go to `docs/`, the leaked pairs (by row id) to `leaks.jsonl`, what fell short (with row ids and
+    examples) to `findings.json`, the rows to set aside to `set_aside.json`, rows that cannot be read to `malformed.jsonl`
+    the profile of this version to `profile.json`, and all of it, for a person to read, to `report.html`.
 
     Raises:
         DataRefused: Files that cannot be read as rows; every fault is listed.
         DataUnavailable: A file that `data.files` names is missing.
-        UsageError: The suite is missing or faulty.
+        UsageError: The suite or the accepted profile is missing or faulty.
+        BaseModelError: The suite looks at tokens and the base model is missing.
     """
     from ftcore.data.faults import RowFault
     from ftcore.data.reading import malformed_faults, read_splits, write_jsonl
+    from ftcore.data.rows import released_ids
     from ftcore.validation.suites import load_suite
 
     dataset = cast(DatasetVersion, inputs["ingest"])
@@ -33,11 +36,22 @@ def run(
     num_rows = sum(len(rows) for rows in splits.values())
     too_many = malformed_faults(malformed, num_rows, spec.validation.max_quarantined)
     # Only now: importing Great Expectations takes seconds, and a broken file should be refused at once.
+    from ftcore.validation.profiles import profile_splits
+    from ftcore.validation.report import collect, write_report
     from ftcore.validation.splits import judge_splits
+    from ftcore.validation.surroundings import surroundings_of
 
-    found = judge_splits(suite, splits, spec.leakage, output.path / "docs")
+    released = cast(Released | None, inputs.get("released"))
+    around = surroundings_of(spec, suite)
+    around = replace(around, released=released_ids(splits.values(), frozenset(released.rows if released else ())))
+    found = judge_splits(suite, splits, spec.leakage, output.path / "docs", around, spec.validation.max_quarantined)
+    found = replace(found, refused=(*too_many, *found.refused))
+    write_durable(output.path / "findings.json", canonical_json([finding.to_dict() for finding in found.found]))
+    write_durable(output.path / "set_aside.json", canonical_json(found.quarantine))
+    write_durable(output.path / "profile.json", canonical_json(profile := profile_splits(splits)))
     write_jsonl(output.path / "leaks.jsonl", found.leaks)
     write_jsonl(output.path / "malformed.jsonl", map(asdict, malformed))
+    write_report(output.path / "report.html", collect(spec, dataset, suite, splits, found, around, profile))
     return ValidationReport(
         uri=output.uri,
         data_digest=dataset.digest,
@@ -46,5 +60,6 @@ def run(
         num_leaked=found.num_leaked,
         num_leaked_validation=found.num_leaked_validation,
         docs_uri=f"{output.uri}/docs/index.html",
-        refused=(*too_many, *found.refused),
+        report_uri=f"{output.uri}/report.html",
+        refused=found.refused,
     )

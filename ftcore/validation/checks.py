@@ -51,6 +51,18 @@ def leak_faults(leaks: Sequence[Leak], num_test: int, max_leaked: float) -> list
     ]
 
 
+def quarantine_faults(quarantine: Mapping[str, str], num_rows: int, max_quarantined: float) -> list[str]:
+    """A reason to refuse if expectations want more rows set aside than `validation.max_quarantined` allows."""
+    share = len(quarantine) / num_rows if num_rows else 0.0
+    if share <= max_quarantined:
+        return []
+    reasons = ", ".join(f"{reason} {count}" for reason, count in Counter(quarantine.values()).most_common())
+    return [
+        f"{len(quarantine)} of {num_rows} rows ({share:.2%}) are to be set aside ({reasons}), wanted at most "
+        f"{max_quarantined:.2%} (validation.max_quarantined); findings.json names them"
+    ]
+
+
 def _labels(rows: Sequence[Row]) -> set[str]:
     return {row["label"] for row in rows if row.get("label")}
 

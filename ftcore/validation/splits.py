@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ftcore.data.leakage import count_by_rule, find_leaks
 from ftcore.records import SplitReport
-from ftcore.spec import LeakageSpec, Split
-from ftcore.validation.checks import cross_split_faults, leak_faults
+from ftcore.spec import LeakageSpec, Split, ValidationSpec
+from ftcore.validation.checks import cross_split_faults, leak_faults, quarantine_faults
 from ftcore.validation.expectations import run_suite
+from ftcore.validation.findings import Finding
 from ftcore.validation.suites import Suite
+from ftcore.validation.surroundings import Surroundings
 
 
 @dataclass(frozen=True)
@@ -30,25 +32,36 @@ class Findings:
     """Why the set is unfit; empty if it is fit."""
     unfit: frozenset[str]
     """Ids of rows that make it unfit, as far as single rows do."""
+    quarantine: Mapping[str, str]
+    """Row id -> reason, for rows that expectations want set aside."""
+    found: tuple[Finding, ...]
+    """What expectations found, with row ids and examples (row text: for a file, not for records or messages)."""
 
 
 def judge_splits(
-    suite: Suite, splits: Mapping[Split, Sequence[dict[str, Any]]], leakage: LeakageSpec, docs: Path
+    suite: Suite,
+    splits: Mapping[Split, Sequence[dict[str, Any]]],
+    leakage: LeakageSpec,
+    docs: Path,
+    around: Surroundings = Surroundings(),
+    max_quarantined: float = ValidationSpec().max_quarantined,
 ) -> Findings:
     """Judge a data set as a whole.
 
     Args:
         suite: What is expected of each split.
-        splits: Rows in canonical columns of train, validation and test.
+        splits: Rows in canonical columns of train, test and, where there is one, validation.
         leakage: Rules, and the share of test rows that may have leaked.
         docs: Folder for the Data Docs.
+        around: What expectations may need besides (`surroundings_of`); the leaks found here are added.
+        max_quarantined: Share of all rows that expectations may set aside before the set is refused.
 
     Raises:
         UsageError: The suite or a leakage rule is faulty.
     """
-    result = run_suite(suite, splits, docs)
-    training, test = [*splits["train"], *splits["validation"]], splits["test"]
-    leaks = find_leaks(training, test, leakage.rules)
+    validation = splits.get("validation", ())
+    training, test = [*splits["train"], *validation], splits["test"]
+    leaks = find_leaks(training, test, leakage.rules, leakage.similarity)
     pairs = tuple(
         {
             "rule": leak.rule,
@@ -58,17 +71,24 @@ def judge_splits(
         }
         for leak in leaks
     )
+    result = run_suite(suite, splits, docs, replace(around, leaks=pairs, max_leaked=leakage.max_leaked))
     failed = [f"{report.split}: {line}" for report in result.reports for line in report.failed]
     across = cross_split_faults(splits)
     leaked = leak_faults(leaks, len(test), leakage.max_leaked)
+    told = any(
+        item.expectation == "expect_table_to_have_no_leaks" and item.action == "refuse" for item in result.findings
+    )
+    crowded = quarantine_faults(result.quarantine, sum(map(len, splits.values())), max_quarantined)
     twins = {str(pair[side]) for pair in pairs for side in ("test_id", "train_id") if pair[side]} if leaked else set()
     return Findings(
         reports=result.reports,
         leaks=pairs,
         num_leaked=count_by_rule(leaks, leakage.rules),
         num_leaked_validation=count_by_rule(
-            find_leaks(splits["train"], splits["validation"], leakage.rules), leakage.rules
+            find_leaks(splits["train"], validation, leakage.rules, leakage.similarity), leakage.rules
         ),
-        refused=(*failed, *across, *leaked),
-        unfit=result.unfit | twins,
+        refused=(*failed, *across, *(() if told else leaked), *crowded),
+        unfit=result.unfit | twins | (frozenset(result.quarantine) if crowded else frozenset()),
+        quarantine=result.quarantine,
+        found=result.findings,
     )

@@ -5,14 +5,17 @@
                        "kwargs": {"column": "text", "mostly": 0.99},
                        "meta": {"notes": "why", "splits": ["train"], "if_present": true}}]}
 
-Expectations see the canonical columns (id, text, label, group, timestamp, source). `meta.notes` says why the expectation is
-there and is required. `meta.splits` limits it to some splits. `meta.if_present: true` drops it where the data has no such
-column; without it, a missing column is a failure. `starter.json` beside this file is what `ftcore init` writes.
+Expectations see the canonical columns (id, text, label or completion and messages, group, timestamp, source). `meta.notes` says
+why the expectation is there and is required. `meta.splits` limits it to some splits. `meta.if_present: true` drops it where the
+data has no such column; without it, a missing column is a failure. `meta.action` is `quarantine` (rows at fault are set aside,
+`meta.reason` says why in a word) or `refuse` (the whole set is); without it the expectation's own default holds, which is refuse
+for all that Great Expectations brings along. `starters/` beside this file has one suite per task; `ftcore init` writes one.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +24,15 @@ from typing import Any
 from ftcore.errors import UsageError
 from ftcore.records import digest_of
 
-STARTER = Path(__file__).with_name("starter.json")
+STARTERS = Path(__file__).with_name("starters")
+ABOUT_TOKENS = (
+    "expect_column_text_to_fit_tokens",
+    "expect_column_messages_to_reach_eos",
+    "expect_column_messages_to_survive_template",
+)
 _SPLITS = ("train", "validation", "test")
+_ACTIONS = ("quarantine", "refuse")
+_REASON = re.compile(r"[a-z][a-z0-9_]{0,40}")
 
 
 @dataclass(frozen=True)
@@ -38,24 +48,45 @@ class Entry:
         column = self.kwargs.get("column")
         return column if isinstance(column, str) else None
 
-    def applies(self, split: str, columns: Iterable[str]) -> bool:
-        """False where `meta` takes it out of this split, or its optional column is absent."""
+    def applies(self, split: str, columns: Iterable[str], has_tokenizer: bool) -> bool:
+        """False where `meta` takes it out of this split, or what is optional (a column, the tokenizer) is absent."""
         if split not in self.meta.get("splits", _SPLITS):
             return False
-        return not self.meta.get("if_present") or self.column in list(columns)
+        if not self.meta.get("if_present"):
+            return True
+        return (self.column is None or self.column in list(columns)) and (
+            has_tokenizer or self.type not in ABOUT_TOKENS
+        )
 
     def __str__(self) -> str:
         return f"{self.type}({self.column})" if self.column else self.type
 
 
-# What no suite may leave out: on zero rows, or without the column, GX's map expectations pass or merely raise.
-MANDATORY = (
-    Entry("expect_table_row_count_to_be_between", {"min_value": 1}, {"notes": "An empty split judges nothing."}),
-    *(
-        Entry("expect_column_to_exist", {"column": column}, {"notes": "No later stage can do without it."})
-        for column in ("id", "text", "label")
-    ),
-)
+def starter(task: str) -> Path:
+    """The starter suite of a task: classification, instruction or seq2seq.
+
+    Raises:
+        UsageError: There is no such task.
+    """
+    path = STARTERS / f"{task}.json"
+    if not path.is_file():
+        known = ", ".join(sorted(other.stem for other in STARTERS.glob("*.json")))
+        raise UsageError(f"There is no starter suite for the task {task!r}; known: {known}.", hint="correct `task`")
+    return path
+
+
+def required_columns(task: str) -> tuple[str, ...]:
+    """Columns that no later stage of a task can do without."""
+    return ("id", "text", "label") if task == "classification" else ("id", "text", "completion", "messages")
+
+
+def mandatory(task: str) -> tuple[Entry, ...]:
+    """What no suite may leave out: on zero rows, or without the column, GX's map expectations pass or merely raise."""
+    notes = {"notes": "No later stage can do without it."}
+    return (
+        Entry("expect_table_row_count_to_be_between", {"min_value": 1}, {"notes": "An empty split judges nothing."}),
+        *(Entry("expect_column_to_exist", {"column": column}, notes) for column in required_columns(task)),
+    )
 
 
 @dataclass(frozen=True)
@@ -66,17 +97,26 @@ class Suite:
     entries: tuple[Entry, ...]
     digest: str
 
-    def for_split(self, split: str, columns: Iterable[str]) -> list[Entry]:
+    @property
+    def needs_tokenizer(self) -> bool:
+        """True if an expectation looks at tokens: then the base model must be there when rows are judged."""
+        return any(entry.type in ABOUT_TOKENS for entry in self.entries)
+
+    def for_split(
+        self, split: str, columns: Iterable[str], task: str = "classification", has_tokenizer: bool = False
+    ) -> list[Entry]:
         """The mandatory expectations, then those of the file that apply."""
         there = list(columns)
-        absent = (
-            "label" if "completion" in there else "completion"
-        )  # generation rows have no label, others no completion
-        own = [entry for entry in self.entries if entry.applies(split, there)]
-        return [
-            *(entry for entry in MANDATORY if entry not in own and (absent is None or entry.column != absent)),
-            *own,
-        ]
+        own = [entry for entry in self.entries if entry.applies(split, there, has_tokenizer)]
+        return [*(entry for entry in mandatory(task) if entry not in own), *own]
+
+
+def suite_text(raw: Mapping[str, Any]) -> str:
+    """A suite as a file that reads well: one expectation a line."""
+    lines = [f"  {json.dumps(item, ensure_ascii=False)}" for item in raw["expectations"]]
+    head = {key: value for key, value in raw.items() if key != "expectations"}
+    fields = [f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}" for key, value in head.items()]
+    return "{\n" + ",\n".join([*fields, '"expectations": [\n' + ",\n".join(lines) + "\n]"]) + "\n}\n"
 
 
 def load_suite(path: Path) -> Suite:
@@ -123,5 +163,9 @@ def _faults(number: int, item: Any) -> Iterable[str]:
         yield f"{place}: meta.notes is missing, wanted a sentence that says why this is expected"
     elif not set(meta.get("splits", _SPLITS)) <= set(_SPLITS):
         yield f"{place}: meta.splits is {meta['splits']!r}; allowed: {', '.join(_SPLITS)}"
+    if isinstance(meta, dict) and meta.get("action", "refuse") not in _ACTIONS:
+        yield f"{place}: meta.action is {meta['action']!r}; allowed: {', '.join(_ACTIONS)}"
+    if isinstance(meta, dict) and not _REASON.fullmatch(str(meta.get("reason", "none"))):
+        yield f"{place}: meta.reason is {meta['reason']!r}; wanted a word like lost_label (a-z, 0-9, _)"
     if not isinstance(item.get("kwargs", {}), dict):
         yield f"{place}: kwargs is a {type(item['kwargs']).__name__}, wanted an object"

@@ -347,6 +347,7 @@ def test_a_gzip_bomb_of_ten_gigabytes_costs_little(tmp_path: Path, prefix: int) 
     rows, faults = read_file(tmp_path / "bomb.jsonl.gz", COLUMNS)
     assert time.monotonic() - started < 5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024
+    assert prefix or "saw 33,554,432 bytes unpacked" in faults.report()[0]  # the first window is enough
     assert rows == [] and "and more to come, wanted at most 100 per byte" in faults.report()[0]
 
 
@@ -372,3 +373,11 @@ def test_parquet_values_that_repeat_one_huge_text(tmp_path: Path, nested: bool) 
     formats = ("messages",) if nested else ("classification",)
     found, faults = read_file(tmp_path / "a.parquet", COLUMNS, formats=formats)
     assert found == [] and "saw a value of 3,145,728 bytes" in faults.report()[0]
+
+
+def test_page_checksums_of_parquet_are_checked(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    table = pa.table({"text": ["where is my card"], "label": ["a"]})
+    pq.write_table(table, path, write_page_checksum=True, compression="none", use_dictionary=False)
+    path.write_bytes(path.read_bytes().replace(b"where is my card", b"where is my care"))
+    assert "cannot be read as Parquet" in read_file(path, COLUMNS)[1].report()[0]

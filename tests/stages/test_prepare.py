@@ -10,8 +10,9 @@ from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
 from ftcore.data.reading import read_jsonl
+from ftcore.data.rows import row_digest
 from ftcore.errors import BaseModelError, UsageError
-from ftcore.records import DatasetVersion, PreparedDataset
+from ftcore.records import DatasetVersion, PreparedDataset, Released, ValidationReport
 from ftcore.spec import FineTuneSpec
 from ftcore.stages import prepare
 from ftcore.store import Store
@@ -31,7 +32,13 @@ def base(tmp_path: Path) -> Path:
 
 
 def run(
-    tmp_path: Path, base: Path, members: list[dict[str, Any]], key: str = "p", **sections: Any
+    tmp_path: Path,
+    base: Path,
+    members: list[dict[str, Any]],
+    key: str = "p",
+    set_aside: dict[str, str] | None = None,
+    released: Released | None = None,
+    **sections: Any,
 ) -> tuple[PreparedDataset, Path]:
     store = Store(tmp_path / "home")
     folder = store.root / "stages" / "ingest" / "k" / "files"
@@ -45,8 +52,14 @@ def run(
     dataset = DatasetVersion(
         repo=None, rev="r", path="p", uri="stages/ingest/k", manifest_digest="d", num_files=1, num_bytes=1
     )
+    validated = ValidationReport(
+        uri="stages/validate/k", data_digest="d", suite_digest="s", splits=(), num_leaked={}, num_leaked_validation={},
+        docs_uri="", report_uri="",
+    )  # fmt: skip
+    (store.root / validated.uri).mkdir(parents=True, exist_ok=True)
+    (store.root / validated.uri / "set_aside.json").write_text(json.dumps(set_aside or {}))
     with store.writing("prepare", key) as output:
-        record = prepare.run(spec, {"ingest": dataset}, output, store)
+        record = prepare.run(spec, {"ingest": dataset, "validate": validated, "released": released}, output, store)
         store.commit(output, record, {})
     return record, store.resolve(record.uri)
 
@@ -155,6 +168,23 @@ def test_malformed_rows_are_quarantined_and_counted(tmp_path: Path, base: Path) 
     assert read_jsonl(folder / "quarantine.jsonl")[0] == {"id": "bad0", "reason": "bad_value", "split": "unread"}
     record, _ = run(tmp_path, base, [*members(200), *bad], "more")
     assert "20 of 220 rows (9.09%) were set aside (bad_value 20)" in record.refused[0]
+
+
+def test_what_validation_sets_aside_is_quarantined_with_its_reason(tmp_path: Path, base: Path) -> None:
+    record, folder = run(tmp_path, base, members(100), set_aside={"r7": "injection_marker"})
+    assert record.num_quarantined == {"injection_marker": 1}
+    assert [row["id"] for row in read_jsonl(folder / "quarantine.jsonl")] == ["r7"]
+
+
+def test_personal_data_sets_rows_aside_until_somebody_releases_them(tmp_path: Path, base: Path) -> None:
+    rows = [*members(100), {"id": "mail", "text": "write to ann.lee@example.com", "label": "a", "group": "g"}]
+    settings = {"prepare": {"personal_data": "quarantine"}}
+    record, _ = run(tmp_path, base, rows, **settings)
+    assert record.num_quarantined == {"personal_data": 1}
+    free = Released(rows=(row_digest(rows[-1]),))
+    assert run(tmp_path, base, rows, key="q", released=free, **settings)[0].num_quarantined == {}
+    rows[-1]["text"] += " now"  # another row than the one that somebody looked at
+    assert run(tmp_path, base, rows, key="r", released=free, **settings)[0].num_quarantined == {"personal_data": 1}
 
 
 def test_people_get_a_queue_a_bias_report_and_counts_without_values(tmp_path: Path, base: Path) -> None:

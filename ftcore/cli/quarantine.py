@@ -1,0 +1,79 @@
+"""`ftcore quarantine list|release SPEC`: rows that were set aside, and letting them back in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from ftcore.cli._output import (
+    JsonFlag,
+    SetOption,
+    SpecArgument,
+    libraries_on_stderr,
+    print_json,
+    print_line,
+    print_table,
+)
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List rows that were set aside; let rows back in.")
+_SHOWN = 50
+RevOption = Annotated[str | None, typer.Option(help="Data revision instead of the spec's.")]
+
+
+@app.command(name="list")
+def list_rows(
+    spec: SpecArgument,
+    overrides: SetOption = None,
+    rev: RevOption = None,
+    reason: Annotated[str | None, typer.Option(help="Only rows set aside for this reason.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Rows of the data version that are set aside, with their reasons. Runs validate and prepare if they have not run."""
+    held = _held(spec, overrides, rev)
+    rows = [row for row in held.rows if reason in (None, row["reason"])]
+    if json:
+        print_json({"rows": rows, "releasable": sorted(held.releasable)})
+        return
+    cells = [[row["id"], row["split"], row["reason"], row["id"] in held.releasable] for row in rows[:_SHOWN]]
+    print_table(f"{len(rows)} rows set aside", ["id", "split", "reason", "can be released"], cells)
+    if len(rows) > _SHOWN:
+        print_line(f"and {len(rows) - _SHOWN} more (--json lists all)")
+    print_line("Let rows back in: ftcore quarantine release SPEC --id ID --because 'what you saw'")
+
+
+@app.command()
+def release(
+    spec: SpecArgument,
+    because: Annotated[str, typer.Option(help="Why the rows may be used; kept in the ledger.")],
+    ids: Annotated[list[str] | None, typer.Option("--id", help="Row to release (repeatable).")] = None,
+    reason: Annotated[str | None, typer.Option(help="Release all rows set aside for this reason.")] = None,
+    overrides: SetOption = None,
+    rev: RevOption = None,
+    actor: Annotated[str | None, typer.Option(help="Who; default: $FTCORE_ACTOR, else your user name.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Let rows out of quarantine: the next run uses them. A ledger event says who, when and why."""
+    from ftcore.ledger import open_ledger
+    from ftcore.stages.promote import actor as current_actor
+
+    held = _held(spec, overrides, rev)
+    chosen = held.choose(ids or [], reason)
+    with open_ledger() as ledger:
+        event = ledger.release_rows(held.spec, chosen, because, actor or current_actor())
+    if json:
+        print_json({"event": event.seq, "rows": chosen})
+    else:
+        print_line(
+            f"{len(chosen)} rows released (event {event.seq} of the ledger); the next run uses them: ftcore run {spec}"
+        )
+
+
+def _held(spec: str, overrides: list[str] | None, rev: str | None) -> Any:
+    from ftcore.ledger import open_ledger
+    from ftcore.quarantine import held_rows
+    from ftcore.spec import load_spec
+    from ftcore.store import Store
+
+    with libraries_on_stderr(), open_ledger() as ledger:
+        return held_rows(load_spec(spec, overrides or ()), Store(), ledger, rev)

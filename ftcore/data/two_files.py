@@ -1,0 +1,87 @@
+"""A train and a test file without a spec around them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ftcore.data.canonical import REQUIRED, Row
+from ftcore.data.faults import Faults, RowFault
+from ftcore.data.reading import GENERATION_FORMATS, raise_faults, read_file
+from ftcore.errors import DataRefused, UsageError
+from ftcore.spec import ColumnsSpec
+
+# What a message about a spec says, and what somebody without a spec can type.
+_WORDS = {
+    "map it with `data.columns.": "name it with `--",
+    ": NAME`": "-field NAME`",
+    "; map them with data.columns": "; name them with --text-field and --label-field",
+    "; set data.format to one of them": "; say which with --format",
+}
+
+
+@dataclass(frozen=True)
+class TwoFiles:
+    """Rows in canonical columns."""
+
+    train: list[Row]
+    test: list[Row]
+    format: str
+    """classification, messages, prompt_completion, alpaca, sharegpt or turns."""
+    malformed: list[RowFault]
+    """Rows left out because they do not say what they should."""
+
+
+def read_two(
+    train: str, test: str, columns: ColumnsSpec, formats: Sequence[str], required: Sequence[str] = REQUIRED
+) -> TwoFiles:
+    """Read both files; where the columns of labelled rows are missing, conversations are looked for.
+
+    Args:
+        columns: Names that the files have.
+        formats: What the files may be; both must be the same.
+        required: Canonical columns that files of classification rows must have.
+
+    Raises:
+        UsageError: A file is missing.
+        DataRefused: Files are broken, empty, of no known format or of different ones; every fault is listed.
+    """
+    both: list[list[Row]] = []
+    seen: list[Faults] = []
+    paths = (Path(train), Path(test))
+    alike = paths[0].name == paths[1].name
+    for path in paths:
+        if not path.is_file():
+            raise UsageError(f"No file at {path}; wanted CSV, JSONL, Parquet or text rows.", hint=f"ls {path.parent}")
+        rows, faults = _read(path, str(path) if alike else path.name, columns, formats, required)
+        if not rows and not faults.count:
+            faults.add("saw 0 rows, wanted at least 1")
+        both.append(rows)
+        seen.append(faults)
+    lines = [_in_flags(line) for faults in seen for line in faults.file_report()]
+    kinds = [faults.format for faults in seen]
+    if not lines and kinds[0] != kinds[1]:
+        lines.append(f"saw {train} as {kinds[0]} and {test} as {kinds[1]}, wanted both the same")
+    try:
+        raise_faults(lines)
+    except DataRefused as error:
+        raise DataRefused(error.message, details=error.details, hint="see --help for the names of columns") from None
+    return TwoFiles(both[0], both[1], str(kinds[0]), [fault for faults in seen for fault in faults.rows])
+
+
+def _read(
+    path: Path, name: str, columns: ColumnsSpec, formats: Sequence[str], required: Sequence[str]
+) -> tuple[list[Row], Faults]:
+    rows, faults = read_file(path, columns, required=required, name=name, formats=formats)
+    if tuple(formats) == ("classification",) and any("no column for text" in line for line in faults.lines):
+        others, again = read_file(path, columns, name=name, formats=GENERATION_FORMATS)
+        if again.format is not None and not again.num_file_faults:
+            return others, again
+    return rows, faults
+
+
+def _in_flags(line: str) -> str:
+    for said, typed in _WORDS.items():
+        line = line.replace(said, typed)
+    return line

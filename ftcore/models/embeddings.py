@@ -1,0 +1,56 @@
+"""Texts as vectors of the base model as it was before any fine-tuning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from transformers import AutoModel, AutoTokenizer
+from transformers.utils import logging as transformers_logging
+
+from ftcore.errors import BaseModelError
+from ftcore.models.base import BaseModel
+from ftcore.models.devices import Device
+from ftcore.models.tokens import backend_tokenizer, pad
+
+
+class Embedder:
+    """Loads a base model once and embeds as often as asked.
+
+    Raises:
+        BaseModelError: The base model cannot be loaded as an encoder.
+    """
+
+    def __init__(self, base: BaseModel, device: Device, max_length: int = 128, batch_size: int = 64) -> None:
+        transformers_logging.disable_progress_bar()
+        transformers_logging.set_verbosity_error()  # heads that an encoder does not use are expected, not news
+        try:
+            model = AutoModel.from_pretrained(
+                base.path, local_files_only=True, use_safetensors=True, dtype=torch.float32
+            )
+            tokenizer = AutoTokenizer.from_pretrained(base.path, local_files_only=True)
+        except (OSError, ValueError, KeyError) as error:
+            first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise BaseModelError(f"Base model {base.name} cannot be loaded as an encoder: {first_line}") from error
+        self._model = model.to(device.device).eval()
+        self._tokenizer = backend_tokenizer(tokenizer, max_length)
+        self._pad_id = int(tokenizer.pad_token_id or 0)
+        self._device, self._batch_size = device, batch_size
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        """[texts, hidden]: mean-pooled last hidden state.
+
+        Texts of like length share a batch; the order of the result is that of `texts`.
+        """
+        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        order = np.argsort([len(row) for row in tokens], kind="stable")
+        embeddings = np.zeros((len(tokens), int(self._model.config.hidden_size)))
+        for start in range(0, len(order), self._batch_size):
+            rows = order[start : start + self._batch_size]
+            ids, mask = (tensor.to(self._device.device) for tensor in pad([tokens[row] for row in rows], self._pad_id))
+            with torch.inference_mode(), self._device.autocast():
+                hidden = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
+            weights = mask.unsqueeze(-1).float()
+            embeddings[rows] = ((hidden.float() * weights).sum(dim=1) / weights.sum(dim=1)).cpu().numpy()
+        return embeddings

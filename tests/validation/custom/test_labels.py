@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+from typing import Any
+
+from ftcore.validation.custom import labels
+from ftcore.validation.custom._base import Observation
+from ftcore.validation.expectations import to_frame
+from ftcore.validation.surroundings import Surroundings
+
+
+def look(expectation: Any, *values: str | None, around: Surroundings = Surroundings()) -> Observation:
+    rows = [{"id": f"r{n}", "text": "x", "label": value} for n, value in enumerate(values)]
+    seen: Observation = expectation.look(to_frame(rows), around)
+    return seen
+
+
+def test_balance_by_share_and_by_ratio() -> None:
+    assert look(labels.ExpectColumnLabelsToBeBalanced(column="label", max_share=0.75), *"aaab").success
+    assert not look(labels.ExpectColumnLabelsToBeBalanced(column="label", max_share=0.74), *"aaab").success
+    assert not look(labels.ExpectColumnLabelsToBeBalanced(column="label", max_ratio=2.9), *"aaab").success
+    assert not look(labels.ExpectColumnLabelsToBeBalanced(column="label"), None, None).success
+
+
+def test_rare_labels_are_named_with_their_rows() -> None:
+    seen = look(labels.ExpectColumnLabelsToHaveRows(column="label", min_rows=2), "a", "rare", "a", None)
+    assert seen.rows == {1: "rare label"}
+    assert "1 of 2 labels in fewer than 2 rows: 'rare'" in str(seen.observed)
+
+
+def test_labels_of_a_split_are_those_of_train() -> None:
+    around = Surroundings(labels={"train": {"a": 3, "b": 2}}, split="test")
+    strict = labels.ExpectColumnLabelsToMatchTrain(column="label")
+    assert look(strict, *"ab", around=around).success
+    assert not look(strict, *"aa", around=around).success
+    assert look(labels.ExpectColumnLabelsToMatchTrain(column="label", max_missing=1), *"aa", around=around).success
+    assert look(strict, "a", "b", "zeta", around=around).rows == {2: "label that train lacks"}
+    assert not look(strict, *"ab").success  # nobody said what train has
