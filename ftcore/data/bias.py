@@ -100,7 +100,7 @@ def bias_report(rows: Sequence[Row], settings: BiasSpec) -> BiasReport:
         for label in sorted(totals):
             hits, others = inside[label], totals[label] - inside[label]
             tests.append((key, label, hits, n, others, rest, _fisher(hits, n, others, rest)))
-    adjusted = _holm([test[-1] for test in tests])
+    adjusted = holm([test[-1] for test in tests])
     gaps: dict[tuple[str, str], list[Gap]] = {}
     for (key, label, hits, n, others, rest, _), p_value in zip(tests, adjusted, strict=True):
         low, high = newcombe(hits, n, others, rest, settings.confidence)
@@ -184,7 +184,7 @@ def _fisher(hits: int, n: int, others: int, rest: int) -> float:
     return float(fisher_exact([[hits, n - hits], [others, rest - others]]).pvalue)
 
 
-def _holm(p_values: Sequence[float]) -> list[float]:
+def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's adjusted p-values (Holm 1979), in the order given."""
     adjusted = [0.0] * len(p_values)
     highest = 0.0

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ftcore.data.bias import DEFAULT_TERMS, Group, bias_report, newcombe, wilson
+from ftcore.data.bias import DEFAULT_TERMS, Group, bias_report, holm, newcombe, wilson
 from ftcore.spec import BiasSpec
 
 
@@ -77,3 +77,8 @@ def test_equal_groups_show_no_gap_and_intervals_are_known() -> None:
     assert wilson(0, 10, 0.95)[0] == 0.0
     assert math.isclose(wilson(81, 263, 0.95)[0], 0.2553, abs_tol=1e-4)
     assert all(term == term.casefold() for terms in DEFAULT_TERMS.values() for term in terms)
+
+
+def test_holm() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.09, 0.09, 0.5])
+    assert holm([]) == []

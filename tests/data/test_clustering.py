@@ -33,13 +33,14 @@ def test_edited_copies_are_found_and_others_are_not() -> None:
         for place in chance.sample(range(20), 2):
             words[place] = chance.choice(WORDS)
         copies.append(" ".join(words))
-    pairs = set(near_duplicate_pairs(originals + copies))
+    pairs = {tuple(sorted(pair)) for pair in near_duplicate_pairs(originals + copies)}
     assert pairs == {(number, 200 + number) for number in range(100)}
 
 
 def test_short_rows_must_be_the_same() -> None:
     texts = ["Why was my payment reverted?", "why was my payment REVERTED", "Why was my payment reversed?"]
-    assert set(near_duplicate_pairs(texts)) == {(0, 1)}
+    texts += ["why was my payment not reversed yet", "why was my payment not reversed yet please"]
+    assert {tuple(sorted(pair)) for pair in near_duplicate_pairs(texts)} == {(0, 1)}
 
 
 @given(st.permutations(range(8)))

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftcore.data.personal import KINDS, PersonalSpan, count_personal, find_personal, redact
+from ftcore.data.personal.spans import merge_spans
 
 
 def found(text: str) -> list[tuple[str, str]]:
@@ -102,6 +103,7 @@ def test_what_only_looks_like_it_is_left_alone(text: str) -> None:
         ("a@b.de, c@d.fr", "[EMAIL], [EMAIL]"),
         ("tel 07400 123456 or 07400 123457", "tel [PHONE] or [PHONE]"),
         ("PESEL 44051401359", "PESEL [NATIONAL_ID]"),
+        ("password=order 12345678Z", "password=[SECRET] [NATIONAL_ID]"),  # an id only once "order" is gone
     ],
 )
 def test_redact(text: str, clean: str) -> None:
@@ -199,3 +201,8 @@ def test_hostile_repetition_costs_little(unit: str) -> None:
     start = time.monotonic()
     redact(unit * (100_000 // len(unit)))
     assert time.monotonic() - start < 5
+
+
+def test_overlapping_hits_become_one_of_the_stronger_kind() -> None:
+    spans = [PersonalSpan(4, 9, "phone"), PersonalSpan(0, 5, "iban"), PersonalSpan(9, 12, "ip")]
+    assert merge_spans(spans) == [PersonalSpan(0, 9, "iban"), PersonalSpan(9, 12, "ip")]
