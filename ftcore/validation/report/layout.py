@@ -121,7 +121,7 @@ def _numbers(report: DataReport) -> Element:
         facts(
             [
                 ("Data version", code(report.version[:16])),
-                ("Revision", code(report.revision[:40])),
+                ("Revision", code(report.revision[:16])),
                 ("Suite", report.suite),
                 ("Task", report.task),
             ]
