@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ftcore.data.leakage.labels import MAX_AUC
-from ftcore.html.charts import Bar, bars, histogram, stacked, top
 from ftcore.html.elements import (
     Element,
     Node,
@@ -22,11 +21,12 @@ from ftcore.html.elements import (
     section,
     soft,
     table,
-)  # fmt: skip
+)
 from ftcore.html.page import page
 from ftcore.store import write_durable
 from ftcore.validation.findings import NUM_EXAMPLES, Finding, show
-from ftcore.validation.report.facts import MAX_NAMES, Changed, DataReport, SplitFacts
+from ftcore.validation.report.chart_section import chart_section
+from ftcore.validation.report.facts import Changed, DataReport
 from ftcore.validation.report.leak_section import leak_section
 from ftcore.validation.report.words import expected, next_steps, seen, wanted
 
@@ -48,7 +48,7 @@ def render(report: DataReport) -> str:
         _numbers(report),
         _findings(report),
         leak_section(report.leaks, report.limits["max_leaked"], {split.name for split in report.splits if split.num_rows}),
-        _charts(report),
+        chart_section(report),
         _probes(report),
         _changes(report),
         _more(report),
@@ -121,7 +121,7 @@ def _numbers(report: DataReport) -> Element:
         facts(
             [
                 ("Data version", code(report.version[:16])),
-                ("Revision", code(report.revision[:40])),
+                ("Revision", code(report.revision[:16])),
                 ("Suite", report.suite),
                 ("Task", report.task),
             ]
@@ -195,74 +195,6 @@ def _row_ids(finding: Finding) -> Element | None:
     rest = f"and {more:,} more, listed in findings.json" if more > 0 else None
     count = f"{finding.num_rows:,} row{'' if finding.num_rows == 1 else 's'}: ids"
     return details(count, paragraph(*shown, rest))
-
-
-def _charts(report: DataReport) -> Element:
-    splits = [split for split in report.splits if split.num_rows]
-    names = [split.name for split in report.splits]
-    limit = report.limits["max_length"]
-    lengths = [
-        histogram("Words per text", {split.name: split.num_words for split in report.splits}, "words"),
-        histogram("Words per answer", {split.name: split.num_answer_words for split in report.splits}, "words")
-        if any(split.num_answer_words for split in splits)
-        else None,
-        histogram(
-            "Tokens per text", {split.name: split.num_tokens for split in report.splits}, "tokens",
-            mark=(limit, f"cut off at {limit:g}"),
-        )
-        if any(split.num_tokens for split in splits)
-        else None,
-    ]  # fmt: skip
-    stacks = [
-        _stack("Rows per source", {split.name: split.sources for split in splits}),
-        _stack(
-            "Languages", {split.name: split.languages for split in splits}, "At most 500 texts per split were asked."
-        ),
-        _stack("What becomes of the rows", {split.name: _fates(split) for split in splits})
-        if any(split.aside for split in splits)
-        else None,
-    ]
-    return section("How the data look", _labels(splits, names), element("div", *lengths, class_="two"), *stacks)
-
-
-def _labels(splits: Sequence[SplitFacts], names: Sequence[str]) -> Element | None:
-    labelled = [split for split in splits if split.labels]
-    if not labelled:
-        return None
-    totals: dict[str, float] = {}
-    for split in labelled:
-        for label, count in split.labels.items():
-            totals[label] = totals.get(label, 0) + count
-    named = top(totals, MAX_NAMES)
-    counts = [
-        [
-            split.labels.get(label, 0)
-            if label in totals
-            else sum(count for other, count in split.labels.items() if other not in named)
-            for label in named
-        ]
-        for split in labelled
-    ]
-    rows = [
-        Bar(
-            label,
-            tuple(side[at] / max(1, sum(split.labels.values())) for side, split in zip(counts, labelled, strict=True)),
-            " · ".join(f"{side[at]:,}" for side in counts),
-        )
-        for at, label in enumerate(named)
-    ]
-    colours = [f"s{list(names).index(split.name)}" for split in labelled]
-    note = "Bars are shares of the split, figures are rows, in the order of the key."
-    return bars("Rows per label", rows, [split.name for split in labelled], colours=colours, note=note)
-
-
-def _stack(title: str, rows: Mapping[str, Mapping[str, int]], note: str | None = None) -> Element | None:
-    kept = {name: parts for name, parts in rows.items() if parts}
-    return stacked(title, kept, note=note) if kept else None
-
-
-def _fates(split: SplitFacts) -> dict[str, int]:
-    return {"used": split.num_rows - sum(split.aside.values()), **split.aside}
 
 
 _PROBE_NOTE = (

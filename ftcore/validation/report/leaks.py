@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from string import punctuation
 from typing import Any
 
 from ftcore.data.leakage import Leak
@@ -21,6 +22,7 @@ from ftcore.validation.splits import Findings
 Row = Mapping[str, Any]
 STEPS = tuple(round(0.5 + step / 40, 3) for step in range(21))
 _MAX_CHARS, _WORD_CHARS = 6_000, 80
+_SHARED_RUN, _LEAD = 6, 10  # words
 _COMPARED = (1_000, 10_000)
 """Test and train rows in the similarity curve, at most."""
 
@@ -121,8 +123,9 @@ def _pairs(hits: Sequence[Leak], training: Sequence[Row], test: Sequence[Row]) -
 
 def _pair(leak: Leak, train: Row | None, test: Row | None) -> Pair:
     column = {"group": "group", "time": "timestamp"}.get(leak.rule, "text")
-    sides = [None if row is None else _masked(row.get(column)) for row in (train, test)]
+    sides = [None if row is None else str(row.get(column) or "") for row in (train, test)]
     first, second = (next((side for side in order if side is not None), "") for order in (sides, sides[::-1]))
+    first, second = map(_masked, _shared_part(first, second))
     labels = (str((train or {}).get("label")), str((test or {}).get("label")))
     return Pair(
         rule=leak.rule,
@@ -134,9 +137,28 @@ def _pair(leak: Leak, train: Row | None, test: Row | None) -> Pair:
     )
 
 
-def _masked(value: Any) -> str:
+def _shared_part(first: str, second: str) -> tuple[str, str]:
+    """Texts too long to be shown from their start begin a little before the first run of words that both have."""
+    if max(len(first), len(second)) <= _MAX_CHARS:
+        return first, second
+    sides = [first.split(), second.split()]
+    plain = [[word.strip(punctuation).casefold() for word in words] for words in sides]
+    size = min(_SHARED_RUN, *map(len, plain))
+    if not size:
+        return first, second
+    grams, searched = ([tuple(words[at : at + size]) for at in range(len(words) - size + 1)] for words in plain)
+    places = {gram: at for at, gram in reversed(list(enumerate(grams)))}
+    for at, gram in enumerate(searched):
+        if gram in places:
+            starts = (max(0, places[gram] - _LEAD), max(0, at - _LEAD))
+            left, right = (" ".join(words[start:]) for words, start in zip(sides, starts, strict=True))
+            return left, right
+    return first, second
+
+
+def _masked(text: str) -> str:
     """Cut before masking: the patterns take quadratic time on one endless word."""
-    words = [word[:_WORD_CHARS] for word in str(value if value is not None else "")[:_MAX_CHARS].split()]
+    words = [word[:_WORD_CHARS] for word in text[:_MAX_CHARS].split()]
     return mask_personal(" ".join(words))
 
 

@@ -66,6 +66,18 @@ def test_long_texts_are_cut_and_endless_words_take_no_time() -> None:
         assert sum(len(word) for run in pair.runs for word in run.words) < 400
 
 
+def test_a_row_deep_inside_a_document_is_shown_where_it_lies() -> None:
+    sentence = "where is the parcel that I ordered last week"
+    document = " ".join([*(f"w{n}" for n in range(3000)), sentence, *(f"v{n}" for n in range(9000))])
+    rows = splits([row("t", document)], [row("x", sentence.upper() + "?")])
+    (pair,) = gather_leaks(rows, found(("contained", "x", "t", 1.0)), 0.66).pairs["contained"]
+    assert [run.kind for run in pair.runs] == ["train", "same", "train"]
+    assert pair.runs[0].words == tuple(f"w{n}" for n in range(2990, 3000))
+    assert pair.runs[1].words == tuple(f"{sentence.upper()}?".split())
+    assert pair.runs[2].words[0] == "v0"
+    assert "v8999" not in pair.runs[2].words  # beyond what is looked at
+
+
 def test_the_curve_tells_copies_from_the_habit_of_the_corpus() -> None:
     def sentence(seed: int) -> str:
         return " ".join(f"w{seed * 31 % 97}x{n * seed}" for n in range(1, 21))
