@@ -25,7 +25,7 @@ Row = dict[str, Any]
 KINDS = ("csv", "jsonl", "parquet", "messages")
 TEXT_KINDS = ("csv", "jsonl", "messages")
 LABELS = ("lost_card", "late_refund", "wrong_charge")
-_THINGS = ("Überweisung", "café voucher", "façade pass", "naïve transfer", "Größe L parcel", "crème card")
+_THINGS = ("Überweisung", "café voucher", "façade pass", "naïve transfer", "Größe L", "crème card")
 PAYLOAD = "<script>alert(1)</script>"
 
 
