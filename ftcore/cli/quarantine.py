@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Any
 
 import typer
@@ -35,11 +36,17 @@ def list_rows(
     if json:
         print_json({"rows": rows, "releasable": sorted(held.releasable)})
         return
-    cells = [[row["id"], row["split"], row["reason"], row["id"] in held.releasable] for row in rows[:_SHOWN]]
-    print_table(f"{len(rows)} rows set aside", ["id", "split", "reason", "can be released"], cells)
-    if len(rows) > _SHOWN:
-        print_line(f"and {len(rows) - _SHOWN} more (--json lists all)")
-    print_line("Let rows back in: ftcore quarantine release SPEC --id ID --because 'what you saw'")
+    counts = Counter(row["reason"] for row in rows)
+    free = Counter(row["reason"] for row in rows if row["id"] in held.releasable)
+    cells = [[name, count, free[name]] for name, count in counts.most_common()]
+    print_table(f"{len(rows)} rows set aside", ["reason", "rows", "can be released"], cells)
+    shown = rows if reason else [row for row in rows if row["id"] in held.releasable]
+    for row in shown[:_SHOWN]:
+        print_line(f"  {row['id']} ({row['split']}): {row['reason']}")
+    if len(shown) > _SHOWN:
+        print_line(f"  and {len(shown) - _SHOWN} more (--json lists all)")
+    if free:
+        print_line("Let rows back in: ftcore quarantine release SPEC --id ID --because 'what you saw'")
 
 
 @app.command()

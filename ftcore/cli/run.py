@@ -78,11 +78,22 @@ def summary(record: Record) -> str:
     match record:
         case ValidationReport():
             rows = ", ".join(f"{item.split} {item.num_rows}" for item in record.splits)
-            return f"{rows} rows; leaked test rows {sum(record.num_leaked.values())}; {record.docs_uri}"
+            leaked = ", ".join(f"{rule} {count}" for rule, count in record.num_leaked.items() if count)
+            return f"{rows} rows; leaked test rows: {leaked or 'none'}; {record.report_uri or record.docs_uri}"
         case PreparedDataset():
             rows = ", ".join(f"{name} {count}" for name, count in record.num_rows.items())
             labels = f", {len(record.labels)} labels" if record.labels else ""
-            return f"{rows} rows{labels}; quarantined {sum(record.num_quarantined.values())}"
+            aside = ", ".join(f"{reason} {count}" for reason, count in record.num_quarantined.items())
+            told = [f"{rows} rows{labels}", f"set aside: {aside or 'none'}"]
+            if record.num_personal:
+                told.append(
+                    f"personal data in rows: {', '.join(f'{kind} {n}' for kind, n in record.num_personal.items())}"
+                )
+            if record.num_label_suspects:
+                told.append(
+                    f"{sum(record.num_label_suspects.values())} labels to review: {record.uri}/label_review.jsonl"
+                )
+            return "; ".join(told)
         case TrainingRun():
             return (
                 f"{record.method} on {record.device} {record.precision}: {record.num_steps} steps in {record.train_s:.0f} s, "
