@@ -101,7 +101,12 @@ def _answer(leaks: Sequence[Leak], train: Rows, test: Rows, *, labelled: bool) -
         ),
     }
     if labelled:
-        answer["conflicting_labels"] = len(conflicting_leaks(leaks, train, test))
+        conflicts = conflicting_leaks(leaks, train, test)
+        answer["conflicting_labels"] = len(conflicts)
+        answer["conflicts"] = [
+            {"test_row": _number(test, leak.test_row), "train_row": _number(train, leak.train_row), "score": leak.score}
+            for leak in conflicts
+        ]
     return answer
 
 

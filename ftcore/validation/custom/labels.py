@@ -1,4 +1,4 @@
-"""Expectations about the label column: its balance, rare labels, and the same labels in every split."""
+"""Expectations about the label column: its balance, rare labels, the same labels in every split, and what labels betray."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from great_expectations.compatibility import pydantic
 
+from ftcore.data.leakage.labels import MAX_AUC, conflicting_rows, probe_metadata
 from ftcore.validation.custom._base import ColumnExpectation, Observation, unjudged
 from ftcore.validation.surroundings import Surroundings
 
@@ -63,6 +64,42 @@ class ExpectColumnLabelsToMatchTrain(ColumnExpectation):
             observed += f": {', '.join(named)}"
         success = not unknown and len(missing) <= self.max_missing
         return Observation(success, observed, rows, int(frame[self.column].notna().sum()), len(frame))
+
+
+class ExpectColumnLabelsToAgree(ColumnExpectation):
+    """Rows that say the same, or nearly the same (`near_duplicate` of the leakage rules), have the same label."""
+
+    mostly: float = pydantic.Field(default=0.98, ge=0.0, le=1.0)
+    """Share of the rows that must not contradict another one."""
+
+    def look(self, frame: Any, around: Surroundings) -> Observation:
+        rows = [
+            {"text": text or "", "label": label} for text, label in zip(frame["text"], frame[self.column], strict=True)
+        ]
+        found: dict[int, str] = {}
+        for late, early, _ in conflicting_rows(rows):
+            found.setdefault(late, f"contradicts row {frame['id'].iloc[early]}")
+            found.setdefault(early, f"contradicts row {frame['id'].iloc[late]}")
+        success = len(found) <= (1.0 - self.mostly) * len(rows) + 1e-9
+        return Observation(success, f"{len(found)} rows contradict another one", found, len(rows), len(rows))
+
+
+class ExpectColumnLabelsNotToFollowMetadata(ColumnExpectation):
+    """No other column predicts the label by itself (`ftcore.data.leakage.labels.probe_metadata`)."""
+
+    columns: list[str] = pydantic.Field(default_factory=lambda: ["id", "source", "group", "timestamp"])
+    max_auc: float = pydantic.Field(default=MAX_AUC, ge=0.5, le=1.0)
+    """Area under the ROC curve, one class against the rest, out of fold; 0.5: the column says nothing."""
+    max_rows: int = pydantic.Field(default=5_000, ge=100)
+    """Rows that are looked at, evenly spread."""
+
+    def look(self, frame: Any, around: Surroundings) -> Observation:
+        there = [column for column in self.columns if column in frame.columns]
+        part = frame.iloc[:: max(1, len(frame) // self.max_rows)]
+        probes = probe_metadata(part.assign(label=part[self.column]).to_dict("records"), there)
+        beyond = [probe for probe in probes if probe.auc > self.max_auc]
+        observed = ", ".join(f"{probe.column} {probe.auc:.2f}" for probe in beyond or probes) or "no column to look at"
+        return Observation(not beyond, observed, evidence={probe.column: probe.auc for probe in probes})
 
 
 def _name(label: object) -> str:

@@ -35,3 +35,30 @@ def test_labels_of_a_split_are_those_of_train() -> None:
     assert look(labels.ExpectColumnLabelsToMatchTrain(column="label", max_missing=1), *"aa", around=around).success
     assert look(strict, "a", "b", "zeta", around=around).rows == {2: "label that train lacks"}
     assert not look(strict, *"ab").success  # nobody said what train has
+
+
+def frame(*rows: tuple[str, str]) -> Any:
+    return to_frame([{"id": f"r{n}", "text": text, "label": label} for n, (text, label) in enumerate(rows)])
+
+
+def test_rows_that_contradict_each_other_are_both_named() -> None:
+    agreeing = [(f"message number {n}", "a") for n in range(8)]
+    rows = frame(("Same text", "a"), ("same TEXT!", "b"), *agreeing)
+    seen = labels.ExpectColumnLabelsToAgree(column="label", mostly=0.9).look(rows, Surroundings())
+    assert not seen.success
+    assert seen.rows == {1: "contradicts row r0", 0: "contradicts row r1"}
+    assert labels.ExpectColumnLabelsToAgree(column="label", mostly=0.8).look(rows, Surroundings()).success
+
+
+def test_a_source_that_gives_the_label_away() -> None:
+    rows = [
+        {"id": f"x{n}", "text": "t", "label": "ab"[n % 2], "source": ["mail", "app"][n % 2] if n % 9 else "web"}
+        for n in range(300)
+    ]
+    expectation = labels.ExpectColumnLabelsNotToFollowMetadata(column="label", columns=["source"])
+    seen = expectation.look(to_frame(rows), Surroundings())
+    assert not seen.success
+    assert str(seen.observed).startswith("source 0.9")
+    for n, row in enumerate(rows):
+        row["source"] = ["mail", "app", "web"][n % 3]
+    assert expectation.look(to_frame(rows), Surroundings()).success
