@@ -223,8 +223,11 @@ class PrepareSpec(Section):
     ]  # fmt: skip
     """Countries (ISO 3166) whose phone numbers are known without a leading +."""
     label_audit: LabelAuditSpec = LabelAuditSpec()
+    """Look for labels that are wrong."""
     bias: BiasSpec = BiasSpec()
+    """Count who is in the data."""
     augment: AugmentSpec = AugmentSpec()
+    """Make more training rows."""
 
 
 class BaseModelSpec(Section):
