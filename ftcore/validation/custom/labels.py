@@ -90,7 +90,7 @@ class ExpectColumnLabelsNotToFollowMetadata(ColumnExpectation):
     columns: list[str] = pydantic.Field(default_factory=lambda: ["id", "source", "group", "timestamp"])
     max_auc: float = pydantic.Field(default=MAX_AUC, ge=0.5, le=1.0)
     """Area under the ROC curve, one class against the rest, out of fold; 0.5: the column says nothing."""
-    max_rows: int = pydantic.Field(default=5_000, ge=100)
+    max_rows: int = pydantic.Field(default=2_000, ge=100)
     """Rows that are looked at, evenly spread."""
 
     def look(self, frame: Any, around: Surroundings) -> Observation:
