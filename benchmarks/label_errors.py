@@ -1,7 +1,7 @@
 """How well the label audit finds planted wrong labels.
 
     python benchmarks/label_errors.py                        # the shipped rows, 1 minute on 2 cores
-    BANKING77=FOLDER python benchmarks/label_errors.py       # and the training rows of Banking77, some minutes more
+    FTCORE_BANKING77=FOLDER python benchmarks/label_errors.py       # and the training rows of Banking77, some minutes more
 
 A share of the labels is replaced: uniform (any other label) or by pairs (each label has one it is confused with). precision@N: of
 the N rows that come first, N being the number planted, the share that was. The sets have wrong labels of their own, which count
@@ -86,7 +86,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=3)
     args = parser.parse_args()
     sets = {"shipped": shipped()}
-    if folder := os.environ.get("BANKING77", ""):
+    if folder := os.environ.get("FTCORE_BANKING77", ""):
         sets["Banking77"] = banking77(folder)
     print("set        flips    share  probe    one round       the audit       estimated")
     print("                           right   p@N    AUPRC    p@N    AUPRC    noise rate   time")

@@ -1,7 +1,7 @@
 """Recall and precision of the personal-data detectors on planted values, beside a naive set of regular expressions.
 
     python benchmarks/personal.py                                    # under a minute on 2 cores
-    BANKING77=FOLDER python benchmarks/personal.py                   # with its train.csv and test.csv as further background
+    FTCORE_BANKING77=FOLDER python benchmarks/personal.py                   # with its train.csv and test.csv as further background
     python benchmarks/personal.py --presidio                         # also Presidio's pattern recognisers, where installed
 
 Values are made from what the standards say (ITU-T E.123 and national numbering plans, ISO/IEC 7812, ISO 13616, RFC 5321, RFC
@@ -283,7 +283,7 @@ def real_rows() -> dict[str, list[str]]:
         pull(DataRef(repo=str(Path(__file__).parents[1]), rev="HEAD", path="data"), Path(folder) / "data")
         lines = (Path(folder) / "data" / "messages.jsonl").read_text(encoding="utf-8").splitlines()
         rows["shipped rows"] = [json.loads(line)["text"] for line in lines]
-    if folder := os.environ.get("BANKING77", ""):
+    if folder := os.environ.get("FTCORE_BANKING77", ""):
         rows["Banking77"] = [
             row["text"] for name in ("train", "test") for row in csv.DictReader((Path(folder) / f"{name}.csv").open(encoding="utf-8"))
         ]  # fmt: skip
