@@ -228,13 +228,13 @@ def _print(answer: Mapping[str, Any]) -> None:
         for item in report["splits"]
     ]
     print_table(answer["name"], ["split", "rows", "expectations", "not met", "rows set aside"], rows)
-    findings = answer["findings"]
-    if findings:
-        print_line("What fell short:")
-    for finding in findings[:_SHOWN]:
-        print_line(f"  {finding['split']}: {finding['said']} [{finding['action']}]")
-    if len(findings) > _SHOWN:
-        print_line(f"  and {len(findings) - _SHOWN} more (--json lists all)")
+    aside = [finding for finding in answer["findings"] if finding["action"] == "quarantine"]
+    if aside:
+        print_line("Rows set aside:")
+    for finding in aside[:_SHOWN]:
+        print_line(f"  {finding['split']}: {finding['said']}")
+    if len(aside) > _SHOWN:
+        print_line(f"  and {len(aside) - _SHOWN} more (--json lists all)")
     for split, counts in (("test", report["num_leaked"]), ("validation", report.get("num_leaked_validation", {}))):
         leaked = ", ".join(f"{rule} {count}" for rule, count in counts.items() if count)
         if counts:
