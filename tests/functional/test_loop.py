@@ -24,7 +24,8 @@ def project(tmp_path: Path) -> Path:
         tmp_path / "project",
         "method: {start_from: champion}\n"
         "training: {epochs: 4, epochs_from_champion: 3, batch_size: 8, max_length: 16, learning_rate: 4.0e-3}\n"
-        "leakage: {max_leaked: 1.0, rules: [exact, normalised]}\nvalidation: {max_quarantined: 0.9}\nprepare: {deduplicate: false}\n"
+        "leakage: {max_leaked: 1.0, rules: [exact, normalised]}\n"
+        "validation: {max_quarantined: 0.9}\nprepare: {deduplicate: false}\n"
         "gate: {min_rows: 30, min_over_baseline: 0.0, margin: 0.2}\n"
         "compute: {device: cpu, precision: fp32, threads: 2}\n",
     )

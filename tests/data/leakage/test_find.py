@@ -59,6 +59,16 @@ def test_group_and_time() -> None:
     assert find_leaks([{"text": "a"}], test, ["time"]) == []
 
 
+def test_time_starts_with_the_first_test_row() -> None:
+    train = [{"text": "a", "timestamp": "2026-01-03"}, {"text": "b", "timestamp": "2026-01-02"}]
+    test = [{"text": "x", "timestamp": stamp} for stamp in ("2026-01-03", "2026-01-04", "2026-01-03T00:00:01")]
+    hits = {(leak.test_row, leak.train_row) for leak in find_leaks(train, test, ["time"])}
+    assert hits == {(0, 0)}
+    test.append({"text": "y", "timestamp": "2026-01-02"})
+    hits = {(leak.test_row, leak.train_row) for leak in find_leaks(train, test, ["time"])}
+    assert hits == {(3, 0), (3, 1), (0, 0)}  # both train rows are late now, and the newest is not older than test row 0
+
+
 def test_counts() -> None:
     leaks = find_leaks(as_rows("a", "a"), as_rows("a", "a", "b", "c"), BOTH)
     assert count_by_rule(leaks, BOTH) == {"exact": 2, "normalised": 0}

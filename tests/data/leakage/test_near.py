@@ -65,6 +65,28 @@ def test_long_rows_are_found_until_a_third_is_edited() -> None:
     assert found([*train, " ".join(seven)], texts) == set()
 
 
+def test_five_words_in_fifteen_may_be_edited() -> None:
+    edited = sentence(1, 15)
+    edited[5:10] = [f"new{number}" for number in range(5)]
+    assert found([" ".join(edited)], [" ".join(sentence(1, 15))]) == {("near_duplicate", 0, 0)}
+
+
+def test_a_window_that_only_resembles_the_row_is_no_copy() -> None:
+    row = sentence(1, 20)
+    alike = list(row)
+    alike[::3] = [f"new{number}" for number in range(7)]
+    one_off = [*row[:9], "new", *row[10:]]
+    around = (sentence(2, 60), sentence(3, 60))
+    assert found([" ".join([*around[0], *alike, *around[1]])], [" ".join(row)]) == set()
+    assert found([" ".join([*around[0], *one_off, *around[1]])], [" ".join(row)]) == {("contained", 0, 0)}
+
+
+def test_a_stock_sentence_in_short_rows_is_no_shared_passage() -> None:
+    passage = sentence(1, 13)
+    train, test = [" ".join([*sentence(2, 25), *passage])], [" ".join([*passage, *sentence(3, 25)])]
+    assert found(train, test) == set()
+
+
 def test_a_row_inside_a_document_is_found_from_either_side() -> None:
     row = " ".join(sentence(1, 14))
     document = " ".join([*sentence(2, 60), row, *sentence(3, 60)])
