@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import unicodedata
 
 from benchmarks.leakage import columns, own_test, speed
 from benchmarks.leakage.corpora import Corpus, corpora, plant
 from benchmarks.leakage.methods import METHODS
+from ftcore.data.leakage import find_leaks
 
 SEED = 5
 
@@ -31,6 +33,19 @@ def recall(corpus: Corpus) -> None:
     print(f"  {'its own test rows flagged':<28}" + "".join(f"{share:>16.2%}" for share in flagged))
 
 
+def precision(corpus: Corpus) -> None:
+    """Pairs told by the rules exact and normalised, planted ones among them, that hold the same letters and digits."""
+    exact, normalised = (planted.test for planted in list(plant(corpus, SEED))[:2])
+    train, test = ([{"text": text} for text in side] for side in (corpus.train, [*exact, *normalised, *corpus.test]))
+    leaks = find_leaks(train, test, ["exact", "normalised"])
+    right = sum(_letters(train[leak.train_row]["text"]) == _letters(test[leak.test_row]["text"]) for leak in leaks)
+    print(f"  exact and normalised: {right} of {len(leaks)} pairs are right ({right / len(leaks):.1%})")
+
+
+def _letters(text: str) -> str:
+    return "".join(char for char in unicodedata.normalize("NFKC", text).casefold() if char.isalnum())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=("recall", "columns", "own", "speed"))
@@ -42,6 +57,7 @@ def main() -> None:
     if args.only in (None, "recall"):
         for corpus in corpora(folder):
             recall(corpus)
+            precision(corpus)
     if args.only in (None, "columns"):
         columns.report(SEED)
     if args.only in (None, "own") and folder:
