@@ -17,7 +17,7 @@ from ftcore.data.leakage.words import Encoded
 
 GRAM = 3
 MAX_POSTINGS = 400
-"""Rows of the indexed side that may share a run before it stops proposing pairs (or 2 % of that side, if that is more)."""
+"""Rows of the indexed side that may share a run before it stops proposing pairs: that keeps time linear in either side."""
 _TEMPLATE_RUN, _TEMPLATE_SHARE, _TEMPLATE_ROWS, _TEMPLATE_SAMPLE = 6, 0.1, 20, 4_000
 
 
@@ -65,7 +65,7 @@ class GramIndex:
         pairs = np.unique(numbers * np.int64(len(indexed)) + rows)
         numbers, rows = np.divmod(pairs, max(1, len(indexed)))
         counts = np.bincount(numbers, minlength=len(self._codes))
-        kept = counts[numbers] <= max(MAX_POSTINGS, len(indexed) // 50)
+        kept = counts[numbers] <= MAX_POSTINGS
         shape = (len(self._codes), len(indexed))
         self._postings = sparse.csr_matrix(
             (np.ones(int(kept.sum()), np.int32), (numbers[kept], rows[kept])), shape=shape

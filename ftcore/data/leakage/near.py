@@ -44,6 +44,7 @@ COMMON = {CONTAINED: 10, PASSAGE: 20}
 """A sentence that lies in more documents than this is a figure of speech, a passage in more rows a signature or a disclaimer."""
 _PASSAGE_ROW_WORDS = 50
 """Both rows of a shared passage: in shorter ones edit distance and windows say more, and stock sentences reach 13 words."""
+_BLOCK = 5_000
 _MOST = 24
 _MIN_SHARED = 0.1
 _partial_ratio = fuzz.partial_ratio
@@ -99,6 +100,10 @@ class NearIndex:
         Args:
             start: Number of the first text.
         """
+        for first in range(0, len(texts), _BLOCK):
+            yield from self._search_block(texts[first : first + _BLOCK], start + first)
+
+    def _search_block(self, texts: Sequence[str], start: int) -> Iterator[Match]:
         rows = [self._boilerplate.strip(split_words(text)) for text in texts]
         encoded = self._vocabulary.encode(rows)
         yield from self._reordered(rows, start)
