@@ -9,16 +9,29 @@ from typing import Protocol
 from ftcore.data.leakage.columns import Keys, SameKey, SeenLater
 from ftcore.data.leakage.leaks import Chunk, Leak, Row, match_keys
 from ftcore.data.leakage.near import COMMON, CONTAINED, NEAR, PASSAGE, SIMILARITY, Match, NearIndex
-from ftcore.data.leakage.paraphrases import MIN_SIMILARITY, Embed, Paraphrases
-from ftcore.data.leakage.paraphrases import RULE as PARAPHRASE
+from ftcore.data.leakage.paraphrases import MIN_SIMILARITY, PARAPHRASE, Embed, Paraphrases
 from ftcore.data.leakage.reuse import RULE as REUSED
 from ftcore.data.leakage.targets import RULE as TARGET
 from ftcore.data.leakage.targets import TargetInPrompt
 from ftcore.errors import UsageError
+from ftcore.spec import LeakageSpec
 
 TEXT_RULES = ("exact", "normalised", NEAR, CONTAINED, PASSAGE)
 """Weakest last: a text rule reports only pairs of which the rules before it have not told both rows."""
 OTHER_RULES = (TARGET, "group", "time", REUSED)
+MEANINGS = {
+    "exact": "the same text",
+    "normalised": "the same but for case, punctuation and white space",
+    NEAR: "nearly the same words in the same order",
+    CONTAINED: "one row inside a longer one",
+    PASSAGE: "long rows with 13 words in a row in common",
+    PARAPHRASE: "perhaps the same in other words (embeddings)",
+    TARGET: "the text gives its own label or answer away",
+    "group": "the same group (user, document, conversation) on both sides",
+    "time": "train is not older than test",
+    REUSED: "an earlier training of this model has seen the row",
+}
+"""What each rule finds, for people."""
 _CHUNK = 20_000
 
 
@@ -43,7 +56,7 @@ def find_leaks(
     Args:
         train: Rows with `text` and, for the rules that need them, `label` or `completion`, `group`, `timestamp`.
         test: Rows of the same form.
-        rules: Names out of TEXT_RULES and OTHER_RULES.
+        rules: Names out of TEXT_RULES and OTHER_RULES, and `paraphrase`.
         similarity: What two rows of 15 words and more need to be near-duplicates, 0 to 1.
         reused: Test rows that an earlier training has seen (`TrainedRows.seen`).
         embed: For the rule `paraphrase`, which does nothing without it.
@@ -73,6 +86,18 @@ def find_leaks(
             found[leak.rule].append(leak)
     leaks = [*_told_once(found, (*TEXT_RULES, PARAPHRASE)), *(leak for rule in OTHER_RULES for leak in found[rule])]
     return sorted(leaks, key=lambda leak: (_order(leak.test_row), _order(leak.train_row), leak.rule))
+
+
+def leaks_between(
+    train: Iterable[Row], test: Sequence[Row], leakage: LeakageSpec, embed: Embed | None = None
+) -> list[Leak]:
+    """`find_leaks` with the settings of a spec.
+
+    Args:
+        embed: Also look for paraphrases, whatever `leakage.paraphrases` says: what they count for is the caller's business.
+    """
+    rules = [*leakage.rules, *([PARAPHRASE] if embed is not None else [])]
+    return find_leaks(train, test, rules, leakage.similarity, embed=embed, cosine=leakage.cosine)
 
 
 def _searches(rules: Sequence[str], sample: Chunk, test: Sequence[Row], similarity: float) -> list[_Search]:

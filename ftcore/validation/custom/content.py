@@ -5,7 +5,6 @@ Lists of words and patterns find what they list and nothing else: a clean result
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -62,6 +61,12 @@ class ExpectColumnTextToHaveNoListedWords(RowExpectation):
     words_file: str | None = None
     """A UTF-8 file with one word or phrase per line, relative to the project folder. Neither: the shipped list."""
 
+    @pydantic.validator("words")  # type: ignore[untyped-decorator]
+    def _not_empty(cls, words: list[str] | None) -> list[str] | None:
+        if words is not None and not all(word.strip() for word in words or [""]):
+            raise ValueError("words is empty or has an empty word, which every text would hold")
+        return words
+
     def faults(self, values: Sequence[Any], around: Surroundings) -> Iterable[Any]:
         path = (around.folder or Path()) / self.words_file if self.words_file else WORDS
         words = tuple(self.words) if self.words is not None and not self.words_file else _read_words(path)
@@ -90,7 +95,6 @@ class ExpectColumnTextToHaveNoInjectionMarkers(RowExpectation):
             yield next((kind for kind, pattern in patterns.items() if pattern.search(value)), None)
 
 
-@functools.lru_cache(maxsize=8)
 def _read_words(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
