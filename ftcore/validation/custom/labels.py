@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from great_expectations.compatibility import pydantic
@@ -40,7 +41,7 @@ class ExpectColumnLabelsToHaveRows(ColumnExpectation):
         rows = {row: "rare label" for row, label in enumerate(frame[self.column]) if label in rare}
         observed = f"{len(rare)} of {len(counts)} labels in fewer than {self.min_rows} rows"
         if rare:
-            observed += f": {', '.join(sorted(map(_name, rare))[:8])}"
+            observed += f": {_names(rare)}"
         return Observation(bool(counts) and not rare, observed, rows, int(frame[self.column].notna().sum()), len(frame))
 
 
@@ -57,12 +58,16 @@ class ExpectColumnLabelsToMatchTrain(ColumnExpectation):
         here = set(frame[self.column].dropna())
         unknown, missing = here - trained, trained - here
         rows = {row: "label that train lacks" for row, label in enumerate(frame[self.column]) if label in unknown}
-        observed = f"{len(unknown)} labels that train lacks, {len(missing)} of its {len(trained)} missing"
-        named = sorted(map(_name, unknown or missing))[:8]
-        if named:
-            observed += f": {', '.join(named)}"
+        parts = [f"{len(unknown)} labels that train lacks: {_names(unknown)}"] if unknown else []
+        parts += [f"{len(missing)} of train's {len(trained)} labels missing: {_names(missing)}"] if missing else []
+        observed = "; ".join(parts) or f"the {len(trained)} labels of train"
         success = not unknown and len(missing) <= self.max_missing
         return Observation(success, observed, rows, int(frame[self.column].notna().sum()), len(frame))
+
+
+def _names(labels: Iterable[object], limit: int = 8) -> str:
+    listed = sorted(map(_name, labels))
+    return ", ".join(listed[:limit]) + (f" and {len(listed) - limit} more" if len(listed) > limit else "")
 
 
 def _name(label: object) -> str:
