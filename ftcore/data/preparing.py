@@ -108,15 +108,16 @@ def _clean(
         reason = unfit.get(row["id"])
         if not reason:
             row = clean_row(row, settings)
+            reason = fault_of(row, settings.max_chars)
+        if (
+            not reason
+        ):  # rows too long to be used are not searched, either: that costs up to a second for 10,000 characters
             found = count_personal(texts_of(row), settings.personal_kinds, settings.phone_regions)
             if found:
                 prepared.personal.append({"id": row["id"], "split": split, "kinds": found})
-                if settings.personal_data == "redact":
-                    row = with_texts(
-                        row, partial(redact, kinds=settings.personal_kinds, regions=settings.phone_regions)
-                    )
-            reason = fault_of(row, settings.max_chars)
-            if not reason and found and settings.personal_data == "quarantine" and row["id"] not in released:
+            if found and settings.personal_data == "redact":
+                row = with_texts(row, partial(redact, kinds=settings.personal_kinds, regions=settings.phone_regions))
+            if found and settings.personal_data == "quarantine" and row["id"] not in released:
                 reason = PERSONAL_DATA
         if reason:
             prepared.set_aside(row, split, reason)

@@ -22,7 +22,8 @@ WORDS = Path(__file__).with_name("words.txt")
 """The shipped list: a few dozen English words, one per line, `#` starts a comment."""
 
 # What injected instructions look like in the collections of them that are public: overriding what came before, claiming another
-# role, asking for the hidden prompt, and the control tokens of well-known chat templates.
+# role, asking for the hidden prompt, and the control tokens of well-known chat templates. Every
+# stretch is bounded or cannot begin again inside itself: a row of a million line breaks must not take hours.
 INJECTION_MARKERS: dict[str, str] = {
     "override": r"\b(?:ignore|disregard|forget|override)\b.{0,30}\b(?:previous|prior|above|earlier|preceding|system|all)\b"
     r".{0,20}\b(?:instruction|prompt|message|rule|direction|context|command)s?\b",
@@ -32,8 +33,8 @@ INJECTION_MARKERS: dict[str, str] = {
     r" (?:prompt|instruction|message)s?\b",
     "control token": r"<\|(?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id|end_header_id)\|>"
     r"|<<SYS>>|\[/?INST\]|<(?:start|end)_of_turn>",
-    "turn marker": r"(?:^|\n)\s*(?:#{2,}\s*)?(?:system|assistant)\s*(?:message|prompt)?\s*:\s",
-    "exfiltration": r"!\[[^\]]*\]\(https?://[^)\s]*[?&][^)\s]*=",
+    "turn marker": r"(?:^|\n)[^\S\n]*(?:#{2,}\s*)?(?:system|assistant)\s*(?:message|prompt)?\s*:\s",
+    "exfiltration": r"!\[[^\]]{0,300}\]\(https?://[^)\s?&]{1,300}[?&][^)\s=]{0,300}=",
 }
 
 
