@@ -1,14 +1,16 @@
-"""Expectations about the label column: its balance, rare labels, and the same labels in every split."""
+"""Expectations about labels: their balance, rare ones, the same ones in every split, and one label per text."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from great_expectations.compatibility import pydantic
 
-from ftcore.validation.custom._base import ColumnExpectation, Observation, unjudged
+from ftcore.data.leakage.labels import conflicting_rows
+from ftcore.data.leakage.near import SIMILARITY
+from ftcore.validation.custom._base import ColumnExpectation, Observation, RowExpectation, unjudged
 from ftcore.validation.surroundings import Surroundings
 
 
@@ -63,6 +65,31 @@ class ExpectColumnLabelsToMatchTrain(ColumnExpectation):
         observed = "; ".join(parts) or f"the {len(trained)} labels of train"
         success = not unknown and len(missing) <= self.max_missing
         return Observation(success, observed, rows, int(frame[self.column].notna().sum()), len(frame))
+
+
+class ExpectColumnTextToHaveOneLabel(RowExpectation):
+    """No text has two labels: not the same text after normalising, nor, as the leakage rule `near_duplicate` sees it, nearly the
+    same one. One of the two labels is wrong, or the classes overlap."""
+
+    mostly: float = pydantic.Field(default=0.95, ge=0.0, le=1.0)
+    """Share of the rows that must be free of conflicts: near-duplicates may differ in the one word that counts."""
+    label_column: str = "label"
+    similarity: float = pydantic.Field(default=SIMILARITY, ge=0.5, le=1.0)
+    """What makes two rows of 15 words and more nearly the same."""
+
+    def faults(self, values: Sequence[Any], around: Surroundings) -> Iterable[Any]:
+        raise NotImplementedError  # `look` compares rows with each other
+
+    def look(self, frame: Any, around: Surroundings) -> Observation:
+        usable = frame[frame[self.column].notna() & frame[self.label_column].notna()]
+        positions = [int(number) for number in usable.index]
+        texts, labels = list(usable[self.column]), list(usable[self.label_column])
+        members = [{"text": text, "label": label} for text, label in zip(texts, labels, strict=True)]
+        pairs = conflicting_rows(members, self.similarity)
+        rows = {positions[row]: "another label on (nearly) the same text" for pair in pairs for row in pair[:2]}
+        success = len(rows) <= (1.0 - self.mostly) * len(usable) + 1e-9
+        observed = f"{len(pairs)} pairs of (nearly) the same text under different labels"
+        return Observation(success, observed, dict(sorted(rows.items())), len(usable), len(frame))
 
 
 def _names(labels: Iterable[object], limit: int = 8) -> str:

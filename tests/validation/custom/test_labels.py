@@ -35,3 +35,18 @@ def test_labels_of_a_split_are_those_of_train() -> None:
     assert look(labels.ExpectColumnLabelsToMatchTrain(column="label", max_missing=1), *"aa", around=around).success
     assert look(strict, "a", "b", "zeta", around=around).rows == {2: "label that train lacks"}
     assert not look(strict, *"ab").success  # nobody said what train has
+
+
+def test_the_same_text_under_two_labels_and_nearly_the_same() -> None:
+    long = "I sent money to my sister on Friday evening and it has still not arrived in her account today"
+    texts = ["Card lost!", "card lost", "card lost", long, f"{long} yet", "other", None]
+    rows = [
+        {"id": f"r{n}", "text": text, "label": label}
+        for n, (text, label) in enumerate(zip(texts, "abaabab", strict=True))
+    ]
+    expectation = labels.ExpectColumnTextToHaveOneLabel(column="text")
+    seen = expectation.look(to_frame(rows), Surroundings())
+    assert (seen.success, set(seen.rows), seen.num_looked_at) == (False, {0, 1, 3, 4}, 6)
+    assert seen.observed == "2 pairs of (nearly) the same text under different labels"
+    alike = [row | {"label": "a"} for row in rows]
+    assert expectation.look(to_frame(alike), Surroundings()).success
