@@ -127,7 +127,7 @@ class _Near:
                 self._test.setdefault(key, []).append(number)
         self._texts = list(self._test)
         self._index = NearIndex(self._texts, list(dict.fromkeys(sample.keys)), similarity)
-        self._phrases: dict[tuple[str, int], list[Leak]] = {}
+        self._phrases: dict[tuple[str, int], _Shared] = {}
 
     def search(self, chunk: Chunk) -> Iterator[Leak]:
         owners: dict[str, list[int]] = {}
@@ -142,18 +142,12 @@ class _Near:
             if match.phrase is None:
                 yield from leaks
             else:
-                self._keep_if_rare(match, leaks)
-
-    def _keep_if_rare(self, match: Match, leaks: list[Leak]) -> None:
-        """A list that has grown too long is no longer added to: that length is what finish() asks for."""
-        kept = self._phrases.setdefault((match.rule, match.phrase or 0), [])
-        if len({leak.train_row for leak in kept}) <= COMMON[match.rule]:
-            kept += leaks
+                shared = self._phrases.setdefault((match.rule, match.phrase), _Shared(COMMON[match.rule]))
+                shared.add(texts[match.searched], leaks)
 
     def finish(self) -> Iterator[Leak]:
-        for (rule, _), leaks in self._phrases.items():
-            if len({leak.train_row for leak in leaks}) <= COMMON[rule]:
-                yield from leaks
+        for shared in self._phrases.values():
+            yield from shared.leaks
 
     def _leaks(self, match: Match, train_rows: Sequence[int]) -> Iterator[Leak]:
         if match.rule not in self._rules:
@@ -161,6 +155,22 @@ class _Near:
         test_rows = self._test[self._texts[match.indexed]]
         yield from (Leak(match.rule, test_row, train_rows[0], match.score) for test_row in test_rows)
         yield from (Leak(match.rule, test_rows[0], train_row, match.score) for train_row in train_rows[1:])
+
+
+class _Shared:
+    """Leaks through one phrase: none once more than `most` different train texts hold it (copies of one count as one)."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._texts: set[int] = set()
+        self.leaks: list[Leak] = []
+
+    def add(self, text: str, leaks: Iterable[Leak]) -> None:
+        if len(self._texts) <= self._most:
+            self._texts.add(hash(text))
+            self.leaks += leaks
+            if len(self._texts) > self._most:
+                self.leaks.clear()
 
 
 def _told_once(found: Mapping[str, Sequence[Leak]], rules: Sequence[str]) -> Iterator[Leak]:
