@@ -223,8 +223,11 @@ class PrepareSpec(Section):
     ]  # fmt: skip
     """Countries (ISO 3166) whose phone numbers are known without a leading +."""
     label_audit: LabelAuditSpec = LabelAuditSpec()
+    """Which labels look wrong; off while `splits` is empty."""
     bias: BiasSpec = BiasSpec()
+    """Groups and identity terms to count and compare."""
     augment: AugmentSpec = AugmentSpec()
+    """Rows to make out of others; off while `methods` is empty."""
 
 
 class BaseModelSpec(Section):
