@@ -27,8 +27,10 @@ from ftcore.store import Store, file_sha256, write_durable
 
 Inputs = Mapping[str, Record | DataRef | None]
 
-# Libraries whose version can change a stage's result.
 _FROM_LEDGER = ("start", "champion", "withdrawal", "released")  # None is an answer
+_MISSING = "missing"
+_SOURCE = (".py", ".txt", ".css", ".json")
+# Libraries whose version can change a stage's result.
 _COMPUTING = (
     "accelerate", "cleanlab", "datasets", "dvc", "ftfy", "great-expectations", "numpy", "pandas", "peft", "phonenumbers",
     "py3langid", "rapidfuzz", "safetensors", "scikit-learn", "scipy", "tokenizers", "torch", "transformers",
@@ -166,23 +168,53 @@ def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, An
         "inputs": {name: _input_identity(stage, inputs.get(name)) for name in stage.inputs},
         "libraries": library_versions(),
     }
+    needs_base, embeds = stage.name in ("prepare", "train", "evaluate"), _embeds(stage, spec)
     if stage.name == "validate":
-        suite = spec.at(spec.validation.suite)
-        depends["suite"] = file_sha256(suite) if suite.is_file() else "missing"
-        accepted = spec.at(spec.validation.accepted) if spec.validation.accepted else None
-        depends["accepted"] = file_sha256(accepted) if accepted and accepted.is_file() else None
+        judged_by, looks_at_tokens = _judged_by(spec)
+        depends |= judged_by
+        needs_base = looks_at_tokens or embeds
     if stage.name == "prepare" and spec.prepare.augment.synonyms:
-        synonyms = spec.at(spec.prepare.augment.synonyms)
-        depends["synonyms"] = file_sha256(synonyms) if synonyms.is_file() else "missing"
-    if stage.name in ("prepare", "train", "evaluate"):
+        depends["synonyms"] = _file_identity(spec, spec.prepare.augment.synonyms)
+    if needs_base:
         from ftcore.models.base import base_digest
 
         depends["base_model"] = base_digest(spec)
-    if stage.isolated:
+    if embeds:
+        depends["code"]["models/embeddings.py"] = source_digest("models/embeddings.py")
+    if stage.isolated or embeds:
         from ftcore.models.hardware import device_class
 
         depends["device"] = device_class(spec.compute)
     return depends
+
+
+def _embeds(stage: Stage, spec: FineTuneSpec) -> bool:
+    """True if a stage that loads no model otherwise looks for paraphrases."""
+    wanted = {"validate": ("report", "leak"), "prepare": ("leak",)}
+    return spec.leakage.paraphrases in wanted.get(stage.name, ())
+
+
+def _judged_by(spec: FineTuneSpec) -> tuple[dict[str, Any], bool]:
+    """Files that validation reads besides the data, and whether its suite looks at tokens.
+
+    Raises:
+        UsageError: The suite is faulty.
+    """
+    suite, accepted = spec.validation.suite, spec.validation.accepted
+    files: dict[str, Any] = {"suite": _file_identity(spec, suite)}
+    files["accepted"] = _file_identity(spec, accepted) if accepted else None
+    if files["suite"] == _MISSING:  # the stage says so, with what to do
+        return files, False
+    from ftcore.validation.suites import load_suite
+
+    loaded = load_suite(spec.at(suite))
+    files["words"] = {name: _file_identity(spec, name) for name in loaded.word_files}
+    return files, loaded.needs_tokenizer
+
+
+def _file_identity(spec: FineTuneSpec, name: str) -> str:
+    path = spec.at(name)
+    return file_sha256(path) if path.is_file() else _MISSING
 
 
 def _input_identity(stage: Stage, value: Record | DataRef | None) -> Any:
@@ -203,10 +235,11 @@ def _input_identity(stage: Stage, value: Record | DataRef | None) -> Any:
 
 @functools.cache
 def source_digest(room: str) -> str:
-    """SHA-256 over the Python source of a room (package folder or single file, relative to ftcore/)."""
+    """SHA-256 over the source of a room (package folder or single file, relative to ftcore/), with the word lists, style sheets
+    and suites that lie beside the code."""
     root = Path(__file__).parent
     path = root / room
-    files = [path] if path.suffix == ".py" else sorted(path.rglob("*.py"))
+    files = [path] if path.suffix == ".py" else sorted(file for file in path.rglob("*") if file.suffix in _SOURCE)
     sha = hashlib.sha256()
     for file in files:
         sha.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")

@@ -157,6 +157,8 @@ class ValidationReport(Record):
     """index.html of the Data Docs."""
     report_uri: str | None = None
     """The data report, one HTML file; None in records of before there was one."""
+    num_paraphrased: int = 0
+    """Test rows with a paraphrase in train, told of and counted nowhere (`leakage.paraphrases: report`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -409,7 +411,7 @@ RECORDS: dict[str, type[Record]] = {
     cls.kind: cls
     for cls in (
         DatasetVersion, ValidationReport, PreparedDataset, TrainingRun, ModelRef, Evaluation, Verdict, Promotion,
-        DriftReport, RetrainRequest, Withdrawal,
+        DriftReport, RetrainRequest, Withdrawal, Released,
     )
 }  # fmt: skip
 

@@ -1,20 +1,24 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import ftcore
 from ftcore.errors import UsageError
 from ftcore.ledger import open_ledger
-from ftcore.pipeline import Step, key_inputs, run_pipeline
+from ftcore.pipeline import _SOURCE, Step, key_inputs, run_pipeline
 from ftcore.records import DataRef, digest_of
 from ftcore.spec import FineTuneSpec, load_spec
 from ftcore.stages import STAGES
 from ftcore.store import Store
+from tests.tiny_bert import build_tiny_bert
 
-SUITE = '{"name": "s", "expectations": []}'
+EXPECTED = {"type": "expect_column_to_exist", "kwargs": {"column": "text"}, "meta": {"notes": "why"}}
+SUITE = json.dumps({"name": "s", "expectations": [EXPECTED]})
 
 
 @pytest.fixture
@@ -108,6 +112,44 @@ def test_the_suite_is_part_of_validates_key(project: Path) -> None:
     before = key("validate", spec)
     (project / "expectations" / "classification.json").write_text(SUITE + " ")
     assert key("validate", spec) != before
+
+
+def write_suite(project: Path, kind: str, **kwargs: object) -> None:
+    suite = {
+        "name": "s",
+        "expectations": [{"type": kind, "kwargs": {"column": "text", **kwargs}, "meta": {"notes": "why"}}],
+    }
+    (project / "expectations" / "classification.json").write_text(json.dumps(suite))
+
+
+def test_a_word_list_that_the_suite_names_is_part_of_validates_key(project: Path) -> None:
+    write_suite(project, "expect_column_text_to_have_no_listed_words", words_file="words.txt")
+    spec = load_spec(project / "spec.yaml")
+    seen = [key("validate", spec)]
+    for words in ("rude", "rude\nruder"):
+        (project / "words.txt").write_text(words)
+        seen.append(key("validate", spec))
+    assert len(set(seen)) == 3
+
+
+def test_the_base_model_is_part_of_validates_key_where_it_is_looked_at(project: Path) -> None:
+    def keys(*overrides: str) -> set[str]:
+        found = set()
+        for content in ("one", "two"):
+            build_tiny_bert(project / "base")
+            (project / "base" / "chat_template.jinja").write_text(content)
+            found.add(key("validate", load_spec(project / "spec.yaml", ["base_model.name=base", *overrides])))
+        return found
+
+    assert len(keys()) == 1, "nothing looks at it"
+    assert len(keys("leakage.paraphrases=report")) == 2
+    write_suite(project, "expect_column_text_to_fit_tokens", max_tokens=9)
+    assert len(keys()) == 2
+
+
+def test_word_lists_and_styles_beside_the_code_are_part_of_a_rooms_source() -> None:
+    files = {path.suffix for path in (Path(ftcore.__file__).parent / "validation").rglob("*") if path.is_file()}
+    assert files - {".pyc"} <= set(_SOURCE)
 
 
 def test_the_accepted_profile_is_part_of_validates_key(project: Path) -> None:

@@ -12,21 +12,10 @@ from ftcore.cli._output import JsonFlag, print_json, print_line, print_note
 from ftcore.errors import UsageError
 
 if TYPE_CHECKING:
-    from ftcore.data.leakage import Leak
+    from ftcore.data.leakage import Embed, Leak
     from ftcore.data.two_files import TwoFiles
 
 _SHOWN = 10
-_MEANING = {
-    "exact": "the same text",
-    "normalised": "the same but for case, punctuation and white space",
-    "near_duplicate": "nearly the same words in the same order",
-    "contained": "one row inside a longer one",
-    "ngram13": "long rows with 13 words in a row in common",
-    "target_in_prompt": "the text gives its own label away",
-    "group": "the same group on both sides",
-    "time": "train is not older than test",
-    "reused": "an earlier training of this model has seen it",
-}
 _OPTIONAL = ("id", "text", "label", "group", "timestamp", "source")
 Rows = list[dict[str, Any]]
 
@@ -49,13 +38,23 @@ def leakage(
     trained: Annotated[
         str | None, typer.Option(help="Name of a spec: also report test rows that its trainings on this machine saw.")
     ] = None,
+    paraphrases: Annotated[
+        str | None,
+        typer.Option(
+            help="Also show pairs that perhaps mean the same, by the embeddings of this base model: a folder or "
+            "pkg:PACKAGE/FOLDER. They count for nothing."
+        ),
+    ] = None,
+    cosine: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="Cosine similarity that makes two rows paraphrases.")
+    ] = 0.95,
     max_leaked: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="Exit code 3 if a larger share of test rows leaked.")
     ] = None,
     json: JsonFlag = False,
 ) -> None:
     """Find test rows that training would see, and show each beside the train row it leaked through."""
-    from ftcore.data.leakage import OTHER_RULES, TEXT_RULES, find_leaks, leaked_fraction
+    from ftcore.data.leakage import OTHER_RULES, PARAPHRASE, TEXT_RULES, find_leaks, leaked_fraction
     from ftcore.data.leakage.background import advised_similarity
 
     started = time.monotonic()
@@ -69,10 +68,18 @@ def leakage(
     asked = {"target_in_prompt": label_field, "group": group_field, "time": time_field, "reused": trained}
     rules = [*TEXT_RULES, *(rule for rule in OTHER_RULES if asked[rule])]
     note(f"comparing {len(test_rows):,} test rows with {len(train_rows):,} train rows …")
-    leaks = find_leaks(train_rows, test_rows, rules, similarity, _seen(trained, test_rows))
+    embed = _embedder(paraphrases) if paraphrases else None
+    seen = _seen(trained, test_rows)
+    found = find_leaks(train_rows, test_rows, [*rules, PARAPHRASE], similarity, seen, embed, cosine)
+    leaks = [leak for leak in found if leak.rule != PARAPHRASE]
     answer = _answer(leaks, train_rows, test_rows, labelled=label_field is not None)
+    told_only = [leak for leak in found if leak.rule == PARAPHRASE]
+    if paraphrases:
+        answer["paraphrases"] = [_hit(leak, train_rows, test_rows) for leak in told_only]
     answer["seconds"] = round(time.monotonic() - started, 3)
     print_json(answer) if json else _print(answer, leaks, rules, train_rows, test_rows)
+    if paraphrases and not json:
+        _print_paraphrases(told_only, train_rows, test_rows)
     advised = advised_similarity(test_rows)
     if advised is not None and advised > similarity:
         note(f"Many test rows resemble each other by nature; `--similarity {advised}` tells copies from habit better.")
@@ -86,15 +93,7 @@ def _answer(leaks: Sequence[Leak], train: Rows, test: Rows, *, labelled: bool) -
 
     answer: dict[str, Any] = {
         "rows": {"train": len(train), "test": len(test)},
-        "hits": [
-            {
-                "rule": leak.rule,
-                "test_row": _number(test, leak.test_row),
-                "train_row": _number(train, leak.train_row),
-                "score": leak.score,
-            }
-            for leak in leaks
-        ],
+        "hits": [_hit(leak, train, test) for leak in leaks],
         "leaked_test_rows": sorted(_number(test, row) or 0 for row in leaked_rows(leaks)),
         "train_rows_to_drop": sorted(
             {_number(train, leak.train_row) or 0 for leak in leaks if leak.train_row is not None}
@@ -108,6 +107,11 @@ def _answer(leaks: Sequence[Leak], train: Rows, test: Rows, *, labelled: bool) -
             for leak in conflicts
         ]
     return answer
+
+
+def _hit(leak: Leak, train: Rows, test: Rows) -> dict[str, Any]:
+    numbers = {"test_row": _number(test, leak.test_row), "train_row": _number(train, leak.train_row)}
+    return {"rule": leak.rule, **numbers, "score": leak.score}
 
 
 def _number(rows: Rows, row: int | None) -> int | None:
@@ -127,6 +131,17 @@ def _seen(trained: str | None, test: Rows) -> list[int]:
     return index.seen(test)
 
 
+def _embedder(name: str) -> Embed:
+    from ftcore.models.base import resolve_base
+    from ftcore.models.devices import choose
+    from ftcore.models.embeddings import Embedder
+    from ftcore.spec import BaseModelSpec, ComputeSpec
+
+    device = choose(ComputeSpec())
+    device.prepare()
+    return Embedder(resolve_base(BaseModelSpec(name=name)), device)
+
+
 def _read(train: str, test: str, columns: dict[str, str | None]) -> TwoFiles:
     from ftcore.data.two_files import read_two
     from ftcore.spec import ColumnsSpec
@@ -139,20 +154,20 @@ def _read(train: str, test: str, columns: dict[str, str | None]) -> TwoFiles:
 
 
 def _print(answer: dict[str, Any], leaks: Sequence[Leak], rules: list[str], train: Rows, test: Rows) -> None:
+    from ftcore.data.leakage import MEANINGS
+
     print_line(f"{len(test):,} test rows against {len(train):,} train rows in {answer['seconds']} s")
     for rule in rules:
         hits = [leak for leak in leaks if leak.rule == rule]
         in_test = len({leak.test_row for leak in hits} - {None})
         in_train = len({leak.train_row for leak in hits} - {None})
-        print_line(f"  {rule:<17}{in_test:>7} test {in_train:>7} train   {_MEANING[rule]}")
+        print_line(f"  {rule:<17}{in_test:>7} test {in_train:>7} train   {MEANINGS[rule]}")
     # Every rule gets a share of the examples, or the commonest would hide the others.
     shown = [
         leak for rule in rules for leak in [item for item in leaks if item.rule == rule][: max(2, _SHOWN // len(rules))]
     ]
     for leak in shown:
-        print_line()
-        print_line(f"  {_place(leak, train, test)}: {leak.rule}, {leak.score:.2f}")
-        print_line(f"    {_evidence(leak, train, test)}")
+        _print_pair(leak, train, test)
     if len(leaks) > len(shown):
         print_line(f"\n  and {len(leaks) - len(shown):,} more hits (--json lists all)")
     num_leaked, num_drop = len(answer["leaked_test_rows"]), len(answer["train_rows_to_drop"])
@@ -161,6 +176,19 @@ def _print(answer: dict[str, Any], leaks: Sequence[Leak], rules: list[str], trai
         print_line(f"{answer['conflicting_labels']} hits have different labels on their two rows")
     if num_drop:
         print_line(f"Next: drop {num_drop:,} train rows (`train_rows_to_drop` of --json); leave the test file as it is")
+
+
+def _print_paraphrases(leaks: Sequence[Leak], train: Rows, test: Rows) -> None:
+    in_test = len({leak.test_row for leak in leaks})
+    print_line(f"\n{in_test:,} test rows have a paraphrase in train, perhaps (counted nowhere: read before you act)")
+    for leak in sorted(leaks, key=lambda leak: -leak.score)[:_SHOWN]:
+        _print_pair(leak, train, test)
+
+
+def _print_pair(leak: Leak, train: Rows, test: Rows) -> None:
+    print_line()
+    print_line(f"  {_place(leak, train, test)}: {leak.rule}, {leak.score:.2f}")
+    print_line(f"    {_evidence(leak, train, test)}")
 
 
 def _place(leak: Leak, train: Rows, test: Rows) -> str:

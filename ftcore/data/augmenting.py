@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from ftcore.data.leakage import find_leaks
+from ftcore.data.leakage import Embed, leaks_between
 from ftcore.data.rows import identity_of, with_texts
 from ftcore.errors import UsageError
-from ftcore.spec import AugmentMethod, AugmentSpec
+from ftcore.spec import AugmentMethod, AugmentSpec, LeakageSpec
 
 Row = dict[str, Any]
 Synonyms = Mapping[str, Sequence[str]]
@@ -57,8 +57,9 @@ def augment_train(
     train: Sequence[Row],
     held_out: Sequence[Row],
     settings: AugmentSpec,
-    rules: Sequence[str],
+    leakage: LeakageSpec,
     synonyms: Synonyms | None = None,
+    embed: Embed | None = None,
 ) -> Augmented:
     """New rows for `train`; `train` and `held_out` stay as they are.
 
@@ -67,8 +68,9 @@ def augment_train(
 
     Args:
         held_out: Validation and test rows.
-        rules: Of `leakage.rules`.
+        leakage: What counts as a leak.
         synonyms: See `read_synonyms`; for method synonym.
+        embed: For paraphrases, where they count as leaks.
     """
     if not settings.methods:
         return Augmented()
@@ -90,7 +92,7 @@ def augment_train(
             else:
                 seen.add(identity)
                 made.append(new)
-    leaked = {leak.train_row for leak in find_leaks(made, held_out, rules) if leak.train_row is not None}
+    leaked = {leak.train_row for leak in leaks_between(made, held_out, leakage, embed) if leak.train_row is not None}
     dropped["leaked"] = len(leaked)
     kept = [row for number, row in enumerate(made) if number not in leaked]
     return Augmented(kept, {reason: count for reason, count in sorted(dropped.items()) if count})

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from ftcore.data.faults import RowFault
-from ftcore.data.leakage import Leak, find_leaks, leaked_fraction
+from ftcore.data.leakage import Embed, Leak, leaked_fraction, leaked_rows, leaks_between
 from ftcore.data.personal import count_personal, redact
 from ftcore.data.rows import clean_row, fault_of, identity_of, row_digest, texts_of, with_texts
 from ftcore.data.splitting import SPLITS
@@ -58,6 +58,7 @@ def prepare_splits(
     malformed: Sequence[RowFault] = (),
     unfit: Mapping[str, str] | None = None,
     released: Collection[str] = (),
+    embed: Embed | None = None,
 ) -> Prepared:
     """Clean, deal with personal data, deduplicate, take leaked rows out of train and validation, and make the label list.
 
@@ -69,6 +70,7 @@ def prepare_splits(
         malformed: Rows that reading left out, before they had a split: they count as set aside.
         unfit: Row id -> reason, for rows that others (validation) ask to be set aside.
         released: Ids of rows that a person has released: personal data does not set them aside.
+        embed: For paraphrases, where they count as leaks (`leakage.paraphrases: leak`).
     """
     prepared = Prepared({split: [] for split in SPLITS})
     for fault in malformed:
@@ -76,7 +78,7 @@ def prepare_splits(
     for split in SPLITS:
         rows = _clean(raw.get(split, ()), split, prepare, unfit or {}, released, prepared)
         prepared.splits[split] = _deduplicate(rows, split, prepared) if prepare.deduplicate else rows
-    _remove_leaked(prepared, leakage)
+    _remove_leaked(prepared, leakage, embed)
     _map_labels(prepared)
     num_rows = sum(len(rows) for rows in raw.values()) + len(malformed)
     counts = {reason: count for reason, count in prepared.num_quarantined.items() if reason != LEAKED_VALIDATION}
@@ -106,15 +108,16 @@ def _clean(
         reason = unfit.get(row["id"])
         if not reason:
             row = clean_row(row, settings)
+            reason = fault_of(row, settings.max_chars)
+        if (
+            not reason
+        ):  # rows too long to be used are not searched, either: that costs up to a second for 10,000 characters
             found = count_personal(texts_of(row), settings.personal_kinds, settings.phone_regions)
             if found:
                 prepared.personal.append({"id": row["id"], "split": split, "kinds": found})
-                if settings.personal_data == "redact":
-                    row = with_texts(
-                        row, partial(redact, kinds=settings.personal_kinds, regions=settings.phone_regions)
-                    )
-            reason = fault_of(row, settings.max_chars)
-            if not reason and found and settings.personal_data == "quarantine" and row["id"] not in released:
+            if found and settings.personal_data == "redact":
+                row = with_texts(row, partial(redact, kinds=settings.personal_kinds, regions=settings.phone_regions))
+            if found and settings.personal_data == "quarantine" and row["id"] not in released:
                 reason = PERSONAL_DATA
         if reason:
             prepared.set_aside(row, split, reason)
@@ -144,25 +147,27 @@ def _deduplicate(rows: Sequence[Row], split: str, prepared: Prepared) -> list[Ro
     return kept
 
 
-def _remove_leaked(prepared: Prepared, leakage: LeakageSpec) -> None:
+def _remove_leaked(prepared: Prepared, leakage: LeakageSpec, embed: Embed | None) -> None:
     test = prepared.splits["test"]
     leaks: list[Leak] = []
     for split in ("train", "validation"):
-        leaks += _take_out(prepared, split, test, leakage, "leaked")
-    _take_out(prepared, "train", prepared.splits["validation"], leakage, LEAKED_VALIDATION)
+        leaks += _take_out(prepared, split, test, leakage, embed, "leaked")
+    _take_out(prepared, "train", prepared.splits["validation"], leakage, embed, LEAKED_VALIDATION)
     fraction = leaked_fraction(leaks, len(test))
     if fraction > leakage.max_leaked:
-        count = len({leak.test_row for leak in leaks})
+        count = len(leaked_rows(leaks))
         prepared.refused.append(
             f"{count} of {len(test)} test rows ({fraction:.2%}) have a twin in train or validation after cleaning, wanted at "
             f"most {leakage.max_leaked:.2%} (leakage.max_leaked)"
         )
 
 
-def _take_out(prepared: Prepared, split: Split, held_out: list[Row], leakage: LeakageSpec, reason: str) -> list[Leak]:
+def _take_out(
+    prepared: Prepared, split: Split, held_out: list[Row], leakage: LeakageSpec, embed: Embed | None, reason: str
+) -> list[Leak]:
     """Set aside the rows of `split` that have a twin in `held_out`; the leaks found."""
     rows = prepared.splits[split]
-    found = find_leaks(rows, held_out, leakage.rules, leakage.similarity)
+    found = leaks_between(rows, held_out, leakage, embed)
     twins = {
         leak.train_row: None if leak.test_row is None else held_out[leak.test_row]["id"]
         for leak in found

@@ -37,7 +37,7 @@ def count_tokens(texts: Sequence[str], model_folder: Path, *, special: bool = Tr
     return [
         len(encoding.ids)
         for start in range(0, len(texts), _BATCH)
-        for encoding in tokenizer.encode_batch(list(texts[start : start + _BATCH]), add_special_tokens=special)
+        for encoding in tokenizer.encode_batch_fast(list(texts[start : start + _BATCH]), add_special_tokens=special)
     ]
 
 

@@ -10,9 +10,10 @@ from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from ftcore.errors import BaseModelError
-from ftcore.models.base import BaseModel
-from ftcore.models.devices import Device
+from ftcore.models.base import BaseModel, resolve_base
+from ftcore.models.devices import Device, choose
 from ftcore.models.tokens import backend_tokenizer, pad
+from ftcore.spec import FineTuneSpec
 
 
 class Embedder:
@@ -54,3 +55,15 @@ class Embedder:
             weights = mask.unsqueeze(-1).float()
             embeddings[rows] = ((hidden.float() * weights).sum(dim=1) / weights.sum(dim=1)).cpu().numpy()
         return embeddings
+
+
+def embedder_of(spec: FineTuneSpec) -> Embedder:
+    """The spec's base model on the spec's device.
+
+    Raises:
+        BaseModelError: The base model is missing, fails its checksum or cannot be loaded as an encoder.
+        UsageError: The spec asks for a device that is not there.
+    """
+    device = choose(spec.compute)
+    device.prepare()
+    return Embedder(resolve_base(spec.base_model, spec.root), device, spec.training.max_length)

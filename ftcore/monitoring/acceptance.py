@@ -7,12 +7,14 @@ in every later run as well.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ftcore.data.faults import RowFault
 from ftcore.data.preparing import prepare_splits
-from ftcore.data.reading import read_splits
+from ftcore.data.reading import malformed_faults, read_splits
+from ftcore.data.rows import released_ids
 from ftcore.serving.log import Row
 from ftcore.spec import FineTuneSpec
 from ftcore.store import copy_folder
@@ -40,6 +42,7 @@ def accept_rows(
     *,
     known: Set[str],
     min_rows: int,
+    released: Collection[str] = (),
 ) -> Accepted:
     """Judge the data set with `rows` in it; while it is refused, leave out the rows that are named.
 
@@ -51,6 +54,7 @@ def accept_rows(
         to_files: Rows -> the files that hold them, by their path inside the data folder.
         known: Labels of the data version.
         min_rows: Fewer are not worth a version.
+        released: Digests of the rows that a person has let out of quarantine.
 
     Raises:
         UsageError: The suite is missing or faulty.
@@ -58,7 +62,7 @@ def accept_rows(
     reasons: dict[str, None] = {}
     left = list(rows)
     while len(left) >= min_rows:
-        refused, unfit = _refusals(spec, folder, to_files(left))
+        refused, unfit = _refusals(spec, folder, to_files(left), released)
         if not refused:
             return Accepted(tuple(left), len(rows) - len(left), tuple(reasons))
         reasons.update(dict.fromkeys(refused))
@@ -71,18 +75,29 @@ def accept_rows(
     return Accepted((), len(rows), tuple(reasons))
 
 
-def _refusals(spec: FineTuneSpec, folder: Path, files: Mapping[str, bytes]) -> tuple[tuple[str, ...], Set[str]]:
+def _refusals(
+    spec: FineTuneSpec, folder: Path, files: Mapping[str, bytes], released: Collection[str]
+) -> tuple[tuple[str, ...], Set[str]]:
     """Why the pipeline would refuse the data set with these files, and the ids of the rows that are to blame."""
+    embed = None
+    if spec.leakage.paraphrases == "leak":
+        from ftcore.models.embeddings import embedder_of
+
+        embed = embedder_of(spec)
+    malformed: list[RowFault] = []
     with tempfile.TemporaryDirectory(prefix="ftcore-feedback-") as temporary:
         trial = Path(temporary) / "data"
         copy_folder(folder, trial)
         for name, content in files.items():
             (trial / name).write_bytes(content)
-        splits = read_splits(trial, spec.data)
+        splits = read_splits(trial, spec.data, task=spec.task, set_aside=malformed)
         suite = load_suite(spec.at(spec.validation.suite))
-        around, budget = surroundings_of(spec, suite), spec.validation.max_quarantined
-        found = judge_splits(suite, splits, spec.leakage, Path(temporary) / "docs", around, budget)
-    if found.refused:
-        return found.refused, found.unfit
-    prepared = prepare_splits(splits, spec.prepare, spec.leakage, spec.validation)
+        free = released_ids(splits.values(), released)
+        around, budget = replace(surroundings_of(spec, suite), released=free), spec.validation.max_quarantined
+        found = judge_splits(suite, splits, spec.leakage, Path(temporary) / "docs", around, budget, embed)
+    too_many = malformed_faults(malformed, sum(map(len, splits.values())), budget)
+    if too_many or found.refused:
+        return (*too_many, *found.refused), found.unfit
+    settings = (spec.prepare, spec.leakage, spec.validation)
+    prepared = prepare_splits(splits, *settings, malformed, found.quarantine, free, embed)
     return tuple(prepared.refused), {item["id"] for item in prepared.quarantine}

@@ -84,7 +84,7 @@ def collect_feedback(spec: FineTuneSpec, store: Store, ledger: Ledger, actor: st
         if any(current.glob(FEEDBACK_FILES)) and _current_rev(ledger, spec.name) != ref.rev:
             _record(spec, ledger, ref, current, actor)  # a crash came between publishing and recording
         followed = follow_own_data(spec, repository, trained_on, current)
-        collected = dataclasses.replace(_collect(spec, store, repository, current), followed=followed)
+        collected = dataclasses.replace(_collect(spec, store, ledger, repository, current), followed=followed)
         if followed and collected.data is None and any(current.glob(FEEDBACK_FILES)):
             collected = dataclasses.replace(collected, data=repository.newest())
     if collected.data is not None:
@@ -95,12 +95,12 @@ def collect_feedback(spec: FineTuneSpec, store: Store, ledger: Ledger, actor: st
     return collected
 
 
-def _collect(spec: FineTuneSpec, store: Store, repository: DataRepository, current: Path) -> Collected:
+def _collect(spec: FineTuneSpec, store: Store, ledger: Ledger, repository: DataRepository, current: Path) -> Collected:
     """Publish what is new and fit; `current` holds the repository's newest version."""
     columns = spec.data.columns
     held = {path.name: read_jsonl(path) for path in sorted(current.glob(FEEDBACK_FILES))}
     taken = {str(row[columns.id]): str(row[columns.label]) for rows in held.values() for row in rows}
-    known = {str(row["label"]) for rows in read_splits(current, spec.data).values() for row in rows if row["label"]}
+    known = {str(row["label"]) for row in _rows(spec, current) if row["label"]}
     joined = join(_logged(store, spec.name, "feedback"), _logged(store, spec.name, "predictions"), known, taken)
     min_rows = spec.monitoring.min_feedback_rows
     if len(joined.rows) < min_rows:
@@ -110,7 +110,9 @@ def _collect(spec: FineTuneSpec, store: Store, repository: DataRepository, curre
     from ftcore.monitoring.acceptance import accept_rows
 
     to_files = functools.partial(_to_files, held, columns)
-    accepted = accept_rows(spec, current, joined.rows, to_files, known=known, min_rows=min_rows)
+    released = ledger.released(spec.name)
+    free = released.rows if released else ()
+    accepted = accept_rows(spec, current, joined.rows, to_files, known=known, min_rows=min_rows, released=free)
     data = None
     if accepted.rows:
         data = repository.add(to_files(accepted.rows), f"{len(accepted.rows)} labelled rows from production")
@@ -219,8 +221,13 @@ def _logged(store: Store, spec: str, what: str) -> list[Row]:
 
 
 def _record(spec: FineTuneSpec, ledger: Ledger, ref: DataRef, folder: Path, actor: str) -> None:
-    num_rows = sum(len(rows) for rows in read_splits(folder, spec.data).values())
-    ledger.record_data_version(spec.name, ref, Manifest.of(folder).digest, num_rows, actor)
+    ledger.record_data_version(spec.name, ref, Manifest.of(folder).digest, len(_rows(spec, folder)), actor)
+
+
+def _rows(spec: FineTuneSpec, folder: Path) -> list[Row]:
+    """All rows that can be read; malformed ones are validation's to count."""
+    splits = read_splits(folder, spec.data, task=spec.task, set_aside=[])
+    return [row for rows in splits.values() for row in rows]
 
 
 def _attach(ledger: Ledger, spec: str, trained_rev: str, actor: str) -> None:

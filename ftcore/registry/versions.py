@@ -30,7 +30,7 @@ ALIAS = "champion"
 MODEL_TAG = "ftcore.model_digest"
 PROMOTION_TAG = "ftcore.promotion_id"
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json",
-                    "merges.txt", "spiece.model", "tokenizer.model", "added_tokens.json")  # fmt: skip
+                    "merges.txt", "spiece.model", "tokenizer.model", "added_tokens.json", "chat_template.jinja")  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -223,11 +223,11 @@ class PrepareSpec(Section):
     ]  # fmt: skip
     """Countries (ISO 3166) whose phone numbers are known without a leading +."""
     label_audit: LabelAuditSpec = LabelAuditSpec()
-    """Look for labels that are wrong."""
+    """Which labels look wrong; off while `splits` is empty."""
     bias: BiasSpec = BiasSpec()
-    """Count who is in the data."""
+    """Groups and identity terms to count and compare."""
     augment: AugmentSpec = AugmentSpec()
-    """Make more training rows."""
+    """Rows to make out of others; off while `methods` is empty."""
 
 
 class BaseModelSpec(Section):

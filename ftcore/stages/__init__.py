@@ -34,8 +34,8 @@ STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
         Stage("ingest", ("data",), ("data",), ("data",)),
-        Stage("validate", ("ingest", "released"), ("task", "data", "validation", "leakage", "base_model", "training"),
-              ("data", "validation")),
+        Stage("validate", ("ingest", "released"), ("name", "task", "data", "validation", "leakage", "base_model", "training"),
+              ("data", "validation", "html")),
         Stage("prepare", ("ingest", "validate", "released"),
               ("task", "data", "leakage", "prepare", "validation", "base_model", "training"), ("data",)),
         Stage("train", ("prepare", "start"), ("base_model", "method", "training", "compute"), ("training", "models"),

@@ -48,7 +48,12 @@ def run(
     unfit = json.loads((store.resolve(validated.uri) / "set_aside.json").read_text(encoding="utf-8"))
     released = cast(Released | None, inputs.get("released"))
     free = released_ids(raw.values(), frozenset(released.rows if released else ()))
-    prepared = prepare_splits(raw, spec.prepare, spec.leakage, spec.validation, malformed, unfit, free)
+    embed = None
+    if spec.leakage.paraphrases == "leak":
+        from ftcore.models.embeddings import embedder_of
+
+        embed = embedder_of(spec)
+    prepared = prepare_splits(raw, spec.prepare, spec.leakage, spec.validation, malformed, unfit, free, embed)
     # Audits look at the rows people wrote, before more are made out of them.
     bias = bias_report([row for rows in prepared.splits.values() for row in rows], spec.prepare.bias)
     audit = audit_labels(prepared.splits, spec.prepare.label_audit)
@@ -57,8 +62,9 @@ def run(
         prepared.splits["train"],
         [*prepared.splits["validation"], *prepared.splits["test"]],
         settings,
-        spec.leakage.rules,
+        spec.leakage,
         read_synonyms(spec.at(settings.synonyms)) if settings.synonyms else None,
+        embed,
     )
     prepared.splits["train"] += augmented.rows
     for split, rows in prepared.splits.items():

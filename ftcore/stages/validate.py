@@ -14,15 +14,16 @@ from ftcore.store import Output, Store, write_durable
 def run(
     spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], output: Output, store: Store
 ) -> ValidationReport:
-    """Judge the data; Data Docs go to `docs/`, the leaked pairs (by row id) to `leaks.jsonl`, what fell short (with row ids and
-    examples) to `findings.json`, the rows to set aside to `set_aside.json`, rows that cannot be read to `malformed.jsonl`
-    the profile of this version to `profile.json`, and all of it, for a person to read, to `report.html`.
+    """Judge the data; Data Docs go to `docs/`, the leaked pairs (by row id) to `leaks.jsonl`, paraphrases that count for nothing
+    to `paraphrases.jsonl`, what fell short (with row ids and examples) to `findings.json`, the rows to set aside to
+    `set_aside.json`, rows that cannot be read to `malformed.jsonl`, the profile of this version to `profile.json`, and all of
+    it, for a person to read, to `report.html`.
 
     Raises:
         DataRefused: Files that cannot be read as rows; every fault is listed.
         DataUnavailable: A file that `data.files` names is missing.
         UsageError: The suite or the accepted profile is missing or faulty.
-        BaseModelError: The suite looks at tokens and the base model is missing.
+        BaseModelError: The suite looks at tokens, or the spec at paraphrases, and the base model is missing.
     """
     from ftcore.data.faults import RowFault
     from ftcore.data.reading import malformed_faults, read_splits, write_jsonl
@@ -44,12 +45,19 @@ def run(
     released = cast(Released | None, inputs.get("released"))
     around = surroundings_of(spec, suite)
     around = replace(around, released=released_ids(splits.values(), frozenset(released.rows if released else ())))
-    found = judge_splits(suite, splits, spec.leakage, output.path / "docs", around, spec.validation.max_quarantined)
+    embed = None
+    if spec.leakage.paraphrases != "off":
+        from ftcore.models.embeddings import embedder_of
+
+        embed = embedder_of(spec)
+    budget = spec.validation.max_quarantined
+    found = judge_splits(suite, splits, spec.leakage, output.path / "docs", around, budget, embed)
     found = replace(found, refused=(*too_many, *found.refused))
     write_durable(output.path / "findings.json", canonical_json([finding.to_dict() for finding in found.found]))
     write_durable(output.path / "set_aside.json", canonical_json(found.quarantine))
     write_durable(output.path / "profile.json", canonical_json(profile := profile_splits(splits)))
     write_jsonl(output.path / "leaks.jsonl", found.leaks)
+    write_jsonl(output.path / "paraphrases.jsonl", found.paraphrases)
     write_jsonl(output.path / "malformed.jsonl", map(asdict, malformed))
     write_report(output.path / "report.html", collect(spec, dataset, suite, splits, found, around, profile))
     return ValidationReport(
@@ -59,6 +67,7 @@ def run(
         splits=found.reports,
         num_leaked=found.num_leaked,
         num_leaked_validation=found.num_leaked_validation,
+        num_paraphrased=len({pair["test_id"] for pair in found.paraphrases}),
         docs_uri=f"{output.uri}/docs/index.html",
         report_uri=f"{output.uri}/report.html",
         refused=found.refused,

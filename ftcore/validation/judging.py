@@ -51,20 +51,22 @@ def _wanted(entry: Entry) -> str:
 
 
 def _seen(entry: Entry, answer: Mapping[str, Any], frame: Any) -> str:
-    observed = answer.get("observed_value")
-    if answer.get("unexpected_count") is not None:
-        elements = answer.get("element_count") or 0
-        count = answer["unexpected_count"]
+    observed, count, elements = (
+        answer.get("observed_value"),
+        answer.get("unexpected_count"),
+        answer.get("element_count"),
+    )
+    in_words = "evidence" in answer and observed is not None  # an expectation of ftcore; never row text
+    if in_words:
+        seen = f"saw {observed}" + (f" ({count} of {elements} rows)" if count else "")
+    elif count is not None:
         seen = f"saw {count} of {elements} rows ({count / elements:.2%}) otherwise" if elements else "saw no rows"
-        if "evidence" in answer and observed is not None:
-            seen += f", {observed}"
+    if in_words or count is not None:
         rows = frame.iloc[unexpected_rows(answer)]
-        if entry.column in _SHOWN and len(rows):
+        if not in_words and entry.column in _SHOWN and len(rows):
             seen += f", values {_short(sorted({str(value) for value in rows[entry.column]}))}"
         ids = list(map(str, rows["id"])) if "id" in rows else []
         return seen + (f"; ids {_short(ids, 3)}" if ids else "")
-    if "evidence" in answer:  # an expectation of ftcore says in words what it saw, without row text
-        return f"saw {observed}"
     if isinstance(observed, list | set | tuple):
         return f"saw {len(observed)} values" + (
             f": {_short(sorted(map(str, observed)))}" if entry.column in _SHOWN else ""

@@ -30,6 +30,7 @@ ABOUT_TOKENS = (
     "expect_column_messages_to_reach_eos",
     "expect_column_messages_to_survive_template",
 )
+ABOUT_LEAKS = "expect_table_to_have_no_leaks"
 _SPLITS = ("train", "validation", "test")
 _ACTIONS = ("quarantine", "refuse")
 _REASON = re.compile(r"[a-z][a-z0-9_]{0,40}")
@@ -102,6 +103,12 @@ class Suite:
         """True if an expectation looks at tokens: then the base model must be there when rows are judged."""
         return any(entry.type in ABOUT_TOKENS for entry in self.entries)
 
+    @property
+    def word_files(self) -> list[str]:
+        """Word lists that expectations name, sorted."""
+        named = (entry.kwargs.get("words_file") for entry in self.entries)
+        return sorted({name for name in named if isinstance(name, str) and name})
+
     def for_split(
         self, split: str, columns: Iterable[str], task: str = "classification", has_tokenizer: bool = False
     ) -> list[Entry]:
@@ -165,6 +172,8 @@ def _faults(number: int, item: Any) -> Iterable[str]:
         yield f"{place}: meta.splits is {meta['splits']!r}; allowed: {', '.join(_SPLITS)}"
     if isinstance(meta, dict) and meta.get("action", "refuse") not in _ACTIONS:
         yield f"{place}: meta.action is {meta['action']!r}; allowed: {', '.join(_ACTIONS)}"
+    if isinstance(meta, dict) and meta.get("action") == "quarantine" and item["type"] == ABOUT_LEAKS:
+        yield f"{place}: meta.action is 'quarantine', wanted none: leaked rows leave train (prepare sees to it), never test"
     if isinstance(meta, dict) and not _REASON.fullmatch(str(meta.get("reason", "none"))):
         yield f"{place}: meta.reason is {meta['reason']!r}; wanted a word like lost_label (a-z, 0-9, _)"
     if not isinstance(item.get("kwargs", {}), dict):

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.tiny_bert import build_tiny_bert
+
 
 def leakage(*args: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "ftcore", "leakage", *args]
@@ -73,3 +75,13 @@ def test_mistakes_get_a_message(files: list[str], tmp_path: Path) -> None:
     empty = leakage(*files[:2], "--test", str(tmp_path / "empty.csv"), "--text-field", "question")
     assert "saw 0 rows" in empty.stderr
     assert not any("Traceback" in result.stderr for result in (wrong, missing, empty))
+
+
+@pytest.mark.functional
+def test_paraphrases_are_shown_and_count_for_nothing(files: list[str], tmp_path: Path) -> None:
+    build_tiny_bert(tmp_path / "base")
+    model = ("--paraphrases", str(tmp_path / "base"), "--cosine", "0.01")
+    found = answer(*files, *model, "--max-leaked", "0.7")
+    assert {hit["rule"] for hit in found["paraphrases"]} == {"paraphrase"}
+    assert found["leaked_test_rows"] == answer(*files)["leaked_test_rows"]
+    assert "perhaps (counted nowhere" in leakage(*files, *model).stdout

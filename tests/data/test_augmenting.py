@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from ftcore.data.augmenting import augment_train, read_synonyms
 from ftcore.errors import UsageError
-from ftcore.spec import AugmentSpec
+from ftcore.spec import AugmentSpec, LeakageSpec
 
 ALL = AugmentSpec(
     methods=["typo", "dropout", "swap", "synonym", "paraphrase"], fraction=1.0, synonyms="s.csv", strength=0.2
 )
 SYNONYMS = {"card": ["bank card"], "lost": ["mislaid"]}
-RULES = ["exact", "normalised"]
+RULES = LeakageSpec(rules=["exact", "normalised"])
 
 
 def rows(count: int) -> list[dict[str, Any]]:
@@ -115,3 +115,14 @@ def test_the_spec_refuses_what_cannot_work() -> None:
         AugmentSpec(methods=["synonym"])
     with pytest.raises(ValueError, match="exactly once"):
         AugmentSpec(templates=["no place for it"])
+
+
+def test_what_is_too_near_is_what_the_spec_says() -> None:
+    train = [{"id": "a", "text": "one two three four five six seven eight nine ten " * 2, "label": "l"}]
+    held_out = [{"id": "x", "text": "ONE two three four five " + "six seven eight nine ten " * 3, "label": "l"}]
+    settings = AugmentSpec(methods=["paraphrase"], fraction=1.0, templates=["so {text}"])
+    strict, loose = (
+        augment_train(train, held_out, settings, LeakageSpec(rules=["near_duplicate"], similarity=similarity))
+        for similarity in (1.0, 0.6)
+    )
+    assert (strict.num_dropped, loose.num_dropped) == ({}, {"leaked": 1})

@@ -245,3 +245,18 @@ def test_the_command_says_what_was_left_out(
     assert "Held back: the new label 'billling' has 1 rows so far, wanted 5." in said
     assert "Left out: 30 labelled answers" in said
     assert "values Tablet issue" in said
+
+
+@pytest.mark.functional
+def test_rows_that_the_pipeline_sets_aside_do_not_stop_feedback(
+    production: Any, messages: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    store, ledger = production.store, production.ledger
+    own = tmp_path / "own"
+    shutil.copytree(store.root / "stages" / "ingest" / "k" / "files", own)
+    with (own / "messages.jsonl").open("a") as file:
+        file.write('{"id": "bad", "text": ["no text"], "label": "login"}\n')
+    spec = production.spec.model_copy(update={"data": production.spec.data.model_copy(update={"path": str(own)})})
+    production.label([(identity, "login") for identity in production.serve(messages(30, seed=2))])
+    collected = collect_feedback(spec, store, ledger, "test")
+    assert (collected.reasons, collected.data is not None) == ((), True)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -12,6 +13,7 @@ from tokenizers.pre_tokenizers import Whitespace
 from ftcore.data.reading import read_jsonl
 from ftcore.data.rows import row_digest
 from ftcore.errors import BaseModelError, UsageError
+from ftcore.models import embeddings
 from ftcore.records import DatasetVersion, PreparedDataset, Released, ValidationReport
 from ftcore.spec import FineTuneSpec
 from ftcore.stages import prepare
@@ -218,3 +220,22 @@ def test_people_get_a_queue_a_bias_report_and_counts_without_values(tmp_path: Pa
 def test_a_missing_synonyms_file_is_a_mistake_of_the_spec(tmp_path: Path, base: Path) -> None:
     with pytest.raises(UsageError, match="prepare.augment.synonyms"):
         run(tmp_path, base, members(30), prepare={"augment": {"methods": ["synonym"], "synonyms": "none.csv"}})
+
+
+def test_paraphrases_leave_train_only_where_they_count_as_leaks(
+    tmp_path: Path, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def all_alike(spec: FineTuneSpec) -> Any:
+        asked.append(spec.leakage.paraphrases)
+        return lambda texts: np.ones((len(texts), 2))
+
+    monkeypatch.setattr(embeddings, "embedder_of", all_alike)
+    members = [{"id": f"r{n}", "text": f"message number {n}", "label": "ab"[n % 2]} for n in range(60)]
+    told, _ = run(tmp_path, base, members, "told", leakage={"paraphrases": "report"})
+    assert (told.num_quarantined, asked) == ({}, [])
+    counted, _ = run(tmp_path, base, members, "counted", leakage={"paraphrases": "leak"})
+    assert asked == ["leak"]
+    assert counted.num_quarantined["leaked"] == told.num_rows["train"] + told.num_rows["validation"]
+    assert counted.num_rows["test"] == told.num_rows["test"]

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ftcore.errors import DataRefused, DataUnavailable
+from ftcore.models import embeddings
 from ftcore.records import DatasetVersion, ValidationReport
 from ftcore.spec import FineTuneSpec, LeakageSpec
 from ftcore.stages import validate
@@ -137,3 +140,29 @@ def test_single_malformed_rows_are_named_and_many_refuse(tmp_path: Path) -> None
     report, _ = run(tmp_path / "many", good() | {"train.jsonl": [*rows("t", 60), *bad]})
     assert "8 of 118 rows (6.78%) are malformed" in report.refused[0] and "bad0: saw a list" in report.refused[0]
     assert "secret" not in report.refused[0]
+
+
+def twins_of_the_first(spec: FineTuneSpec) -> Any:
+    """An embedder for which the first rows of train and test mean the same, and no others."""
+
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        numbers = [int(text.rpartition(" ")[2]) + 100 * "txv".index(text[0]) for text in texts]
+        return np.eye(300)[[0 if number == 100 else number for number in numbers]]
+
+    return embed
+
+
+def test_paraphrases_are_told_of_and_count_only_where_the_spec_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embeddings, "embedder_of", twins_of_the_first)
+    told, folder = run(tmp_path / "report", good(), leakage={"paraphrases": "report", "max_leaked": 0.0})
+    assert (told.refused, told.num_paraphrased, "paraphrase" in told.num_leaked) == ((), 1, False)
+    assert json.loads((folder / "paraphrases.jsonl").read_text())["test_id"] == "x0"
+    assert (folder / "leaks.jsonl").read_text() == ""
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "1 test rows have a paraphrase in train, perhaps" in page
+    counted, folder = run(tmp_path / "leak", good(), leakage={"paraphrases": "leak", "max_leaked": 0.0})
+    assert (counted.num_paraphrased, counted.num_leaked["paraphrase"]) == (0, 1)
+    assert "3.33% of rows leaked" in counted.refused[0]
+    assert json.loads((folder / "leaks.jsonl").read_text())["rule"] == "paraphrase"

@@ -89,3 +89,23 @@ def test_optional_expectations_about_tokens_need_a_tokenizer(tmp_path: Path) -> 
     assert not load_suite(write(tmp_path, UNIQUE)).needs_tokenizer
     here, there = (suite.for_split("train", ["id", "text"], has_tokenizer=known) for known in (False, True))
     assert len(there) - len(here) == 1
+
+
+def test_leaked_rows_are_never_set_aside_by_a_suite(tmp_path: Path) -> None:
+    path = tmp_path / "suite.json"
+    entry = {"type": "expect_table_to_have_no_leaks", "meta": {"notes": "why", "action": "quarantine"}}
+    path.write_text(json.dumps({"name": "s", "expectations": [entry]}))
+    with pytest.raises(UsageError) as caught:
+        load_suite(path)
+    assert "leave train" in str(caught.value.details)
+
+
+def test_word_lists_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "suite.json"
+    kind = "expect_column_text_to_have_no_listed_words"
+    entries = [
+        {"type": kind, "kwargs": {"column": "text"} | more, "meta": {"notes": "why"}}
+        for more in ({"words_file": "b.txt"}, {}, {"words_file": "a.txt"})
+    ]
+    path.write_text(json.dumps({"name": "s", "expectations": entries}))
+    assert load_suite(path).word_files == ["a.txt", "b.txt"]

@@ -9,16 +9,29 @@ from typing import Protocol
 from ftcore.data.leakage.columns import Keys, SameKey, SeenLater
 from ftcore.data.leakage.leaks import Chunk, Leak, Row, match_keys
 from ftcore.data.leakage.near import COMMON, CONTAINED, NEAR, PASSAGE, SIMILARITY, Match, NearIndex
-from ftcore.data.leakage.paraphrases import MIN_SIMILARITY, Embed, Paraphrases
-from ftcore.data.leakage.paraphrases import RULE as PARAPHRASE
+from ftcore.data.leakage.paraphrases import MIN_SIMILARITY, PARAPHRASE, Embed, Paraphrases
 from ftcore.data.leakage.reuse import RULE as REUSED
 from ftcore.data.leakage.targets import RULE as TARGET
 from ftcore.data.leakage.targets import TargetInPrompt
 from ftcore.errors import UsageError
+from ftcore.spec import LeakageSpec
 
 TEXT_RULES = ("exact", "normalised", NEAR, CONTAINED, PASSAGE)
 """Weakest last: a text rule reports only pairs of which the rules before it have not told both rows."""
 OTHER_RULES = (TARGET, "group", "time", REUSED)
+MEANINGS = {
+    "exact": "the same text",
+    "normalised": "the same but for case, punctuation and white space",
+    NEAR: "nearly the same words in the same order",
+    CONTAINED: "one row inside a longer one",
+    PASSAGE: "long rows with 13 words in a row in common",
+    PARAPHRASE: "perhaps the same in other words (embeddings)",
+    TARGET: "the text gives its own label or answer away",
+    "group": "the same group (user, document, conversation) on both sides",
+    "time": "train is not older than test",
+    REUSED: "an earlier training of this model has seen the row",
+}
+"""What each rule finds, for people."""
 _CHUNK = 20_000
 
 
@@ -43,7 +56,7 @@ def find_leaks(
     Args:
         train: Rows with `text` and, for the rules that need them, `label` or `completion`, `group`, `timestamp`.
         test: Rows of the same form.
-        rules: Names out of TEXT_RULES and OTHER_RULES.
+        rules: Names out of TEXT_RULES and OTHER_RULES, and `paraphrase`.
         similarity: What two rows of 15 words and more need to be near-duplicates, 0 to 1.
         reused: Test rows that an earlier training has seen (`TrainedRows.seen`).
         embed: For the rule `paraphrase`, which does nothing without it.
@@ -75,6 +88,18 @@ def find_leaks(
     return sorted(leaks, key=lambda leak: (_order(leak.test_row), _order(leak.train_row), leak.rule))
 
 
+def leaks_between(
+    train: Iterable[Row], test: Sequence[Row], leakage: LeakageSpec, embed: Embed | None = None
+) -> list[Leak]:
+    """`find_leaks` with the settings of a spec.
+
+    Args:
+        embed: Also look for paraphrases, whatever `leakage.paraphrases` says: what they count for is the caller's business.
+    """
+    rules = [*leakage.rules, *([PARAPHRASE] if embed is not None else [])]
+    return find_leaks(train, test, rules, leakage.similarity, embed=embed, cosine=leakage.cosine)
+
+
 def _searches(rules: Sequence[str], sample: Chunk, test: Sequence[Row], similarity: float) -> list[_Search]:
     keys: dict[str, Keys] = {
         "exact": lambda chunk: [row["text"] for row in chunk.rows],
@@ -102,7 +127,7 @@ class _Near:
                 self._test.setdefault(key, []).append(number)
         self._texts = list(self._test)
         self._index = NearIndex(self._texts, list(dict.fromkeys(sample.keys)), similarity)
-        self._phrases: dict[tuple[str, int], list[Leak]] = {}
+        self._phrases: dict[tuple[str, int], _Shared] = {}
 
     def search(self, chunk: Chunk) -> Iterator[Leak]:
         owners: dict[str, list[int]] = {}
@@ -117,18 +142,12 @@ class _Near:
             if match.phrase is None:
                 yield from leaks
             else:
-                self._keep_if_rare(match, leaks)
-
-    def _keep_if_rare(self, match: Match, leaks: list[Leak]) -> None:
-        """A list that has grown too long is no longer added to: that length is what finish() asks for."""
-        kept = self._phrases.setdefault((match.rule, match.phrase or 0), [])
-        if len({leak.train_row for leak in kept}) <= COMMON[match.rule]:
-            kept += leaks
+                shared = self._phrases.setdefault((match.rule, match.phrase), _Shared(COMMON[match.rule]))
+                shared.add(texts[match.searched], leaks)
 
     def finish(self) -> Iterator[Leak]:
-        for (rule, _), leaks in self._phrases.items():
-            if len({leak.train_row for leak in leaks}) <= COMMON[rule]:
-                yield from leaks
+        for shared in self._phrases.values():
+            yield from shared.leaks
 
     def _leaks(self, match: Match, train_rows: Sequence[int]) -> Iterator[Leak]:
         if match.rule not in self._rules:
@@ -136,6 +155,22 @@ class _Near:
         test_rows = self._test[self._texts[match.indexed]]
         yield from (Leak(match.rule, test_row, train_rows[0], match.score) for test_row in test_rows)
         yield from (Leak(match.rule, test_rows[0], train_row, match.score) for train_row in train_rows[1:])
+
+
+class _Shared:
+    """Leaks through one phrase: none once more than `most` different train texts hold it (copies of one count as one)."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._texts: set[int] = set()
+        self.leaks: list[Leak] = []
+
+    def add(self, text: str, leaks: Iterable[Leak]) -> None:
+        if len(self._texts) <= self._most:
+            self._texts.add(hash(text))
+            self.leaks += leaks
+            if len(self._texts) > self._most:
+                self.leaks.clear()
 
 
 def _told_once(found: Mapping[str, Sequence[Leak]], rules: Sequence[str]) -> Iterator[Leak]:

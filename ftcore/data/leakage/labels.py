@@ -67,21 +67,6 @@ def conflicting_rows(rows: Sequence[Row], similarity: float = SIMILARITY) -> lis
     return sorted(set(found))
 
 
-def near_pairs(texts: Sequence[str], similarity: float = SIMILARITY) -> list[tuple[int, int]]:
-    """Pairs (earlier, later) of rows with the same or nearly the same text, enough of them to connect every cluster."""
-    first: dict[str, int] = {}
-    pairs = set()
-    for number, key in enumerate(match_keys([{"text": text} for text in texts])):
-        if key and first.setdefault(key, number) != number:
-            pairs.add((first[key], number))
-    unique = [key for key in first if key]
-    index = NearIndex(unique, (), similarity)
-    for match in index.search(unique):
-        if match.indexed < match.searched and match.phrase is None:
-            pairs.add((first[unique[match.indexed]], first[unique[match.searched]]))
-    return sorted(pairs)
-
-
 def probe_metadata(
     rows: Sequence[Row], columns: Sequence[str] = ("id", "source", "group", "timestamp")
 ) -> list[MetadataProbe]:

@@ -6,17 +6,18 @@ wordings of one question. Look at the pairs before you act on them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import numpy as np
 
 from ftcore.data.leakage.leaks import Chunk, Leak, Row
 
-RULE = "paraphrase"
+PARAPHRASE = "paraphrase"
 MIN_SIMILARITY = 0.95
 Embed = Callable[[Sequence[str]], np.ndarray]
 """Texts -> [texts, dimensions]."""
-_BLOCK = 2_000
+_BLOCK, _CELLS = 2_000, 20_000_000
+"""Train rows compared at once, and similarities held at once."""
 
 
 class Paraphrases:
@@ -31,18 +32,27 @@ class Paraphrases:
         """Each train row with its most similar test row, and each test row with a first train row."""
         if not len(self._test):
             return
-        for start in range(0, len(chunk.rows), _BLOCK):
-            rows = chunk.rows[start : start + _BLOCK]
+        block = max(1, min(_BLOCK, _CELLS // len(self._test)))
+        for start in range(0, len(chunk.rows), block):
+            rows = chunk.rows[start : start + block]
             cosines = _unit(self._embed([row["text"] or "" for row in rows])) @ self._test.T
-            for row, column in zip(*np.nonzero(cosines >= self._min), strict=True):
-                best = cosines[row].argmax() == column
-                if best or column not in self._told:
-                    self._told.add(int(column))
-                    score = round(min(1.0, float(cosines[row, column])), 4)
-                    yield Leak(RULE, int(column), chunk.start + start + int(row), score)
+            for row, column in _linear(cosines >= self._min, cosines, self._told):
+                self._told.add(column)
+                yield Leak(
+                    PARAPHRASE, column, chunk.start + start + row, round(min(1.0, float(cosines[row, column])), 4)
+                )
 
     def finish(self) -> Iterable[Leak]:
         return ()
+
+
+def _linear(near: np.ndarray, cosines: np.ndarray, told: Collection[int]) -> list[tuple[int, int]]:
+    """Each near row with its best column, each near column that is not told yet with its best row: never all pairs."""
+    rows = np.flatnonzero(near.any(axis=1))
+    columns = [int(column) for column in np.flatnonzero(near.any(axis=0)) if column not in told]
+    best = zip(rows.tolist(), cosines[rows].argmax(axis=1).tolist(), strict=True)
+    others = zip(cosines[:, columns].argmax(axis=0).tolist(), columns, strict=True)
+    return sorted({*best, *others})
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

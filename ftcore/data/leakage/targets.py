@@ -55,7 +55,7 @@ def _label_pattern(label: str) -> re.Pattern[str]:
         rf"{_OPEN}\s*(?:{spoken})\s*{_CLOSE}",
         rf"__label__(?:{spoken})",
         rf"\A\s*(?:{spoken})\s*(?:[:|\t\n]|-{{1,2}}>)",
-        rf"(?:[\n\t|]|-{{1,2}}>|=>)\s*(?:{spoken})\s*\Z",
+        rf"(?:[\n\t|]|-{{1,2}}>|=>)[^\S\n\t]*(?:{spoken})\s*\Z",
     ]
     if re.search(r"[_\d]|[a-z][A-Z]", label) and len(label) >= 5:  # nobody's spelling of plain words
         ways.append(rf"(?<![A-Za-z0-9_]){literal}(?![A-Za-z0-9_])")

@@ -57,8 +57,9 @@ def redact(text: str, kinds: Collection[str] = KINDS, regions: Sequence[str] = R
     twice changes nothing.
     """
     while spans := find_personal(text, kinds, regions):
-        for span in reversed(spans):
-            text = f"{text[: span.start]}[{span.kind.upper()}]{text[span.end :]}"
+        ends = [0, *(span.end for span in spans)]
+        kept = [f"{text[end : span.start]}[{span.kind.upper()}]" for end, span in zip(ends, spans, strict=False)]
+        text = "".join(kept) + text[ends[-1] :]
     return text
 
 

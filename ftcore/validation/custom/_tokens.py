@@ -28,32 +28,6 @@ def load_tokenizer(folder: Path) -> Any:
         raise BaseModelError(message, hint="use a base model that ships tokenizer.json") from error
 
 
-def count_tokens(texts: Sequence[str], folder: Path) -> list[int]:
-    """Tokens per text, special tokens included. Without transformers, whose import takes seconds.
-
-    Raises:
-        BaseModelError: The folder holds no readable tokenizer.json.
-    """
-    tokenizer = _load_fast(folder)
-    batches = (list(texts[start : start + _BATCH]) for start in range(0, len(texts), _BATCH))
-    return [len(encoding.ids) for batch in batches for encoding in tokenizer.encode_batch_fast(batch)]
-
-
-@functools.lru_cache(maxsize=2)
-def _load_fast(folder: Path) -> Any:
-    from tokenizers import Tokenizer
-
-    path = folder / "tokenizer.json"
-    try:
-        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-    except Exception as error:  # tokenizers raises plain Exception for a malformed file
-        message = f"Cannot read the tokenizer {path}: {' '.join(str(error).split())[:200]}; wanted a fast tokenizer."
-        raise BaseModelError(message, hint="use a base model that ships tokenizer.json") from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
-
-
 def encode(tokenizer: Any, texts: Sequence[str], *, add_special_tokens: bool) -> list[list[int]]:
     """Token ids per text, nothing cut off."""
     ids: list[list[int]] = []

@@ -5,7 +5,6 @@ Lists of words and patterns find what they list and nothing else: a clean result
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -23,7 +22,8 @@ WORDS = Path(__file__).with_name("words.txt")
 """The shipped list: a few dozen English words, one per line, `#` starts a comment."""
 
 # What injected instructions look like in the collections of them that are public: overriding what came before, claiming another
-# role, asking for the hidden prompt, and the control tokens of well-known chat templates.
+# role, asking for the hidden prompt, and the control tokens of well-known chat templates. Every
+# stretch is bounded or cannot begin again inside itself: a row of a million line breaks must not take hours.
 INJECTION_MARKERS: dict[str, str] = {
     "override": r"\b(?:ignore|disregard|forget|override)\b.{0,30}\b(?:previous|prior|above|earlier|preceding|system|all)\b"
     r".{0,20}\b(?:instruction|prompt|message|rule|direction|context|command)s?\b",
@@ -33,8 +33,8 @@ INJECTION_MARKERS: dict[str, str] = {
     r" (?:prompt|instruction|message)s?\b",
     "control token": r"<\|(?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id|end_header_id)\|>"
     r"|<<SYS>>|\[/?INST\]|<(?:start|end)_of_turn>",
-    "turn marker": r"(?:^|\n)\s*(?:#{2,}\s*)?(?:system|assistant)\s*(?:message|prompt)?\s*:\s",
-    "exfiltration": r"!\[[^\]]*\]\(https?://[^)\s]*[?&][^)\s]*=",
+    "turn marker": r"(?:^|\n)[^\S\n]*(?:#{2,}\s*)?(?:system|assistant)\s*(?:message|prompt)?\s*:\s",
+    "exfiltration": r"!\[[^\]]{0,300}\]\(https?://[^)\s?&]{1,300}[?&][^)\s=]{0,300}=",
 }
 
 
@@ -61,6 +61,12 @@ class ExpectColumnTextToHaveNoListedWords(RowExpectation):
     """The list itself."""
     words_file: str | None = None
     """A UTF-8 file with one word or phrase per line, relative to the project folder. Neither: the shipped list."""
+
+    @pydantic.validator("words")  # type: ignore[untyped-decorator]
+    def _not_empty(cls, words: list[str] | None) -> list[str] | None:
+        if words is not None and not all(word.strip() for word in words or [""]):
+            raise ValueError("words is empty or has an empty word, which every text would hold")
+        return words
 
     def faults(self, values: Sequence[Any], around: Surroundings) -> Iterable[Any]:
         path = (around.folder or Path()) / self.words_file if self.words_file else WORDS
@@ -90,7 +96,6 @@ class ExpectColumnTextToHaveNoInjectionMarkers(RowExpectation):
             yield next((kind for kind, pattern in patterns.items() if pattern.search(value)), None)
 
 
-@functools.lru_cache(maxsize=8)
 def _read_words(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

@@ -1,13 +1,15 @@
-"""Expectations about the label column: its balance, rare labels, the same labels in every split, and what labels betray."""
+"""Expectations about labels: their balance, rare ones, the same ones in every split, one label per text, and metadata."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from great_expectations.compatibility import pydantic
 
 from ftcore.data.leakage.labels import MAX_AUC, conflicting_rows, probe_metadata
+from ftcore.data.leakage.near import SIMILARITY
 from ftcore.validation.custom._base import ColumnExpectation, Observation, unjudged
 from ftcore.validation.surroundings import Surroundings
 
@@ -41,7 +43,7 @@ class ExpectColumnLabelsToHaveRows(ColumnExpectation):
         rows = {row: "rare label" for row, label in enumerate(frame[self.column]) if label in rare}
         observed = f"{len(rare)} of {len(counts)} labels in fewer than {self.min_rows} rows"
         if rare:
-            observed += f": {', '.join(sorted(map(_name, rare))[:8])}"
+            observed += f": {_names(rare)}"
         return Observation(bool(counts) and not rare, observed, rows, int(frame[self.column].notna().sum()), len(frame))
 
 
@@ -58,30 +60,33 @@ class ExpectColumnLabelsToMatchTrain(ColumnExpectation):
         here = set(frame[self.column].dropna())
         unknown, missing = here - trained, trained - here
         rows = {row: "label that train lacks" for row, label in enumerate(frame[self.column]) if label in unknown}
-        observed = f"{len(unknown)} labels that train lacks, {len(missing)} of its {len(trained)} missing"
-        named = sorted(map(_name, unknown or missing))[:8]
-        if named:
-            observed += f": {', '.join(named)}"
+        parts = [f"{len(unknown)} labels that train lacks: {_names(unknown)}"] if unknown else []
+        parts += [f"{len(missing)} of train's {len(trained)} labels missing: {_names(missing)}"] if missing else []
+        observed = "; ".join(parts) or f"the {len(trained)} labels of train"
         success = not unknown and len(missing) <= self.max_missing
         return Observation(success, observed, rows, int(frame[self.column].notna().sum()), len(frame))
 
 
-class ExpectColumnLabelsToAgree(ColumnExpectation):
-    """Rows that say the same, or nearly the same (`near_duplicate` of the leakage rules), have the same label."""
+class ExpectColumnTextToHaveOneLabel(ColumnExpectation):
+    """No text has two labels: not the same text after normalising, nor, as the leakage rule `near_duplicate` sees it, nearly the
+    same one. One of the two labels is wrong, or the classes overlap."""
 
-    mostly: float = pydantic.Field(default=0.98, ge=0.0, le=1.0)
-    """Share of the rows that must not contradict another one."""
+    mostly: float = pydantic.Field(default=0.95, ge=0.0, le=1.0)
+    """Share of the rows that must be free of conflicts: near-duplicates may differ in the one word that counts."""
+    label_column: str = "label"
+    similarity: float = pydantic.Field(default=SIMILARITY, ge=0.5, le=1.0)
+    """What makes two rows of 15 words and more nearly the same."""
 
     def look(self, frame: Any, around: Surroundings) -> Observation:
-        rows = [
-            {"text": text or "", "label": label} for text, label in zip(frame["text"], frame[self.column], strict=True)
-        ]
-        found: dict[int, str] = {}
-        for late, early, _ in conflicting_rows(rows):
-            found.setdefault(late, f"contradicts row {frame['id'].iloc[early]}")
-            found.setdefault(early, f"contradicts row {frame['id'].iloc[late]}")
-        success = len(found) <= (1.0 - self.mostly) * len(rows) + 1e-9
-        return Observation(success, f"{len(found)} rows contradict another one", found, len(rows), len(rows))
+        usable = frame[frame[self.column].notna() & frame[self.label_column].notna()]
+        positions = [int(number) for number in usable.index]
+        texts, labels = list(usable[self.column]), list(usable[self.label_column])
+        members = [{"text": text, "label": label} for text, label in zip(texts, labels, strict=True)]
+        pairs = conflicting_rows(members, self.similarity)
+        rows = {positions[row]: "another label on (nearly) the same text" for pair in pairs for row in pair[:2]}
+        success = len(rows) <= (1.0 - self.mostly) * len(usable) + 1e-9
+        observed = f"{len(pairs)} pairs of (nearly) the same text under different labels"
+        return Observation(success, observed, dict(sorted(rows.items())), len(usable), len(frame))
 
 
 class ExpectColumnLabelsNotToFollowMetadata(ColumnExpectation):
@@ -100,6 +105,11 @@ class ExpectColumnLabelsNotToFollowMetadata(ColumnExpectation):
         beyond = [probe for probe in probes if probe.auc > self.max_auc]
         observed = ", ".join(f"{probe.column} {probe.auc:.2f}" for probe in beyond or probes) or "no column to look at"
         return Observation(not beyond, observed, evidence={probe.column: probe.auc for probe in probes})
+
+
+def _names(labels: Iterable[object], limit: int = 8) -> str:
+    listed = sorted(map(_name, labels))
+    return ", ".join(listed[:limit]) + (f" and {len(listed) - limit} more" if len(listed) > limit else "")
 
 
 def _name(label: object) -> str:

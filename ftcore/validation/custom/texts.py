@@ -11,8 +11,8 @@ import ftfy
 from great_expectations.compatibility import pydantic
 
 from ftcore.data.cleaning import normalise_for_match
+from ftcore.data.tokens import count_tokens
 from ftcore.validation.custom._base import UNDECIDED, Observation, RowExpectation, unjudged
-from ftcore.validation.custom._tokens import count_tokens
 from ftcore.validation.surroundings import Surroundings
 
 # Controls but tab and line ends; soft hyphen, zero-width and bidi characters; tag letters outside an emoji flag, which spell

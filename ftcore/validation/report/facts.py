@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ftcore.data.leakage.labels import MetadataProbe, probe_metadata
+from ftcore.data.tokens import count_tokens
 from ftcore.records import DatasetVersion
 from ftcore.spec import FineTuneSpec, Split
-from ftcore.validation.custom._tokens import count_tokens
 from ftcore.validation.findings import Finding
 from ftcore.validation.profiles import compare_profiles
 from ftcore.validation.report.leaks import LeakFacts, gather_leaks

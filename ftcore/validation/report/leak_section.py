@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from ftcore.data.leakage import MEANINGS
 from ftcore.html.charts import curve
 from ftcore.html.elements import Element, Node, code, details, element, name_of, paragraph, section, soft, table
 from ftcore.validation.report.leaks import LeakFacts, Pair
-from ftcore.validation.report.words import RULES
 
 
 def leak_section(leaks: LeakFacts, max_leaked: float, there: Collection[str]) -> Element:
@@ -35,6 +35,7 @@ def leak_section(leaks: LeakFacts, max_leaked: float, there: Collection[str]) ->
         _counts(leaks),
         *(_rule(rule, pairs, leaks.by_rule.get(rule, 0)) for rule, pairs in leaks.pairs.items()),
         _conflicting(leaks),
+        _paraphrases(leaks),
         _background(leaks),
         id_="leaks",
     )
@@ -42,7 +43,7 @@ def leak_section(leaks: LeakFacts, max_leaked: float, there: Collection[str]) ->
 
 def _counts(leaks: LeakFacts) -> Element:
     rows: list[list[Node]] = [
-        [name_of(rule), RULES.get(rule, ""), f"{count:,}", f"{leaks.by_rule_validation.get(rule, 0):,}"]
+        [name_of(rule), MEANINGS.get(rule, ""), f"{count:,}", f"{leaks.by_rule_validation.get(rule, 0):,}"]
         for rule, count in leaks.by_rule.items()
     ]
     return table(["rule", "what it finds", "test rows", "validation rows"], rows, numbers=[2, 3])
@@ -88,6 +89,14 @@ def _conflicting(leaks: LeakFacts) -> Element | None:
         f"{leaks.num_conflicting:,} pairs say nearly the same under different labels; {len(leaks.conflicting)} to read"
     )
     return details(head, _legend(), *map(_pair, leaks.conflicting))
+
+
+def _paraphrases(leaks: LeakFacts) -> Element | None:
+    if not leaks.paraphrases:
+        return None
+    head = f"{leaks.num_paraphrased:,} test rows have a paraphrase in train, perhaps; {len(leaks.paraphrases)} to read"
+    note = "Told by embeddings and counted nowhere: two questions about one matter may lie as close as two wordings of one."
+    return details(head, paragraph(soft(note)), _legend(), *map(_pair, leaks.paraphrases))
 
 
 _CURVE_NOTE = (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from string import punctuation
 from typing import Any
 
-from ftcore.data.leakage import Leak
+from ftcore.data.leakage import Leak, leaked_rows
 from ftcore.data.leakage.background import nearest_similarity
 from ftcore.data.leakage.evidence import Run, align
 from ftcore.data.leakage.labels import conflicting_leaks
@@ -67,16 +67,23 @@ class LeakFacts:
     """Test rows long enough for the curve."""
     share_compared: float = 1.0
     """Of the train rows, in the curve."""
+    num_paraphrased: int = 0
+    """Test rows with a paraphrase that is only told of."""
+    paraphrases: tuple[Pair, ...] = ()
+    """Up to ten of them."""
 
 
 def gather_leaks(splits: Mapping[Split, Sequence[Row]], found: Findings, similarity: float) -> LeakFacts:
     """Facts from the leaks that were found by id. Of rows that share an id the first one is shown."""
     training, test = [*splits["train"], *splits.get("validation", ())], splits["test"]
     train_at, test_at = _positions(training), _positions(test)
-    leaks = [
-        Leak(leak["rule"], _at(test_at, leak["test_id"]), _at(train_at, leak["train_id"]), leak["score"])
-        for leak in found.leaks
-    ]
+    leaks, told_only = (
+        [
+            Leak(leak["rule"], _at(test_at, leak["test_id"]), _at(train_at, leak["train_id"]), leak["score"])
+            for leak in items
+        ]
+        for items in (found.leaks, found.paraphrases)
+    )
     by_rule: dict[str, list[Leak]] = defaultdict(list)
     for leak in leaks:
         by_rule[leak.rule].append(leak)
@@ -96,6 +103,8 @@ def gather_leaks(splits: Mapping[Split, Sequence[Row]], found: Findings, similar
         with_train=against,
         num_long=num_long,
         share_compared=min(1.0, _COMPARED[1] / max(1, len(training))),
+        num_paraphrased=len(leaked_rows(told_only)),
+        paraphrases=_pairs(told_only, training, test),
     )
 
 

@@ -10,17 +10,6 @@ from ftcore.validation.findings import Finding
 if TYPE_CHECKING:
     from ftcore.validation.report.facts import DataReport
 
-RULES = {
-    "exact": "the same text",
-    "normalised": "the same but for case, punctuation and white space",
-    "near_duplicate": "nearly the same words in the same order",
-    "contained": "one row inside a longer one",
-    "ngram13": "long rows with 13 words in a row in common",
-    "target_in_prompt": "the text gives its own label or answer away",
-    "group": "the same group (user, document, conversation) on both sides",
-    "time": "train is not older than test",
-    "reused": "an earlier training of this model has seen the row",
-}
 _MOSTLY = re.compile(r"mostly=([01](?:\.\d+)?)(?=,|$)")
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import random
 
 from ftcore.data.leakage import find_leaks
-from ftcore.data.leakage.labels import conflicting_leaks, conflicting_rows, near_pairs, probe_metadata
+from ftcore.data.leakage.labels import conflicting_leaks, conflicting_rows, probe_metadata
 
 LONG = "the parcel that i ordered for my mother two weeks ago has still not arrived at her house"
 
@@ -21,10 +21,6 @@ def test_conflicts_across_splits() -> None:
 def test_conflicts_within_a_split() -> None:
     rows = [row("Same", "a"), row("same", "b"), row(LONG, "a"), row(f"{LONG} yet", "b"), row("x", "a"), row("x", "a")]
     assert [(late, early) for late, early, _ in conflicting_rows(rows)] == [(1, 0), (3, 2)]
-
-
-def test_near_pairs_connect_clusters() -> None:
-    assert near_pairs(["a", "A", "b", LONG, f"{LONG} yet", "a!"]) == [(0, 1), (0, 5), (3, 4)]
 
 
 def test_a_column_that_carries_the_label_is_accused() -> None:

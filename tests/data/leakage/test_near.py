@@ -152,3 +152,13 @@ def test_nothing_is_compared_with_itself_and_empty_texts_match_nothing(texts: li
 def test_an_empty_side_is_no_fault() -> None:
     assert list(NearIndex([]).search(["a b c d"])) == []
     assert list(NearIndex(["a b c d"]).search([])) == []
+
+
+def test_copies_of_one_document_do_not_make_its_sentences_common() -> None:
+    sentence = "the courier left my parcel with nobody home"
+    document = f"{' '.join(f'word{n}' for n in range(30))} {sentence} {' '.join(f'other{n}' for n in range(30))}"
+    test = [{"text": sentence}]
+    copies = find_leaks([{"text": document}] * 30, test, ["contained"])
+    assert len({leak.train_row for leak in copies}) == 30
+    different = [{"text": document.replace("word0 ", f"begin{n} ")} for n in range(30)]
+    assert find_leaks(different, test, ["contained"]) == []

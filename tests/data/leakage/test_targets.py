@@ -54,3 +54,8 @@ def test_rows_of_both_sides_are_told_alone() -> None:
         Leak("target_in_prompt", 0, None, 1.0),
         Leak("target_in_prompt", None, 1, 1.0),
     ]
+
+
+@pytest.mark.timeout(10)
+def test_endless_blank_lines_take_linear_time() -> None:
+    assert not TargetInPrompt([]).gives_away({"text": "\n" * 300_000 + "x", "label": "card_arrival"})

@@ -64,3 +64,15 @@ def test_personal_data_is_told_by_kind(monkeypatch: pytest.MonkeyPatch) -> None:
     expectation = content.ExpectColumnTextToHaveNoPersonalData(column="text")
     assert faults(expectation, "write to a@b.example", "nothing") == {0: "email"}
     assert not faults(content.ExpectColumnTextToHaveNoPersonalData(column="text", kinds=["phone"]), "a@b.example")
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("endless", ["\n" * 300_000, "![](http://a?b" * 20_000, "![" * 100_000])
+def test_markers_take_linear_time(endless: str) -> None:
+    assert faults(content.ExpectColumnTextToHaveNoInjectionMarkers(column="text"), endless) == {}
+
+
+def test_a_list_without_words_is_no_list() -> None:
+    for words in ([], [" "]):
+        with pytest.raises(ValueError, match="every text would hold"):
+            content.ExpectColumnTextToHaveNoListedWords(column="text", words=words)

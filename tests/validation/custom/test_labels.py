@@ -37,17 +37,19 @@ def test_labels_of_a_split_are_those_of_train() -> None:
     assert not look(strict, *"ab").success  # nobody said what train has
 
 
-def frame(*rows: tuple[str, str]) -> Any:
-    return to_frame([{"id": f"r{n}", "text": text, "label": label} for n, (text, label) in enumerate(rows)])
-
-
-def test_rows_that_contradict_each_other_are_both_named() -> None:
-    agreeing = [(f"message number {n}", "a") for n in range(8)]
-    rows = frame(("Same text", "a"), ("same TEXT!", "b"), *agreeing)
-    seen = labels.ExpectColumnLabelsToAgree(column="label", mostly=0.9).look(rows, Surroundings())
-    assert not seen.success
-    assert seen.rows == {1: "contradicts row r0", 0: "contradicts row r1"}
-    assert labels.ExpectColumnLabelsToAgree(column="label", mostly=0.8).look(rows, Surroundings()).success
+def test_the_same_text_under_two_labels_and_nearly_the_same() -> None:
+    long = "I sent money to my sister on Friday evening and it has still not arrived in her account today"
+    texts = ["Card lost!", "card lost", "card lost", long, f"{long} yet", "other", None]
+    rows = [
+        {"id": f"r{n}", "text": text, "label": label}
+        for n, (text, label) in enumerate(zip(texts, "abaabab", strict=True))
+    ]
+    expectation = labels.ExpectColumnTextToHaveOneLabel(column="text")
+    seen = expectation.look(to_frame(rows), Surroundings())
+    assert (seen.success, set(seen.rows), seen.num_looked_at) == (False, {0, 1, 3, 4}, 6)
+    assert seen.observed == "2 pairs of (nearly) the same text under different labels"
+    alike = [row | {"label": "a"} for row in rows]
+    assert expectation.look(to_frame(alike), Surroundings()).success
 
 
 def test_a_source_that_gives_the_label_away() -> None:
