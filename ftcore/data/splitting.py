@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, get_args
 
 from ftcore.data.cleaning import normalise_for_match
 from ftcore.data.clustering import clusters_of, near_duplicate_pairs
+from ftcore.data.timestamps import moment
 from ftcore.errors import DataRefused
 from ftcore.spec import DataSpec, Split, SplitBy
 
@@ -110,16 +110,18 @@ def _by_time(rows: Sequence[Row], units: Sequence[str]) -> dict[str, float]:
     """Newest units first, by their newest row; units of the same moment share a place, or the border would cut through it."""
     newest: dict[str, float] = {}
     for row, unit in zip(rows, units, strict=True):
-        newest[unit] = max(_moment(row.get("timestamp")), newest.get(unit, -float("inf")))
+        when = moment(row.get("timestamp"))
+        # What is no timestamp is never the newest.
+        newest[unit] = max(-float("inf") if when is None else when, newest.get(unit, -float("inf")))
     if rows and max(newest.values()) == -float("inf"):
         raise DataRefused(
             f"data.split_by is time, and none of {len(rows)} rows has a timestamp; wanted ISO 8601.",
             hint="map the column with data.columns.timestamp, or split by group",
         )
     moments: dict[float, list[str]] = defaultdict(list)
-    for unit, moment in newest.items():
-        moments[moment].append(unit)
-    return _spread([moments[moment] for moment in sorted(moments, reverse=True)], Counter(units))
+    for unit, when in newest.items():
+        moments[when].append(unit)
+    return _spread([moments[when] for when in sorted(moments, reverse=True)], Counter(units))
 
 
 def _spread(blocks: Sequence[Sequence[str]], sizes: Mapping[str, int]) -> dict[str, float]:
@@ -132,15 +134,6 @@ def _spread(blocks: Sequence[Sequence[str]], sizes: Mapping[str, int]) -> dict[s
         places |= dict.fromkeys(block, (before + size / 2) / total)
         before += size
     return places
-
-
-def _moment(timestamp: str | None) -> float:
-    """Seconds since 1970 (UTC where no zone is given); minus infinity for what is no timestamp: never the newest."""
-    try:
-        moment = datetime.fromisoformat(timestamp or "")
-    except ValueError:
-        return -float("inf")
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 def split_rows(parts: Mapping[str, list[Row]], data: DataSpec) -> dict[Split, list[Row]]:

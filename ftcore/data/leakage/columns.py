@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ftcore.data.leakage.leaks import Chunk, Leak, Row
+from ftcore.data.timestamps import moment
+from ftcore.errors import DataRefused
 
 Keys = Callable[[Chunk], Sequence[str | None]]
 
@@ -43,23 +45,36 @@ class SameKey:
 class SeenLater:
     """Train rows from the start of the test period or later, and test rows that are not newer than all of train.
 
-    ISO 8601 timestamps of one format sort as text.
+    Raises:
+        DataRefused: Timestamps are there, and none of a chunk of rows can be read: an answer would mean nothing.
     """
 
     def __init__(self, test: Sequence[Row]) -> None:
-        self._test = sorted((row["timestamp"], number) for number, row in enumerate(test) if row.get("timestamp"))
-        self._latest: tuple[str, int] | None = None
+        self._test = sorted(_stamped(test, 0, "test"))
+        self._latest: tuple[float, int] | None = None
 
     def search(self, chunk: Chunk) -> Iterator[Leak]:
         if not self._test:
             return
         begin, first = self._test[0]
-        for number, row in enumerate(chunk.rows, chunk.start):
-            if (stamp := row.get("timestamp")) and stamp >= begin:
-                self._latest = max(self._latest or (stamp, number), (stamp, number))
+        for when, number in _stamped(chunk.rows, chunk.start, "train"):
+            if when >= begin:
+                self._latest = max(self._latest or (when, number), (when, number))
                 yield Leak("time", first, number, 1.0)
 
     def finish(self) -> Iterator[Leak]:
         if self._latest is not None:
-            stamp, train_number = self._latest
-            yield from (Leak("time", number, train_number, 1.0) for when, number in self._test[1:] if when <= stamp)
+            latest, train_number = self._latest
+            yield from (Leak("time", number, train_number, 1.0) for when, number in self._test[1:] if when <= latest)
+
+
+def _stamped(rows: Sequence[Row], start: int, side: str) -> list[tuple[float, int]]:
+    given = [(row["timestamp"], number) for number, row in enumerate(rows, start) if row.get("timestamp")]
+    read = [(when, number) for stamp, number in given if (when := moment(stamp)) is not None]
+    if given and not read:
+        raise DataRefused(
+            f"None of {len(given):,} timestamps of {side} can be read; wanted ISO 8601 (2026-01-31T12:00:00Z) or seconds "
+            "since 1970.",
+            hint="map the right column, or leave the rule `time` out",
+        )
+    return read

@@ -158,10 +158,11 @@ class _Passages:
         if not len(self._codes):
             return
         rows, codes = _long_passages(encoded)
-        at = np.minimum(np.searchsorted(self._codes, codes), len(self._codes) - 1)
-        for position in np.flatnonzero(self._codes[at] == codes):
-            owner, row = int(self._owners[at[position]]), start + int(rows[position])
-            yield Match(PASSAGE, owner, row, 1.0, int(codes[position]))
+        first = np.searchsorted(self._codes, codes)
+        end = np.searchsorted(self._codes, codes, side="right")
+        for position in np.flatnonzero(first < end):
+            for owner in self._owners[first[position] : min(end[position], first[position] + COMMON[PASSAGE] + 1)]:
+                yield Match(PASSAGE, int(owner), start + int(rows[position]), 1.0, int(codes[position]))
 
 
 def _long_passages(rows: Encoded) -> tuple[np.ndarray, np.ndarray]:

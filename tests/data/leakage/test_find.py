@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ftcore.data.leakage import Leak, count_by_rule, find_leaks, leaked_fraction
-from ftcore.errors import UsageError
+from ftcore.errors import DataRefused, UsageError
 
 BOTH = ["exact", "normalised"]
 
@@ -67,6 +67,13 @@ def test_time_starts_with_the_first_test_row() -> None:
     test.append({"text": "y", "timestamp": "2026-01-02"})
     hits = {(leak.test_row, leak.train_row) for leak in find_leaks(train, test, ["time"])}
     assert hits == {(3, 0), (3, 1), (0, 0)}  # both train rows are late now, and the newest is not older than test row 0
+
+
+def test_time_zones_are_compared_as_times_and_unreadable_stamps_are_no_clean_answer() -> None:
+    train = [{"text": "a", "timestamp": "2026-01-03T01:00:00+05:00"}]  # 20:00 UTC of the day before
+    assert find_leaks(train, [{"text": "x", "timestamp": "2026-01-03T00:00:00Z"}], ["time"]) == []
+    with pytest.raises(DataRefused, match="None of 1 timestamps of test"):
+        find_leaks(train, [{"text": "x", "timestamp": "last Tuesday"}], ["time"])
 
 
 def test_counts() -> None:

@@ -106,6 +106,8 @@ def test_long_rows_with_a_common_passage_are_found_and_disclaimers_are_not() -> 
     train = [" ".join([*sentence(seed, 60), *passage]) for seed in range(50, 53)]
     test = [" ".join([*passage, *sentence(7, 70)]), " ".join(sentence(8, 70))]
     assert found(train[:1], test) == {("ngram13", 0, 0)}
+    also = " ".join([*sentence(9, 70), *passage])
+    assert found(train[:1], [*test, also]) == {("ngram13", 0, 0), ("ngram13", 2, 0)}
     many = [" ".join([*sentence(seed, 60), *passage]) for seed in range(100, 140)]
     assert found(many, test) == set()
 
