@@ -200,14 +200,14 @@ def _judged_by(spec: FineTuneSpec) -> tuple[dict[str, Any], bool]:
     Raises:
         UsageError: The suite is faulty.
     """
-    suite, accepted = spec.validation.suite, spec.validation.accepted
-    files: dict[str, Any] = {"suite": _file_identity(spec, suite)}
+    accepted = spec.validation.accepted
+    files: dict[str, Any] = {"suite": _file_identity(spec, str(spec.suite))}
     files["accepted"] = _file_identity(spec, accepted) if accepted else None
     if files["suite"] == _MISSING:  # the stage says so, with what to do
         return files, False
     from ftcore.validation.suites import load_suite
 
-    loaded = load_suite(spec.at(suite))
+    loaded = load_suite(spec.suite)
     files["words"] = {name: _file_identity(spec, name) for name in loaded.word_files}
     return files, loaded.needs_tokenizer
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from ftcore.cli._output import JsonFlag, print_json, print_line
 from ftcore.errors import UsageError
-from ftcore.spec import Name, load_spec
+from ftcore.spec import Name, Task, load_spec
 from ftcore.store import storage_errors, write_durable
 
 _SPEC = """\
@@ -25,13 +25,13 @@ data:
   rev: HEAD
   path: data
   files:
-    any: ["*.jsonl"]     # split by a hash of `group`; or name files per split: train: ..., test: ...
+    any: ["*.jsonl", "*.csv", "*.parquet"]     # split by a hash of `group`; or name files per split: train: ..., test: ...
   columns:               # your column names
     text: text
     label: label
 
 validation:
-  suite: expectations/classification.json
+  max_quarantined: 0.05  # share of rows that may be set aside; the suite is expectations/<task>.json
 
 base_model:
   name: {base_model}
@@ -131,7 +131,8 @@ def _scaffold(root: Path, name: str, base_model: str, revision: str | None) -> l
             spec = f"dags/specs/{name}.yaml"
             pinned = f"  revision: {revision}\n" if revision else ""
             write_durable(draft / spec, _SPEC.format(name=name, base_model=base_model, revision=pinned))
-            write_durable(draft / "expectations/classification.json", starter("classification").read_bytes())
+            for task in get_args(Task):  # `task` may change; its suite is there
+                write_durable(draft / f"expectations/{task}.json", starter(task).read_bytes())
             for path in _AIRFLOW_FILES.rglob("*.py"):
                 write_durable(draft / path.relative_to(_AIRFLOW_FILES), path.read_bytes())
             write_durable(draft / "README.md", _README.format(name=name))

@@ -57,6 +57,12 @@ def validate(
     max_leaked: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of test rows that may have leaked.")
     ] = 0.05,
+    similarity: Annotated[
+        float,
+        typer.Option(
+            min=0.5, max=1.0, help="What makes rows of 15 words and more near-duplicates; see `ftcore leakage`."
+        ),
+    ] = 0.66,
     max_quarantined: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of rows that may be set aside.")
     ] = 0.05,
@@ -72,6 +78,12 @@ def validate(
         raise UsageError(
             "Wanted a spec, or --train and --test.", hint="ftcore validate --train train.csv --test test.csv"
         )
+    if suggest is not None and report is not None:
+        raise UsageError(
+            "--suggest judges nothing, so there is no report to write.", hint="leave out --suggest or --report"
+        )
+    if suite is not None and not suite.is_file():
+        raise UsageError(f"No expectation suite at {suite} (--suite).", hint="--suggest FILE writes one to review")
     note = (lambda text: None) if json else print_note
     if spec is not None:
         if suggest is not None:
@@ -90,7 +102,7 @@ def validate(
         if suggest is not None:
             answer = _suggest({"train": files.train, "test": files.test}, _task(files), suggest)
         else:
-            budgets = {"max_leaked": max_leaked, "max_quarantined": max_quarantined}
+            budgets = {"max_leaked": max_leaked, "max_quarantined": max_quarantined, "similarity": similarity}
             answer = _judge_files(files, train, test, columns, suite, budgets, report, note)
     print_json(answer) if json else _print(answer)
     if answer.get("refused"):
@@ -98,6 +110,7 @@ def validate(
 
 
 def _judge_spec(spec: FineTuneSpec, rev: str | None, note: Any) -> dict[str, Any]:
+    from ftcore.data.reading import read_jsonl
     from ftcore.ledger import open_ledger
     from ftcore.pipeline import run_pipeline
     from ftcore.store import Store
@@ -109,14 +122,17 @@ def _judge_spec(spec: FineTuneSpec, rev: str | None, note: Any) -> dict[str, Any
         )
     record = step.record
     assert isinstance(record, ValidationReport)
-    findings = json_module.loads((store.resolve(record.uri) / "findings.json").read_text(encoding="utf-8"))
+    folder = store.resolve(record.uri)
+    findings = json_module.loads((folder / "findings.json").read_text(encoding="utf-8"))
+    malformed = read_jsonl(folder / "malformed.jsonl")
     return {
         "verdict": "refused" if record.refused else "ok",
         "refused": list(record.refused),
         "reused": step.reused,
         "docs": str(store.resolve(record.docs_uri)),
         "report_page": str(store.resolve(record.report_uri)) if record.report_uri else None,
-        "report": record.to_dict(),
+        "report": record.to_dict() | {"num_malformed": len(malformed)},
+        "malformed": [{"id": row["id"], "detail": row["detail"]} for row in malformed[:_SHOWN]],
         "findings": findings,
         "name": spec.name,
         "next": "ftcore quarantine list SPEC shows the rows set aside" if findings else "",
@@ -130,7 +146,9 @@ def _judge_files(
     from ftcore.spec import LeakageSpec
 
     rules = [rule for rule in LeakageSpec().rules if rule != "reused"] + (["time"] if columns["timestamp"] else [])
-    leakage = LeakageSpec.model_validate({"rules": rules, "max_leaked": budgets["max_leaked"]})
+    leakage = LeakageSpec.model_validate(
+        {"rules": rules, "max_leaked": budgets["max_leaked"], "similarity": budgets["similarity"]}
+    )
     note(f"judging {len(files.train):,} train and {len(files.test):,} test rows ({files.format}) …")
     with libraries_on_stderr(), tempfile.TemporaryDirectory(prefix="ftcore-validate-") as folder:
         from ftcore.validation.report import write_report
@@ -152,6 +170,8 @@ def _judge_files(
             "num_malformed": len(files.malformed),
         },
         "findings": [finding.to_dict() for finding in found.found],
+        "malformed": [{"id": row.id, "detail": row.detail} for row in files.malformed[:_SHOWN]],
+        "prepared": judged.prepared,
         "set_aside": dict(found.quarantine),
         "leaks": list(found.leaks),
         "name": f"{train} and {test}",
@@ -228,6 +248,11 @@ def _print(answer: Mapping[str, Any]) -> None:
         for item in report["splits"]
     ]
     print_table(answer["name"], ["split", "rows", "expectations", "not met", "rows set aside"], rows)
+    num_malformed = report.get("num_malformed", 0)
+    if num_malformed:
+        print_line(f"Malformed rows, left out: {num_malformed}")
+        for row in answer["malformed"][:3]:
+            print_line(f"  {row['id']}: {row['detail']}")
     aside = [finding for finding in answer["findings"] if finding["action"] == "quarantine"]
     if aside:
         print_line("Rows set aside:")
@@ -239,6 +264,8 @@ def _print(answer: Mapping[str, Any]) -> None:
         leaked = ", ".join(f"{rule} {count}" for rule, count in counts.items() if count)
         if counts:
             print_line(f"Leaked {split} rows: {leaked or 'none'}")
+    for what, counts in (answer.get("prepared") or {}).items():
+        print_line(f"{what}: {', '.join(f'{name} {count}' for name, count in counts.items()) or 'none'}")
     print_line("Refused:" if answer["refused"] else "ok: the data may be trained on")
     for reason in answer["refused"]:
         print_line(f"  - {reason}")

@@ -66,7 +66,9 @@ def read_two(
     try:
         raise_faults(lines)
     except DataRefused as error:
-        raise DataRefused(error.message, details=error.details, hint="see --help for the names of columns") from None
+        columns_at_fault = any("--" in line and "-field" in line for line in lines)
+        hint = "name the columns of your files: see --help" if columns_at_fault else "correct the files and try again"
+        raise DataRefused(error.message, details=error.details, hint=hint) from None
     return TwoFiles(both[0], both[1], str(kinds[0]), [fault for faults in seen for fault in faults.rows])
 
 

@@ -91,7 +91,7 @@ def _refusals(
         for name, content in files.items():
             (trial / name).write_bytes(content)
         splits = read_splits(trial, spec.data, task=spec.task, set_aside=malformed)
-        suite = load_suite(spec.at(spec.validation.suite))
+        suite = load_suite(spec.suite)
         free = released_ids(splits.values(), released)
         around, budget = replace(surroundings_of(spec, suite), released=free), spec.validation.max_quarantined
         found = judge_splits(suite, splits, spec.leakage, Path(temporary) / "docs", around, budget, embed)

@@ -119,8 +119,9 @@ class DataSpec(Section):
 class ValidationSpec(Section):
     """Great Expectations."""
 
-    suite: str = "expectations/classification.json"
-    """Suite file (GX JSON), relative to the project folder (the nearest parent of the spec with `expectations/` or `.git`)."""
+    suite: str | None = None
+    """Suite file (GX JSON); null: `expectations/<task>.json`. Relative to the project folder (the nearest parent of the spec with
+    `expectations/` or `.git`)."""
     accepted: str | None = None
     """Profile of the last accepted data version (`profile.json` of its validation), relative to the project folder: what change
     is measured from, and which sources are known. Null: nothing to compare with."""
@@ -450,6 +451,11 @@ class FineTuneSpec(Section):
     def at(self, path: str) -> Path:
         """Absolute form of a local path written in the spec."""
         return (self.root / Path(path).expanduser()).absolute()
+
+    @property
+    def suite(self) -> Path:
+        """Where the expectation suite is."""
+        return self.at(self.validation.suite or f"expectations/{self.task}.json")
 
     def part(self, sections: Iterable[str]) -> dict[str, Any]:
         """The named sections as plain JSON types: what a stage reads, and so what its cache key covers."""

@@ -31,7 +31,7 @@ def run(
     from ftcore.validation.suites import load_suite
 
     dataset = cast(DatasetVersion, inputs["ingest"])
-    suite = load_suite(spec.at(spec.validation.suite))
+    suite = load_suite(spec.suite)
     malformed: list[RowFault] = []
     splits = read_splits(store.resolve(dataset.uri) / "files", spec.data, task=spec.task, set_aside=malformed)
     num_rows = sum(len(rows) for rows in splits.values())

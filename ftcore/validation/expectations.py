@@ -75,6 +75,7 @@ def run_suite(
         with surrounded_by(around.of_split(split)):
             results = _run_split(context, source, f"{suite.name}_{split}", split, built[split], frame)
         seen = _judge_split(split, frame, list(zip(asked[split], built[split], results, strict=True)))
+        seen = [finding for finding in seen if not _all_released(finding, around.released)]
         findings += seen
         refused = [finding for finding in seen if finding.action == "refuse"]
         unfit.update(row_id for finding in refused for row_id in finding.row_ids)
@@ -97,6 +98,11 @@ def run_suite(
         )
     build_docs(context, docs)
     return SuiteResult(tuple(reports), frozenset(unfit), tuple(findings), quarantine)
+
+
+def _all_released(finding: Finding, released: frozenset[str]) -> bool:
+    """True for rows that a person has let in: there is nothing to say of them any more."""
+    return finding.action == "quarantine" and bool(finding.row_ids) and set(finding.row_ids) <= released
 
 
 def to_frame(rows: Sequence[Row], task: str = "classification") -> pd.DataFrame:

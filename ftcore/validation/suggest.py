@@ -74,12 +74,12 @@ def _text(frames: Mapping[str, Any], around: Surroundings) -> Iterable[Item]:
     yield from _languages(frames, around)
     if around.tokenizer is not None and around.max_length is not None:
         yield from _counted(frames, around, "text", texts.ExpectColumnTextToFitTokens, "Texts cut off at max_length")
-    refuse = {"action": "refuse"}
-    for expectation, what in (
-        (content.ExpectColumnTextToHaveNoListedWords, "Profanity"),
-        (content.ExpectColumnTextToHaveNoInjectionMarkers, "Orders to a model"),
-    ):
-        yield from _counted(frames, around, "text", expectation, what, refuse)
+    listed = content.ExpectColumnTextToHaveNoListedWords
+    yield from _counted(frames, around, "text", listed, "Profanity", {"action": "refuse"})
+    yield _item(
+        "expect_column_text_to_have_no_injection_markers",
+        "Orders to a model, and control tokens of chats, are set aside row by row, however few were seen.", column="text",
+    )  # fmt: skip
 
 
 def _filled(frames: Mapping[str, Any], column: str) -> Iterable[Item]:

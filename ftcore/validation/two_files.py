@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ftcore.data.preparing import prepare_splits
 from ftcore.data.reading import malformed_faults
 from ftcore.data.two_files import TwoFiles
 from ftcore.records import DatasetVersion, digest_of
@@ -25,6 +27,8 @@ class Judged:
     suite: Suite
     found: Findings
     report: DataReport
+    prepared: Mapping[str, Mapping[str, int]]
+    """What preparing these rows would do: rows set aside by reason, rows with personal data by kind."""
 
 
 def judge_two(
@@ -64,7 +68,13 @@ def judge_two(
         repo=None, rev=version, path=".", uri="", manifest_digest=version, num_files=2, num_bytes=num_bytes
     )
     report = collect(spec, dataset, loaded, splits, found, around, profile_splits(splits))
-    return Judged(loaded, found, report)
+    report = replace(report, in_store=False)
+    prepared = prepare_splits(splits, spec.prepare, leakage, spec.validation, files.malformed, found.quarantine)
+    counts = {
+        "Preparing would set aside": prepared.num_quarantined,
+        "Rows with personal data": prepared.num_personal,
+    }
+    return Judged(loaded, found, report, counts)
 
 
 def _name(path: str) -> str:

@@ -47,7 +47,7 @@ def tamper(path: Path, statement: str) -> None:
         ("UPDATE events SET actor = 'eve' WHERE seq = 2", "event 2 (promotion_prepared, intents): its hash"),
         ("UPDATE events SET at = '2020' WHERE seq = 1", "event 1 (note, intents): its hash"),
         ("UPDATE events SET kind = 'nota' WHERE seq = 1", "event 1 (nota, intents): its hash"),
-        ("UPDATE events SET hash = '0' || substr(hash, 2) WHERE seq = 1", "event 1 (note, intents): its hash"),
+        ("UPDATE events SET hash = substr(hash, 2) || '-' WHERE seq = 1", "event 1 (note, intents): its hash"),
         ("UPDATE events SET previous_hash = hash WHERE seq = 4", "event 4 (data_version, intents): does not follow from event 3"),
         ("DELETE FROM events WHERE seq = 1", "event 1: missing"),
         ("UPDATE heads SET model_digest = 'm9'", "head of intents: model_digest: the table says m9, the events say m1"),

@@ -160,7 +160,7 @@ def published(production: Any, ref: Any) -> list[dict[str, Any]]:
     """The rows of the first feedback file of a version, which validation must take as a whole."""
     folder = production.store.root / f"pulled-{ref.rev[:8]}"
     pull(ref, folder)
-    suite = load_suite(production.spec.at(production.spec.validation.suite))
+    suite = load_suite(production.spec.suite)
     splits = read_splits(folder, production.spec.data)
     assert judge_splits(suite, splits, production.spec.leakage, folder / "docs").refused == ()
     return [json.loads(line) for line in (folder / "feedback-1.jsonl").read_text(encoding="utf-8").splitlines()]

@@ -87,6 +87,8 @@ class DataReport:
     probes: tuple[MetadataProbe, ...] = ()
     changes: tuple[Changed, ...] | None = None
     """None: no accepted version is known."""
+    in_store: bool = True
+    """The page lies beside the other files of a pipeline's output; False: it is about two files, and stands alone."""
 
 
 def collect(

@@ -242,7 +242,9 @@ def _change(change: Changed) -> list[Node]:
     ]  # fmt: skip
 
 
-def _more(report: DataReport) -> Element:
+def _more(report: DataReport) -> Element | None:
+    if not report.in_store:
+        return None
     files: list[tuple[str, str, str]] = [
         ("Data Docs", "docs/index.html", "every expectation of Great Expectations, met or not"),
         ("findings.json", "findings.json", "what fell short, with up to 10,000 row ids each"),

@@ -50,7 +50,8 @@ def next_steps(report: DataReport) -> list[str]:
     if any(finding.reason == "no_rows" for finding in refusing):
         steps.append("A split is empty: add rows, or name the right files under data.files.")
     if any(finding.num_rows and "leaks" not in finding.expectation for finding in refusing):
-        steps.append("Correct or remove the rows listed under “What fell short”; findings.json has their ids.")
+        ids = "; findings.json has their ids" if report.in_store else ""
+        steps.append(f"Correct or remove the rows listed under “What fell short”{ids}.")
     if any("labels that train lacks: " in line for line in report.refused):
         steps.append("Give every label of the test set rows in train, or correct the labels that are misspelt.")
     if any("ids are in more than one split" in line for line in report.refused):
@@ -58,19 +59,19 @@ def next_steps(report: DataReport) -> list[str]:
     if report.refused and _over(report.leaks.num_leaked, report.leaks.num_test, report.limits["max_leaked"]):
         steps.append(
             "Too much of the test set is also in train. Collect test rows apart from train (by user, document or time) and "
-            "remove the twins; leaks.jsonl names the pairs. Raise leakage.max_leaked only if the pairs below are no copies."
+            "remove the twins. Raise the limit (leakage.max_leaked) only if the pairs below are no copies."
         )
     aside = sum(sum(split.aside.values()) for split in report.splits)
     if _over(aside, sum(split.num_rows for split in report.splits), report.limits["max_quarantined"]):
         steps.append(
-            "More rows are set aside than validation.max_quarantined allows: repair the source they come from; set_aside.json "
-            "has their ids and reasons."
+            "More rows are set aside than validation.max_quarantined allows: repair the source they come from."
         )
     if report.refused:
         steps.append(
             "An expectation that is wrong for this data is changed in the suite file, in review, with a note why."
         )
-        steps.append("Make the corrected files a new data version (dvc add, git commit, dvc push) and validate again.")
+        version = "Make the corrected files a new data version (dvc add, git commit, dvc push) and validate again."
+        steps.append(version if report.in_store else "Validate the corrected files again.")
         return steps
     if aside:
         steps.append("Look through the rows set aside below: they are not used until they are corrected.")
@@ -80,9 +81,12 @@ def next_steps(report: DataReport) -> list[str]:
         )
     if any(probe.suspicious for probe in report.probes):
         steps.append("Find out why a column beside the text predicts the label.")
-    steps.append(
-        "Train: ftcore run with the same spec. Twins of test rows leave train on the way; test stays as it is."
-    )
+    if report.in_store:
+        steps.append(
+            "Train: ftcore run with the same spec. Twins of test rows leave train on the way; test stays as it is."
+        )
+    else:
+        steps.append("Take the twins of test rows out of train (ftcore leakage lists them); leave test as it is.")
     return steps
 
 
