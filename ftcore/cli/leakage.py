@@ -10,13 +10,13 @@ import typer
 
 from ftcore.cli._output import JsonFlag, print_json, print_line, print_note
 from ftcore.errors import UsageError
+from ftcore.spec import LeakageSpec
 
 if TYPE_CHECKING:
     from ftcore.data.leakage import Embed, Leak
-    from ftcore.data.two_files import TwoFiles
 
 _SHOWN = 10
-_OPTIONAL = ("id", "text", "label", "group", "timestamp", "source")
+_DEFAULT = LeakageSpec()
 Rows = list[dict[str, Any]]
 
 
@@ -34,7 +34,7 @@ def leakage(
     similarity: Annotated[
         float,
         typer.Option(min=0.5, max=1.0, help="1 - edits / words that makes rows of 15 words and more near-duplicates."),
-    ] = 0.66,
+    ] = _DEFAULT.similarity,
     trained: Annotated[
         str | None, typer.Option(help="Name of a spec: also report test rows that its trainings on this machine saw.")
     ] = None,
@@ -47,7 +47,7 @@ def leakage(
     ] = None,
     cosine: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Cosine similarity that makes two rows paraphrases.")
-    ] = 0.95,
+    ] = _DEFAULT.cosine,
     max_leaked: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="Exit code 3 if a larger share of test rows leaked.")
     ] = None,
@@ -56,12 +56,14 @@ def leakage(
     """Find test rows that training would see, and show each beside the train row it leaked through."""
     from ftcore.data.leakage import OTHER_RULES, PARAPHRASE, TEXT_RULES, find_leaks, leaked_fraction
     from ftcore.data.leakage.background import advised_similarity
+    from ftcore.data.two_files import columns_named, read_two
 
     started = time.monotonic()
     columns = {"text": text_field, "group": group_field, "timestamp": time_field, "label": label_field}
     note = (lambda text: None) if json else print_note
     note(f"reading {train} and {test} …")
-    files = _read(train, test, columns)
+    required = [part for part, name in columns.items() if name]
+    files = read_two(train, test, columns_named(columns), ("classification",), required)
     train_rows, test_rows = files.train, files.test
     if files.malformed:
         note(f"left out {len(files.malformed):,} malformed rows; the first: {files.malformed[0].detail}")
@@ -140,17 +142,6 @@ def _embedder(name: str) -> Embed:
     device = choose(ComputeSpec())
     device.prepare()
     return Embedder(resolve_base(BaseModelSpec(name=name)), device)
-
-
-def _read(train: str, test: str, columns: dict[str, str | None]) -> TwoFiles:
-    from ftcore.data.two_files import read_two
-    from ftcore.spec import ColumnsSpec
-
-    # Columns that were not asked for must not be read by accident: they get a name that no file has.
-    generation = {part: name for part, name in ColumnsSpec().model_dump().items() if part not in _OPTIONAL}
-    mapping = ColumnsSpec(**(generation | {part: columns.get(part) or f"\0{part}" for part in _OPTIONAL}))
-    required = [part for part, name in columns.items() if name]
-    return read_two(train, test, mapping, ("classification",), required)
 
 
 def _print(answer: dict[str, Any], leaks: Sequence[Leak], rules: list[str], train: Rows, test: Rows) -> None:

@@ -22,12 +22,13 @@ from ftcore.cli._output import (
 )
 from ftcore.errors import UsageError
 from ftcore.records import DatasetVersion, ValidationReport
-from ftcore.spec import FineTuneSpec, load_spec
+from ftcore.spec import FineTuneSpec, LeakageSpec, ValidationSpec, load_spec
 
 if TYPE_CHECKING:
     from ftcore.data.two_files import TwoFiles
 
 _SHOWN = 12
+_DEFAULT = LeakageSpec()
 Field = Annotated[str | None, typer.Option(help="Column of that part, for --train and --test.")]
 
 
@@ -56,16 +57,16 @@ def validate(
     ] = None,
     max_leaked: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of test rows that may have leaked.")
-    ] = 0.05,
+    ] = _DEFAULT.max_leaked,
     similarity: Annotated[
         float,
         typer.Option(
             min=0.5, max=1.0, help="What makes rows of 15 words and more near-duplicates; see `ftcore leakage`."
         ),
-    ] = 0.66,
+    ] = _DEFAULT.similarity,
     max_quarantined: Annotated[
         float, typer.Option(min=0.0, max=1.0, help="Share of rows that may be set aside.")
-    ] = 0.05,
+    ] = ValidationSpec().max_quarantined,
     report: Annotated[Path | None, typer.Option(help="Write the HTML report of two files here.")] = None,
     suggest: Annotated[
         Path | None,
@@ -143,9 +144,7 @@ def _judge_files(
     files: TwoFiles, train: str, test: str, columns: Mapping[str, str | None], suite: Path | None,
     budgets: Mapping[str, float], page: Path | None, note: Any,
 ) -> dict[str, Any]:  # fmt: skip
-    from ftcore.spec import LeakageSpec
-
-    rules = [rule for rule in LeakageSpec().rules if rule != "reused"] + (["time"] if columns["timestamp"] else [])
+    rules = [rule for rule in _DEFAULT.rules if rule != "reused"] + (["time"] if columns["timestamp"] else [])
     leakage = LeakageSpec.model_validate(
         {"rules": rules, "max_leaked": budgets["max_leaked"], "similarity": budgets["similarity"]}
     )
@@ -219,15 +218,12 @@ def _task(files: TwoFiles) -> str:
 
 def _read(train: str, test: str, columns: Mapping[str, str | None], format: str) -> TwoFiles:
     from ftcore.data.reading import ALL_FORMATS
-    from ftcore.data.two_files import read_two
-    from ftcore.spec import ColumnsSpec
+    from ftcore.data.two_files import columns_named, read_two
 
     if format not in ("auto", *ALL_FORMATS):
         raise UsageError(f"No format {format!r}; wanted auto or one of {', '.join(ALL_FORMATS)}.")
-    # Ids of two files that nobody made for each other would collide: rows go by their place unless a column is named.
-    named = {part: name or f"\0{part}" for part, name in columns.items()}
     formats = ALL_FORMATS if format == "auto" else (format,)
-    return read_two(train, test, ColumnsSpec(**(ColumnsSpec().model_dump() | named)), formats)
+    return read_two(train, test, columns_named(columns), formats)
 
 
 def _print(answer: Mapping[str, Any]) -> None:

@@ -111,7 +111,7 @@ def _clean(
             reason = fault_of(row, settings.max_chars)
         if (
             not reason
-        ):  # rows too long to be used are not searched, either: that costs up to a second for 10,000 characters
+        ):  # a row that is too long is not searched, either: that costs up to a second for 10,000 characters
             found = count_personal(texts_of(row), settings.personal_kinds, settings.phone_regions)
             if found:
                 prepared.personal.append({"id": row["id"], "split": split, "kinds": found})

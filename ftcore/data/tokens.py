@@ -41,17 +41,6 @@ def count_tokens(texts: Sequence[str], model_folder: Path, *, special: bool = Tr
     ]
 
 
-def token_stats(
-    texts: Sequence[str], model_folder: Path, max_length: int, batch_size: int | None = None
-) -> dict[str, float]:
-    """`summarise` of the texts' token counts, special tokens included.
-
-    Raises:
-        BaseModelError: The folder has no readable tokenizer.json.
-    """
-    return summarise(count_tokens(texts, model_folder), max_length, batch_size)
-
-
 def summarise(lengths: Sequence[int], max_length: int, batch_size: int | None = None) -> dict[str, float]:
     """`total`, `median`, `p95`, `max` tokens and `truncated_fraction` at `max_length`; no lengths give an empty dict.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from ftcore.data.reading import GENERATION_FORMATS, raise_faults, read_file
 from ftcore.errors import DataRefused, UsageError
 from ftcore.spec import ColumnsSpec
 
+_PARTS_OF_A_ROW = ("id", "text", "label", "group", "timestamp", "source")
 # What a message about a spec says, and what somebody without a spec can type.
 _WORDS = {
     "map it with `data.columns.": "name it with `--",
@@ -31,6 +32,17 @@ class TwoFiles:
     """classification, messages, prompt_completion, alpaca, sharegpt or turns."""
     malformed: list[RowFault]
     """Rows left out because they do not say what they should."""
+
+
+def columns_named(names: Mapping[str, str | None]) -> ColumnsSpec:
+    """Columns of labelled rows by the names somebody gave them; conversations keep the names of their formats.
+
+    A part without a name is not read by accident: it gets one that no file has. So rows go by their place unless an id
+    is named; ids of two files that nobody made for each other would collide.
+    """
+    return ColumnsSpec(
+        **(ColumnsSpec().model_dump() | {part: names.get(part) or f"\0{part}" for part in _PARTS_OF_A_ROW})
+    )
 
 
 def read_two(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ftcore.data.faults import RowFault
 from ftcore.data.preparing import prepare_splits
-from ftcore.data.reading import malformed_faults, read_splits
+from ftcore.data.reading import read_splits
 from ftcore.data.rows import released_ids
 from ftcore.serving.log import Row
 from ftcore.spec import FineTuneSpec
@@ -94,10 +94,9 @@ def _refusals(
         suite = load_suite(spec.suite)
         free = released_ids(splits.values(), released)
         around, budget = replace(surroundings_of(spec, suite), released=free), spec.validation.max_quarantined
-        found = judge_splits(suite, splits, spec.leakage, Path(temporary) / "docs", around, budget, embed)
-    too_many = malformed_faults(malformed, sum(map(len, splits.values())), budget)
-    if too_many or found.refused:
-        return (*too_many, *found.refused), found.unfit
+        found = judge_splits(suite, splits, spec.leakage, Path(temporary) / "docs", around, budget, embed, malformed)
+    if found.refused:
+        return found.refused, found.unfit
     settings = (spec.prepare, spec.leakage, spec.validation)
     prepared = prepare_splits(splits, *settings, malformed, found.quarantine, free, embed)
     return tuple(prepared.refused), {item["id"] for item in prepared.quarantine}

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self
 
 import httpx
@@ -14,6 +15,8 @@ from ftcore.errors import ServiceUnavailable, UsageError
 
 FINISHED = frozenset({"success", "failed"})
 _POLL_S = 1.0
+# On SQLite, Airflow answers 500 when another of its processes holds the database for too long.
+_RETRY_AFTER_S = (1.0, 2.0, 4.0)
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,14 @@ class AirflowClient:
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
         """Start a run now; returns its id."""
-        body = {"logical_date": None, "conf": conf or {}}
-        run: dict[str, Any] = self._call("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
-        return str(run["dag_run_id"])
+        run_id = f"manual__{datetime.now(UTC).isoformat()}_{secrets.token_hex(4)}"
+        body = {"dag_run_id": run_id, "logical_date": None, "conf": conf or {}}
+        answer = self._request("POST", f"/api/v2/dags/{dag_id}/dagRuns", json=body)
+        if (
+            answer.status_code != 409
+        ):  # else an attempt answered with an error of Airflow's own had started it after all
+            self._checked(answer)
+        return run_id
 
     def run(self, dag_id: str, run_id: str) -> DagRun:
         return _dag_run(self._call("GET", f"/api/v2/dags/{dag_id}/dagRuns/{run_id}"))
@@ -168,6 +176,15 @@ class AirflowClient:
         return self._checked(self._request(method, path, **arguments))
 
     def _request(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        """One call, repeated when Airflow answers with an error of its own: every call here may be made twice."""
+        for wait_s in _RETRY_AFTER_S:
+            answer = self._send(method, path, **arguments)
+            if answer.status_code < 500:
+                return answer
+            time.sleep(wait_s)
+        return self._send(method, path, **arguments)
+
+    def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         """One call with a valid token: a missing or expired one is fetched and the call repeated."""
         try:
             if "Authorization" not in self._http.headers:
@@ -191,7 +208,8 @@ class AirflowClient:
     def _checked(self, answer: httpx.Response) -> Any:
         if answer.status_code >= 500:
             raise ServiceUnavailable(
-                f"Airflow answers {answer.status_code} to {answer.request.url.path}.", hint="ftcore status"
+                f"Airflow answers {answer.status_code} to {answer.request.url.path}: {answer.text[:300]}",
+                hint="ftcore status; the API server's log is logs/api-server.log under FTCORE_HOME",
             )
         if answer.status_code >= 400:
             raise UsageError(f"Airflow refuses {answer.request.url.path}: {answer.status_code} {answer.text[:300]}")

@@ -13,6 +13,8 @@ from ftcore.stack.ports import LOOPBACK
 from ftcore.store import write_durable
 
 ADMIN = "admin"
+_DATABASE_TIMEOUT_S = 15
+"""How long one of Airflow's processes waits for another's write; SQLite's 5 s are too few beside a training."""
 
 
 def private_file(path: Path, content: str) -> None:
@@ -64,6 +66,7 @@ def airflow_environment(home: Path, project: Path, ports: Mapping[str, int]) -> 
     """For Airflow's processes. Intervals are short because one machine has nothing else to wait for."""
     keys = stack_secrets(home)
     url = f"http://{LOOPBACK}:{ports['airflow']}"
+    database = home / "airflow" / "airflow.db"
     settings = {
         "CORE__DAGS_FOLDER": project / "dags",
         "CORE__PLUGINS_FOLDER": project / "plugins",
@@ -77,7 +80,7 @@ def airflow_environment(home: Path, project: Path, ports: Mapping[str, int]) -> 
         "CORE__EXECUTION_API_SERVER_URL": f"{url}/execution/",
         # The default asks DNS for this machine's full name, which can hang where there is none.
         "CORE__HOSTNAME_CALLABLE": "socket.gethostname",
-        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow' / 'airflow.db'}",
+        "DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}?timeout={_DATABASE_TIMEOUT_S}",
         "API__HOST": LOOPBACK,
         "API__PORT": ports["airflow"],
         "API__BASE_URL": url,

@@ -26,7 +26,7 @@ def run(
         BaseModelError: The suite looks at tokens, or the spec at paraphrases, and the base model is missing.
     """
     from ftcore.data.faults import RowFault
-    from ftcore.data.reading import malformed_faults, read_splits, write_jsonl
+    from ftcore.data.reading import read_splits, write_jsonl
     from ftcore.data.rows import released_ids
     from ftcore.validation.suites import load_suite
 
@@ -34,8 +34,6 @@ def run(
     suite = load_suite(spec.suite)
     malformed: list[RowFault] = []
     splits = read_splits(store.resolve(dataset.uri) / "files", spec.data, task=spec.task, set_aside=malformed)
-    num_rows = sum(len(rows) for rows in splits.values())
-    too_many = malformed_faults(malformed, num_rows, spec.validation.max_quarantined)
     # Only now: importing Great Expectations takes seconds, and a broken file should be refused at once.
     from ftcore.validation.profiles import profile_splits
     from ftcore.validation.report import collect, write_report
@@ -51,8 +49,7 @@ def run(
 
         embed = embedder_of(spec)
     budget = spec.validation.max_quarantined
-    found = judge_splits(suite, splits, spec.leakage, output.path / "docs", around, budget, embed)
-    found = replace(found, refused=(*too_many, *found.refused))
+    found = judge_splits(suite, splits, spec.leakage, output.path / "docs", around, budget, embed, malformed)
     write_durable(output.path / "findings.json", canonical_json([finding.to_dict() for finding in found.found]))
     write_durable(output.path / "set_aside.json", canonical_json(found.quarantine))
     write_durable(output.path / "profile.json", canonical_json(profile := profile_splits(splits)))

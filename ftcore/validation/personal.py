@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import re
-from typing import Any
+
+from ftcore.data import personal
 
 _ADDRESS = re.compile(r"[^\s@]+@[^\s@]+")
 _DIGITS = re.compile(r"\d(?:[ .()/-]?\d){4,}")
@@ -14,7 +13,7 @@ _SECRET = re.compile(r"(?=\S*\d)(?=\S*[A-Za-z])\S{20,}")
 
 def personal_kinds(text: str) -> list[str]:
     """Kinds of personal data in a text, in order of appearance; empty: none."""
-    return [str(span.kind) for span in _detectors().find_personal(text)]
+    return [str(span.kind) for span in personal.find_personal(text)]
 
 
 def mask_personal(text: str) -> str:
@@ -23,12 +22,7 @@ def mask_personal(text: str) -> str:
 
     Coarser than the detectors on purpose: an example must not give away what they missed.
     """
-    with contextlib.suppress(ModuleNotFoundError):  # then the coarse patterns have to do
-        text = _detectors().redact(text)
+    text = personal.redact(text)
     for pattern, mask in ((_ADDRESS, "[address]"), (_SECRET, "[key]"), (_DIGITS, "[number]")):
         text = pattern.sub(mask, text)
     return text
-
-
-def _detectors() -> Any:
-    return importlib.import_module("ftcore.data.personal")

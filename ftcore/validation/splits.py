@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ftcore.data.faults import RowFault
 from ftcore.data.leakage import PARAPHRASE, Embed, Leak, count_by_rule, leaks_between
+from ftcore.data.reading import malformed_faults
 from ftcore.records import SplitReport
 from ftcore.spec import LeakageSpec, Split, ValidationSpec
 from ftcore.validation.checks import cross_split_faults, leak_faults, quarantine_faults
@@ -50,6 +52,7 @@ def judge_splits(
     around: Surroundings = Surroundings(),
     max_quarantined: float = ValidationSpec().max_quarantined,
     embed: Embed | None = None,
+    malformed: Sequence[RowFault] = (),
 ) -> Findings:
     """Judge a data set as a whole.
 
@@ -61,6 +64,7 @@ def judge_splits(
         around: What expectations may need besides (`surroundings_of`); the leaks found here are added.
         max_quarantined: Share of all rows that expectations may set aside before the set is refused.
         embed: For paraphrases, which count as leaks only where `leakage.paraphrases` says so; None: not looked for.
+        malformed: Rows that reading left out; too many of them are a reason to refuse.
 
     Raises:
         UsageError: The suite or a leakage rule is faulty.
@@ -78,7 +82,9 @@ def judge_splits(
     across = cross_split_faults(splits)
     leaked = leak_faults(leaks, len(test), leakage.max_leaked)
     told = any(item.expectation == ABOUT_LEAKS and item.action == "refuse" for item in result.findings)
-    crowded = quarantine_faults(result.quarantine, sum(map(len, splits.values())), max_quarantined)
+    num_rows = sum(map(len, splits.values()))
+    too_many = malformed_faults(malformed, num_rows, max_quarantined)
+    crowded = quarantine_faults(result.quarantine, num_rows, max_quarantined)
     twins = {str(pair[side]) for pair in pairs for side in ("test_id", "train_id") if pair[side]} if leaked else set()
     return Findings(
         reports=result.reports,
@@ -87,7 +93,7 @@ def judge_splits(
         num_leaked_validation=count_by_rule(
             leaks_between(splits["train"], validation, leakage, embed if counts else None), rules
         ),
-        refused=(*failed, *across, *(() if told else leaked), *crowded),
+        refused=(*too_many, *failed, *across, *(() if told else leaked), *crowded),
         unfit=result.unfit | twins | (frozenset(result.quarantine) if crowded else frozenset()),
         quarantine=result.quarantine,
         found=result.findings,

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ftcore.data.preparing import prepare_splits
-from ftcore.data.reading import malformed_faults
 from ftcore.data.two_files import TwoFiles
 from ftcore.records import DatasetVersion, digest_of
 from ftcore.spec import BaseModelSpec, DataSpec, FineTuneSpec, LeakageSpec, Split, Task, ValidationSpec
@@ -51,9 +50,7 @@ def judge_two(
     loaded = load_suite(suite or starter(task))
     splits: dict[Split, list[dict[str, object]]] = {"train": files.train, "test": files.test}
     around = Surroundings(task=task, max_leaked=leakage.max_leaked, folder=suite.parent if suite else None)
-    found = judge_splits(loaded, splits, leakage, docs, around, max_quarantined)
-    too_many = malformed_faults(files.malformed, len(files.train) + len(files.test), max_quarantined)
-    found = replace(found, refused=(*too_many, *found.refused))
+    found = judge_splits(loaded, splits, leakage, docs, around, max_quarantined, malformed=files.malformed)
     spec = FineTuneSpec(
         name=_name(train),
         task=task,

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from ftcore.data.tokens import padding_fraction, summarise, token_report, token_stats
+from ftcore.data.tokens import count_tokens, padding_fraction, summarise, token_report
 from ftcore.errors import BaseModelError
 
 
@@ -24,17 +24,17 @@ def folder(tmp_path: Path) -> Path:
 
 def test_counts(folder: Path) -> None:
     texts = [" ".join(["w"] * count) for count in range(1, 101)]
-    stats = token_stats(texts, folder, max_length=90)
+    stats = summarise(count_tokens(texts, folder), max_length=90)
     assert stats == {"total": 5050.0, "median": 51.0, "p95": 96.0, "max": 100.0, "truncated_fraction": 0.1}
-    assert token_stats([], folder, 8) == {}
+    assert summarise(count_tokens([], folder), 8) == {}
 
 
 def test_no_tokenizer(tmp_path: Path) -> None:
     with pytest.raises(BaseModelError, match="tokenizer.json"):
-        token_stats(["a"], tmp_path, 8)
+        count_tokens(["a"], tmp_path)
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(BaseModelError, match="fast tokenizer"):
-        token_stats(["a"], tmp_path, 8)
+        count_tokens(["a"], tmp_path)
 
 
 def test_padding() -> None:

@@ -49,7 +49,7 @@ def nearest_similarity(rows: Sequence[str], others: Sequence[str] | None = None)
     words = [split_words(text) for text in rows]
     with_others = others is not None
     more = [split_words(text) for text in others or ()]
-    boilerplate = Boilerplate([*words, *more])
+    boilerplate = Boilerplate([*rows, *(others or ())])
     words = [list(boilerplate.strip(row)) for row in words]
     words = [row for row in words if len(row) >= LONG_WORDS]
     searched = [list(boilerplate.strip(row)) for row in more] if with_others else words

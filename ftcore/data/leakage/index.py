@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from ftcore.data.leakage.words import Encoded
+from ftcore.data.leakage.words import Encoded, split_words
 
 GRAM = 3
 MAX_POSTINGS = 400
@@ -24,8 +24,12 @@ _TEMPLATE_RUN, _TEMPLATE_SHARE, _TEMPLATE_ROWS, _TEMPLATE_SAMPLE = 6, 0.1, 20, 4
 class Boilerplate:
     """Words that belong to a template: runs of six that at least 10 % of the rows (and 20 of them) share."""
 
-    def __init__(self, rows: Sequence[Sequence[str]]) -> None:
-        sample = rows[:: max(1, len(rows) // _TEMPLATE_SAMPLE)]
+    def __init__(self, texts: Sequence[str]) -> None:
+        """
+        Args:
+            texts: Normalised; several thousand of them, evenly spread, are looked at.
+        """
+        sample = [split_words(text) for text in texts[:: max(1, len(texts) // _TEMPLATE_SAMPLE)]]
         counts: Counter[tuple[str, ...]] = Counter()
         for row in sample:
             counts.update({tuple(row[at : at + _TEMPLATE_RUN]) for at in range(len(row) - _TEMPLATE_RUN + 1)})

@@ -24,9 +24,10 @@ from rapidfuzz.distance import Levenshtein
 
 from ftcore.data.leakage.index import Boilerplate, Candidates, GramIndex
 from ftcore.data.leakage.words import Encoded, Vocabulary, split_words
+from ftcore.spec import LeakageSpec
 
 NEAR, CONTAINED, PASSAGE = "near_duplicate", "contained", "ngram13"
-SIMILARITY = 0.66
+SIMILARITY = LeakageSpec().similarity
 """Allows 5 edits in 15 words: of copies with one word in ten edited at random, 1 in 300 has more.
 
 On Banking77 one in eleven long test rows reaches it by nature (`python -m benchmarks.leakage --only own` prints the
@@ -74,7 +75,7 @@ class NearIndex:
         """
         rows = [split_words(text) for text in indexed]
         self._similarity = similarity
-        self._boilerplate = Boilerplate([*rows, *(split_words(text) for text in sample)])
+        self._boilerplate = Boilerplate([*indexed, *sample])
         rows = [list(self._boilerplate.strip(row)) for row in rows]
         self._vocabulary = Vocabulary(rows)
         self._rows = self._vocabulary.encode(rows)

@@ -11,9 +11,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 import numpy as np
 
 from ftcore.data.leakage.leaks import Chunk, Leak, Row
+from ftcore.spec import LeakageSpec
 
 PARAPHRASE = "paraphrase"
-MIN_SIMILARITY = 0.95
+MIN_SIMILARITY = LeakageSpec().cosine
 Embed = Callable[[Sequence[str]], np.ndarray]
 """Texts -> [texts, dimensions]."""
 _BLOCK, _CELLS = 2_000, 20_000_000

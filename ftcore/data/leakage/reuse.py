@@ -49,7 +49,7 @@ class TrainedRows:
         path = self._folder / f"{train_digest}.u64"
         if path.is_file():
             return 0
-        hashes = np.unique(_hashes(rows))
+        hashes = np.unique(_hashes(match_keys(rows)))
         new = hashes[~self._known(hashes)]
         make_folder(self._folder)
         write_durable(path, new.astype("<u8").tobytes())
@@ -61,10 +61,9 @@ class TrainedRows:
         Raises:
             IntegrityError: A file of the index is cut off.
         """
-        hashes = _hashes(rows)
-        known = self._known(hashes)
         keys = match_keys(rows)
-        return [number for number in range(len(rows)) if known[number] and keys[number]]
+        known = self._known(_hashes(keys))
+        return [number for number, key in enumerate(keys) if known[number] and key]
 
     def _known(self, hashes: np.ndarray) -> np.ndarray:
         known = np.zeros(len(hashes), bool)
@@ -99,8 +98,8 @@ def check_holdout(index: TrainedRows, test: Sequence[Mapping[str, Any]], max_lea
     )
 
 
-def _hashes(rows: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    digests = (hashlib.blake2b(key.encode("utf-8", "replace"), digest_size=_BYTES).digest() for key in match_keys(rows))
+def _hashes(keys: Sequence[str]) -> np.ndarray:
+    digests = (hashlib.blake2b(key.encode("utf-8", "replace"), digest_size=_BYTES).digest() for key in keys)
     return np.frombuffer(b"".join(digests), dtype="<u8")
 
 

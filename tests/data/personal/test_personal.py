@@ -168,7 +168,8 @@ PLANTED = [
     "AKIAIOSFODNN7EXAMPLE",
     "172.16.254.1",
 ]
-words = st.text(alphabet=string.ascii_letters + " ,", max_size=15)
+# Without vowels: "UPC", "order" or "epoch" before a number would rightly make it something else than a card.
+words = st.text(alphabet="bcdfghjklmnpqrstvwxyzBCDFGHJKLMNPQRSTVWXYZ ,", max_size=15)
 
 
 @given(st.lists(st.tuples(words, st.sampled_from(PLANTED)), min_size=1, max_size=4), words)

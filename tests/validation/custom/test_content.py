@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from ftcore.data import personal
 from ftcore.errors import UsageError
 from ftcore.validation.custom import content
 from ftcore.validation.expectations import to_frame
@@ -58,9 +58,7 @@ def test_listed_words_are_whole_words(tmp_path: Path) -> None:
 
 
 def test_personal_data_is_told_by_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    module: Any = ModuleType("ftcore.data.personal")
-    module.find_personal = lambda text: [SimpleNamespace(kind="email")] if "@" in text else []
-    monkeypatch.setitem(sys.modules, "ftcore.data.personal", module)
+    monkeypatch.setattr(personal, "find_personal", lambda text: [SimpleNamespace(kind="email")] if "@" in text else [])
     expectation = content.ExpectColumnTextToHaveNoPersonalData(column="text")
     assert faults(expectation, "write to a@b.example", "nothing") == {0: "email"}
     assert not faults(content.ExpectColumnTextToHaveNoPersonalData(column="text", kinds=["phone"]), "a@b.example")
