@@ -175,6 +175,10 @@ def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, An
         needs_base = looks_at_tokens or embeds
     if stage.name == "prepare" and spec.prepare.augment.synonyms:
         depends["synonyms"] = _file_identity(spec, spec.prepare.augment.synonyms)
+    if stage.name == "prepare" and spec.prepare.personal_engine == "presidio":
+        from ftcore.data.personal.presidio import engine_identity
+
+        depends["presidio"] = engine_identity(spec.prepare.presidio, spec.root)
     if needs_base:
         from ftcore.models.base import base_digest
 

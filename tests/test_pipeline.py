@@ -107,6 +107,27 @@ def key(stage: str, spec: FineTuneSpec) -> str:
     return digest_of(key_inputs(STAGES[stage], spec, inputs))
 
 
+def test_presidio_and_its_model_are_part_of_prepares_key(project: Path) -> None:
+    def key_with(*overrides: str) -> str:
+        return key("prepare", load_spec(project / "spec.yaml", ["base_model.name=base", *overrides]))
+
+    folder, base = project / "names", project / "base"
+    folder.mkdir()
+    base.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (base / name).write_text("{}")
+    (folder / "meta.json").write_text("{}")
+    engine, model = "prepare.personal_engine=presidio", "prepare.presidio.model=names"
+    assert key_with() != key_with(engine)
+    before = key_with(engine, model)
+    assert before == key_with(engine, model)
+    (folder / "meta.json").write_text('{"version": "2"}')
+    assert before != key_with(engine, model)
+    # What is not used changes nothing.
+    spec = load_spec(project / "spec.yaml", ["base_model.name=base"])
+    assert "presidio" not in key_inputs(STAGES["prepare"], spec, {})
+
+
 def test_the_suite_is_part_of_validates_key(project: Path) -> None:
     spec = load_spec(project / "spec.yaml")
     before = key("validate", spec)

@@ -10,7 +10,7 @@ from typing import Any
 
 from ftcore.data.faults import RowFault
 from ftcore.data.leakage import Embed, Leak, leaked_fraction, leaked_rows, leaks_between
-from ftcore.data.personal import count_personal, redact
+from ftcore.data.personal import Finder, count_personal, redact
 from ftcore.data.rows import clean_row, fault_of, identity_of, row_digest, texts_of, with_texts
 from ftcore.data.splitting import SPLITS
 from ftcore.records import digest_of
@@ -59,6 +59,7 @@ def prepare_splits(
     unfit: Mapping[str, str] | None = None,
     released: Collection[str] = (),
     embed: Embed | None = None,
+    find_more: Finder | None = None,
 ) -> Prepared:
     """Clean, deal with personal data, deduplicate, take leaked rows out of train and validation, and make the label list.
 
@@ -71,12 +72,13 @@ def prepare_splits(
         unfit: Row id -> reason, for rows that others (validation) ask to be set aside.
         released: Ids of rows that a person has released: personal data does not set them aside.
         embed: For paraphrases, where they count as leaks (`leakage.paraphrases: leak`).
+        find_more: Finds personal data beside the built-in detectors (`prepare.personal_engine`).
     """
     prepared = Prepared({split: [] for split in SPLITS})
     for fault in malformed:
         prepared.set_aside({"id": fault.id}, "unread", fault.reason)
     for split in SPLITS:
-        rows = _clean(raw.get(split, ()), split, prepare, unfit or {}, released, prepared)
+        rows = _clean(raw.get(split, ()), split, prepare, unfit or {}, released, prepared, find_more)
         prepared.splits[split] = _deduplicate(rows, split, prepared) if prepare.deduplicate else rows
     _remove_leaked(prepared, leakage, embed)
     _map_labels(prepared)
@@ -102,8 +104,10 @@ def _clean(
     unfit: Mapping[str, str],
     released: Collection[str],
     prepared: Prepared,
+    find_more: Finder | None,
 ) -> list[Row]:
     kept = []
+    look: dict[str, Any] = {"kinds": settings.personal_kinds, "regions": settings.phone_regions, "more": find_more}
     for row in rows:
         reason = unfit.get(row["id"])
         if not reason:
@@ -112,11 +116,11 @@ def _clean(
         if (
             not reason
         ):  # a row that is too long is not searched, either: that costs up to a second for 10,000 characters
-            found = count_personal(texts_of(row), settings.personal_kinds, settings.phone_regions)
+            found = count_personal(texts_of(row), **look)
             if found:
                 prepared.personal.append({"id": row["id"], "split": split, "kinds": found})
             if found and settings.personal_data == "redact":
-                row = with_texts(row, partial(redact, kinds=settings.personal_kinds, regions=settings.phone_regions))
+                row = with_texts(row, partial(redact, **look))
             if found and settings.personal_data == "quarantine" and row["id"] not in released:
                 reason = PERSONAL_DATA
         if reason:

@@ -204,6 +204,21 @@ class AugmentSpec(Section):
         return self
 
 
+class PresidioSpec(Section):
+    """Presidio beside the built-in detectors: names, places and what else has no check digits. Needs the extra `presidio`."""
+
+    model: str | None = "en_core_web_sm"
+    """spaCy model that finds names and places: an installed package, or a folder relative to the project folder. Null: patterns
+    alone, so no names and no places."""
+    language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}$")] = "en"
+    """Whose patterns are used (ISO 639), and what the model must have been made for."""
+    entities: list[Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]*$")]] = Field(default_factory=list)
+    """What to look for, in Presidio's words (`PERSON`, `LOCATION`, `US_PASSPORT`); empty: all that it knows in this language but
+    what the built-in detectors look for themselves, and `DATE_TIME`, `ORGANIZATION`, `URL` and `UUID`."""
+    min_score: Fraction = 0.5
+    """Hits that Presidio is less sure of do not count."""
+
+
 class PrepareSpec(Section):
     """Cleaning before training."""
 
@@ -219,6 +234,10 @@ class PrepareSpec(Section):
     """What becomes of rows with personal data or secrets: redact writes `[EMAIL]` and the like in their place."""
     personal_kinds: list[PersonalKind] = ["secret", "email", "iban", "card", "national_id", "ip", "phone"]
     """What to look for (also counted while `personal_data` is keep)."""
+    personal_engine: Literal["builtin", "presidio"] = "builtin"
+    """builtin: what has check digits or a shape of its own. presidio: Presidio's hits too, wherever the former find nothing."""
+    presidio: PresidioSpec = PresidioSpec()
+    """Settings of that engine."""
     phone_regions: list[Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]] = [
         "US", "GB", "DE", "FR", "ES", "IT", "NL", "AU", "IN", "BR",
     ]  # fmt: skip

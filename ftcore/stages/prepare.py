@@ -28,7 +28,7 @@ def run(
 
     Raises:
         DataRefused: Files that cannot be read as rows.
-        UsageError: The synonyms file is missing or faulty.
+        UsageError: The synonyms file is missing or faulty, or Presidio or its model is asked for and missing.
         BaseModelError: The base model or its tokenizer is missing, or a chat template that the task needs.
     """
     from ftcore.data.augmenting import augment_train, read_synonyms
@@ -41,6 +41,11 @@ def run(
     from ftcore.data.tokens import token_report
     from ftcore.models.base import resolve_base
 
+    find_more = None
+    if spec.prepare.personal_engine == "presidio":
+        from ftcore.data.personal.presidio import presidio_finder
+
+        find_more = presidio_finder(spec.prepare.presidio, spec.root)
     dataset = cast(DatasetVersion, inputs["ingest"])
     malformed: list[RowFault] = []
     raw = read_splits(store.resolve(dataset.uri) / "files", spec.data, task=spec.task, set_aside=malformed)
@@ -53,7 +58,9 @@ def run(
         from ftcore.models.embeddings import embedder_of
 
         embed = embedder_of(spec)
-    prepared = prepare_splits(raw, spec.prepare, spec.leakage, spec.validation, malformed, unfit, free, embed)
+    prepared = prepare_splits(
+        raw, spec.prepare, spec.leakage, spec.validation, malformed, unfit, free, embed, find_more
+    )
     # Audits look at the rows people wrote, before more are made out of them.
     bias = bias_report([row for rows in prepared.splits.values() for row in rows], spec.prepare.bias)
     audit = audit_labels(prepared.splits, spec.prepare.label_audit)

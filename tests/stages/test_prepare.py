@@ -217,6 +217,17 @@ def test_people_get_a_queue_a_bias_report_and_counts_without_values(tmp_path: Pa
     assert not any("text" in item for item in queue)
 
 
+def test_presidio_adds_what_it_finds(tmp_path: Path, base: Path) -> None:
+    pytest.importorskip("presidio_analyzer", reason="wants the extra: pip install 'ftcore[presidio]'")
+    rows = members(40)
+    rows[0]["text"] = "my device is 00:1B:44:11:3A:B7, write to kim@example.org"
+    section = {"personal_data": "redact", "personal_engine": "presidio", "presidio": {"model": None}}
+    record, folder = run(tmp_path, base, rows, prepare=section)
+    assert record.num_personal == {"email": 1, "mac_address": 1}
+    (row,) = [row for row in read_jsonl(folder / "train.jsonl") if row["id"] == "r0"]
+    assert row["text"] == "my device is [MAC_ADDRESS], write to [EMAIL]"
+
+
 def test_a_missing_synonyms_file_is_a_mistake_of_the_spec(tmp_path: Path, base: Path) -> None:
     with pytest.raises(UsageError, match="prepare.augment.synonyms"):
         run(tmp_path, base, members(30), prepare={"augment": {"methods": ["synonym"], "synonyms": "none.csv"}})
