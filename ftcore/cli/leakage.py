@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ftcore.cli._label_findings import find_conflicts, place_of, print_conflicts, print_probes, probe_columns
 from ftcore.cli._output import JsonFlag, print_json, print_line, print_note
 from ftcore.errors import UsageError
 from ftcore.spec import LeakageSpec
 
 if TYPE_CHECKING:
     from ftcore.data.leakage import Embed, Leak
+    from ftcore.data.two_files import TwoFiles
 
 _SHOWN = 10
 _DEFAULT = LeakageSpec()
@@ -29,12 +31,19 @@ def leakage(
         str | None, typer.Option(help="Also report train rows from the start of the test period or later (ISO 8601).")
     ] = None,
     label_field: Annotated[
-        str | None, typer.Option(help="Also look for labels in texts, and count hits whose rows have different labels.")
+        str | None,
+        typer.Option(help="Also look for labels in texts, and for (nearly) the same text under different labels."),
     ] = None,
     similarity: Annotated[
         float,
         typer.Option(min=0.5, max=1.0, help="1 - edits / words that makes rows of 15 words and more near-duplicates."),
     ] = _DEFAULT.similarity,
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also tell how well this column alone predicts the label (repeatable; group and time are, if named)."
+        ),
+    ] = None,
     trained: Annotated[
         str | None, typer.Option(help="Name of a spec: also report test rows that its trainings on this machine saw.")
     ] = None,
@@ -58,6 +67,8 @@ def leakage(
     from ftcore.data.leakage.background import advised_similarity
     from ftcore.data.two_files import columns_named, read_two
 
+    if metadata and label_field is None:
+        raise UsageError("--metadata asks what predicts the label.", hint="name the label's column: --label-field")
     started = time.monotonic()
     columns = {"text": text_field, "group": group_field, "timestamp": time_field, "label": label_field}
     note = (lambda text: None) if json else print_note
@@ -74,12 +85,23 @@ def leakage(
     seen = _seen(trained, test_rows)
     found = find_leaks(train_rows, test_rows, [*rules, PARAPHRASE], similarity, seen, embed, cosine)
     leaks = [leak for leak in found if leak.rule != PARAPHRASE]
-    answer = _answer(leaks, train_rows, test_rows, labelled=label_field is not None)
+    answer = _answer(leaks, train_rows, test_rows)
+    conflicts: list[dict[str, Any]] = []
+    if label_field is not None:
+        conflicts = find_conflicts(leaks, train_rows, test_rows, similarity)
+        named = {"group": group_field, "timestamp": time_field}
+        answer |= _labels(conflicts) | {"metadata": _probe(files, (train, test), metadata or (), named)}
     told_only = [leak for leak in found if leak.rule == PARAPHRASE]
     if paraphrases:
         answer["paraphrases"] = [_hit(leak, train_rows, test_rows) for leak in told_only]
     answer["seconds"] = round(time.monotonic() - started, 3)
     print_json(answer) if json else _print(answer, leaks, rules, train_rows, test_rows)
+    if conflicts and not json:
+        sides = {"train": train_rows, "test": test_rows}
+        texts = {split: {place_of(row): row["text"] or "" for row in rows} for split, rows in sides.items()}
+        print_conflicts(conflicts, texts)
+    if answer.get("metadata") and not json:
+        print_probes(answer["metadata"])
     if paraphrases and not json:
         _print_paraphrases(told_only, train_rows, test_rows)
     advised = advised_similarity(test_rows)
@@ -89,11 +111,10 @@ def leakage(
         raise typer.Exit(3)
 
 
-def _answer(leaks: Sequence[Leak], train: Rows, test: Rows, *, labelled: bool) -> dict[str, Any]:
+def _answer(leaks: Sequence[Leak], train: Rows, test: Rows) -> dict[str, Any]:
     from ftcore.data.leakage import leaked_rows
-    from ftcore.data.leakage.labels import conflicting_leaks
 
-    answer: dict[str, Any] = {
+    return {
         "rows": {"train": len(train), "test": len(test)},
         "hits": [_hit(leak, train, test) for leak in leaks],
         "leaked_test_rows": sorted(_number(test, row) or 0 for row in leaked_rows(leaks)),
@@ -101,14 +122,37 @@ def _answer(leaks: Sequence[Leak], train: Rows, test: Rows, *, labelled: bool) -
             {_number(train, leak.train_row) or 0 for leak in leaks if leak.train_row is not None}
         ),
     }
-    if labelled:
-        conflicts = conflicting_leaks(leaks, train, test)
-        answer["conflicting_labels"] = len(conflicts)
-        answer["conflicts"] = [
-            {"test_row": _number(test, leak.test_row), "train_row": _number(train, leak.train_row), "score": leak.score}
-            for leak in conflicts
-        ]
-    return answer
+
+
+def _labels(conflicts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    within = [item for item in conflicts if len({side["split"] for side in item["rows"]}) == 1]
+    across = [
+        {
+            "test_row": one["row"],
+            "train_row": other["row"],
+            "score": item["score"],
+            "labels": [one["label"], other["label"]],
+        }
+        for item in conflicts
+        for one, other in [item["rows"]]
+        if one["split"] != other["split"]
+    ]
+    return {"conflicting_labels": len(across), "conflicts": across, "conflicts_within": within}
+
+
+def _probe(
+    files: TwoFiles, paths: tuple[str, str], columns: Sequence[str], named: Mapping[str, str | None]
+) -> list[dict[str, Any]]:
+    from ftcore.data.two_files import read_columns
+
+    values: dict[str, dict[str, list[str | None]]] = {}
+    splits = {"train": files.train, "test": files.test}
+    for (split, rows), path in zip(splits.items(), paths, strict=True):
+        values[split] = {name: [row.get(part) for row in rows] for part, name in named.items() if name}
+        if columns:
+            read = read_columns(path, columns, rows)
+            values[split] |= {name: [row[name] for row in read] for name in columns}
+    return probe_columns(values, {split: [row.get("label") for row in rows] for split, rows in splits.items()})
 
 
 def _hit(leak: Leak, train: Rows, test: Rows) -> dict[str, Any]:
@@ -118,7 +162,7 @@ def _hit(leak: Leak, train: Rows, test: Rows) -> dict[str, Any]:
 
 def _number(rows: Rows, row: int | None) -> int | None:
     """Place of a row in its file: malformed rows before it count, too."""
-    return None if row is None else int(rows[row]["id"].rpartition(":")[2])
+    return None if row is None else place_of(rows[row])
 
 
 def _seen(trained: str | None, test: Rows) -> list[int]:

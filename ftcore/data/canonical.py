@@ -40,7 +40,7 @@ def canonical_row(
         value = raw.get(column)
         if value is None or isinstance(value, float) and math.isnan(value):
             continue
-        plain = _plain(value) if part != "text" or isinstance(value, str) else None
+        plain = plain_text(value) if part != "text" or isinstance(value, str) else None
         if plain is None:
             details.append(f"saw a {type(value).__name__} in column {column!r}, wanted text")
             continue
@@ -86,7 +86,7 @@ def _printable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _plain(value: Any) -> str | None:
+def plain_text(value: Any) -> str | None:
     """A scalar as text, None for anything else. A float that is whole is an integer that met a null column (3.0 is 3)."""
     if isinstance(value, str):
         return _printable(value)

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftcore.data.canonical import REQUIRED, Row
-from ftcore.data.faults import Faults, RowFault
+from ftcore.data.canonical import REQUIRED, Row, plain_text
+from ftcore.data.faults import Faults, Limits, RowFault, short_names
+from ftcore.data.formats import read_rows
 from ftcore.data.reading import GENERATION_FORMATS, raise_faults, read_file
 from ftcore.errors import DataRefused, UsageError
 from ftcore.spec import ColumnsSpec
@@ -82,6 +83,30 @@ def read_two(
         hint = "name the columns of your files: see --help" if columns_at_fault else "correct the files and try again"
         raise DataRefused(error.message, details=error.details, hint=hint) from None
     return TwoFiles(both[0], both[1], str(kinds[0]), [fault for faults in seen for fault in faults.rows])
+
+
+def read_columns(path: str, names: Sequence[str], rows: Sequence[Row]) -> list[dict[str, str | None]]:
+    """Further columns of rows that `read_two` has read and named by their place, as text; None where a row has no plain value.
+
+    Args:
+        path: The file that the rows came from.
+        names: Columns as the file calls them.
+        rows: Canonical rows of that file.
+
+    Raises:
+        UsageError: The file lacks a column; all that are missing are named.
+    """
+    wanted = {int(row["id"].rpartition(":")[2]) for row in rows}
+    found: dict[int, dict[str, str | None]] = {}
+    seen: dict[str, None] = {}
+    for number, (_, raw) in enumerate(read_rows(Path(path), names, Faults(path), Limits())):
+        seen.update(dict.fromkeys(raw))
+        if number in wanted:
+            found[number] = {name: None if raw.get(name) is None else plain_text(raw[name]) for name in names}
+    if missing := [name for name in names if name not in seen]:
+        message = f"{path}: no column {short_names(missing)}; saw the columns {short_names(seen)}."
+        raise UsageError(message, hint="names are told apart by case")
+    return [found[int(row["id"].rpartition(":")[2])] for row in rows]
 
 
 def _read(

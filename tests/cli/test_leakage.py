@@ -85,3 +85,63 @@ def test_paraphrases_are_shown_and_count_for_nothing(files: list[str], tmp_path:
     assert {hit["rule"] for hit in found["paraphrases"]} == {"paraphrase"}
     assert found["leaked_test_rows"] == answer(*files)["leaked_test_rows"]
     assert "perhaps (counted nowhere" in leakage(*files, *model).stdout
+
+
+@pytest.fixture
+def labelled(tmp_path: Path) -> list[str]:
+    """The channel decides the label, the colour does not; some texts come twice with different labels."""
+    words = "alpha bravo carbon delta echo foxtrot gamma hotel india juliet kilo lima".split()
+    lines = ["text,y,channel,colour,who", *(
+        f"{words[n % 12]} {words[n // 12]} item{n},{'ab'[n % 2]},{['mail', 'chat'][n % 2]},{'red blue pink'.split()[n // 2 % 3]},c{n}"
+        for n in range(120)
+    )]  # fmt: skip
+    train, test = tmp_path / "train.csv", tmp_path / "test.jsonl"
+    more = ["please close my account,a,mail,red,x1", "Please close my account!,b,chat,red,x2"]
+    train.write_text("\n".join([lines[0], "list,of,things,text,text", *lines[1:], *more]) + "\n")
+    rows: list[dict[str, Any]] = [
+        {"text": ["no"], "y": "a", "channel": "mail", "colour": 1, "who": "z0"},  # malformed: left out
+        {"text": "please close my account", "y": "c", "channel": "mail", "colour": 2, "who": "z1"},
+        {"text": "where is the parcel", "y": "a", "channel": "mail", "colour": None, "who": "z2"},
+        {"text": "where is the parcel", "y": "b", "channel": "chat", "colour": 3, "who": "z3"},
+    ]
+    test.write_text("\n".join(map(json.dumps, rows)))
+    return ["--train", str(train), "--test", str(test), "--label-field", "y"]
+
+
+def test_the_same_text_under_different_labels_is_told_wherever_it_is(labelled: list[str]) -> None:
+    found = answer(*labelled)
+    within = [
+        ([(side["split"], side["row"], side["label"]) for side in item["rows"]], item["score"])
+        for item in found["conflicts_within"]
+    ]
+    assert within == [
+        ([("train", 122, "b"), ("train", 121, "a")], 1.0),
+        ([("test", 3, "b"), ("test", 2, "a")], 1.0),
+    ]
+    across = [(item["test_row"], item["train_row"], *item["labels"]) for item in found["conflicts"]]
+    assert sorted(across) == [(1, 121, "c", "a"), (1, 122, "c", "b")]
+    assert found["leaked_test_rows"] == [1]  # contradictions alone are no leak
+    text = leakage(*labelled).stdout
+    assert "within train" in text
+    assert "test row 3 = test row 2: 'b' or 'a', 1.00\n    where is the parcel" in text
+    assert "train row 122 = train row 121: 'b' or 'a', 1.00" in text
+
+
+def test_columns_that_give_labels_away(labelled: list[str]) -> None:
+    found = answer(*labelled, "--metadata", "channel", "--metadata", "colour", "--group-field", "who")["metadata"]
+    by_place = {(item["split"], item["column"]): item for item in found}
+    assert by_place.keys() == {(split, name) for split in ("train", "test") for name in ("channel", "colour", "who")}
+    assert by_place["train", "channel"]["auc"] > 0.95
+    assert by_place["train", "channel"]["suspicious"]
+    assert not by_place["train", "colour"]["suspicious"]
+    assert by_place["test", "channel"] == {"split": "test", "column": "channel", "auc": None, "suspicious": False}
+    text = leakage(*labelled, "--metadata", "channel", "--metadata", "colour").stdout
+    assert "channel: gives labels away" in text
+    assert "test  too few rows, labels or values to say  colour" in text
+
+
+def test_mistakes_about_metadata(labelled: list[str]) -> None:
+    assert "name the label's column: --label-field" in leakage(*labelled[:4], "--metadata", "who").stderr
+    missing = leakage(*labelled, "--metadata", "chanel", "--metadata", "who")
+    assert missing.returncode == 2
+    assert "train.csv: no column 'chanel'; saw the columns 'text', 'y', 'channel', 'colour', 'who'" in missing.stderr
