@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "validate": ("ftcore.cli.validate:validate", "Data quality and leakage verdict, with Data Docs."),
     "quarantine": ("ftcore.cli.quarantine:app", "List rows that were set aside; let rows back in."),
     "leakage": ("ftcore.cli.leakage:leakage", "Find test rows that training would see, in two files."),
+    "convert": ("ftcore.cli.convert:convert", "Write conversations in another format."),
     "compare": ("ftcore.cli.compare:compare", "Compare two prediction files, paired, with a verdict."),
     "drift": ("ftcore.cli.drift:drift", "Decide on drift between two prediction logs or text files."),
     "champion": ("ftcore.cli.champion:app", "Show, promote or roll back the model in production."),

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from ftcore.cli import app
+from ftcore.errors import UsageError
 from tests.tiny_bert import build_tiny_bert
 
 
@@ -87,14 +90,36 @@ def test_paraphrases_are_shown_and_count_for_nothing(files: list[str], tmp_path:
     assert "perhaps (counted nowhere" in leakage(*files, *model).stdout
 
 
+def said(*args: str) -> str:
+    """The same without another process."""
+    result = CliRunner().invoke(app, ["leakage", *args])
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.stdout
+
+
 @pytest.fixture
 def labelled(tmp_path: Path) -> list[str]:
     """The channel decides the label, the colour does not; some texts come twice with different labels."""
-    words = "alpha bravo carbon delta echo foxtrot gamma hotel india juliet kilo lima".split()
-    lines = ["text,y,channel,colour,who", *(
-        f"{words[n % 12]} {words[n // 12]} item{n},{'ab'[n % 2]},{['mail', 'chat'][n % 2]},{'red blue pink'.split()[n // 2 % 3]},c{n}"
-        for n in range(120)
-    )]  # fmt: skip
+    words = [
+        "alpha",
+        "bravo",
+        "carbon",
+        "delta",
+        "echo",
+        "foxtrot",
+        "gamma",
+        "hotel",
+        "india",
+        "juliet",
+        "kilo",
+        "lima",
+    ]
+    colours = ["red", "blue", "pink"]
+    lines = ["text,y,channel,colour,who"]
+    for n in range(120):
+        text = f"{words[n % 12]} {words[n // 12]} item{n}"
+        lines.append(f"{text},{'ab'[n % 2]},{['mail', 'chat'][n % 2]},{colours[n // 2 % 3]},c{n}")
     train, test = tmp_path / "train.csv", tmp_path / "test.jsonl"
     more = ["please close my account,a,mail,red,x1", "Please close my account!,b,chat,red,x2"]
     train.write_text("\n".join([lines[0], "list,of,things,text,text", *lines[1:], *more]) + "\n")
@@ -109,7 +134,7 @@ def labelled(tmp_path: Path) -> list[str]:
 
 
 def test_the_same_text_under_different_labels_is_told_wherever_it_is(labelled: list[str]) -> None:
-    found = answer(*labelled)
+    found = json.loads(said(*labelled, "--json"))
     within = [
         ([(side["split"], side["row"], side["label"]) for side in item["rows"]], item["score"])
         for item in found["conflicts_within"]
@@ -121,27 +146,29 @@ def test_the_same_text_under_different_labels_is_told_wherever_it_is(labelled: l
     across = [(item["test_row"], item["train_row"], *item["labels"]) for item in found["conflicts"]]
     assert sorted(across) == [(1, 121, "c", "a"), (1, 122, "c", "b")]
     assert found["leaked_test_rows"] == [1]  # contradictions alone are no leak
-    text = leakage(*labelled).stdout
+    text = said(*labelled)
     assert "within train" in text
     assert "test row 3 = test row 2: 'b' or 'a', 1.00\n    where is the parcel" in text
     assert "train row 122 = train row 121: 'b' or 'a', 1.00" in text
 
 
 def test_columns_that_give_labels_away(labelled: list[str]) -> None:
-    found = answer(*labelled, "--metadata", "channel", "--metadata", "colour", "--group-field", "who")["metadata"]
+    columns = ("--metadata", "channel", "--metadata", "colour")
+    found = json.loads(said(*labelled, *columns, "--group-field", "who", "--json"))["metadata"]
     by_place = {(item["split"], item["column"]): item for item in found}
     assert by_place.keys() == {(split, name) for split in ("train", "test") for name in ("channel", "colour", "who")}
     assert by_place["train", "channel"]["auc"] > 0.95
     assert by_place["train", "channel"]["suspicious"]
     assert not by_place["train", "colour"]["suspicious"]
     assert by_place["test", "channel"] == {"split": "test", "column": "channel", "auc": None, "suspicious": False}
-    text = leakage(*labelled, "--metadata", "channel", "--metadata", "colour").stdout
+    text = said(*labelled, *columns)
     assert "channel: gives labels away" in text
     assert "test  too few rows, labels or values to say  colour" in text
 
 
 def test_mistakes_about_metadata(labelled: list[str]) -> None:
-    assert "name the label's column: --label-field" in leakage(*labelled[:4], "--metadata", "who").stderr
-    missing = leakage(*labelled, "--metadata", "chanel", "--metadata", "who")
-    assert missing.returncode == 2
-    assert "train.csv: no column 'chanel'; saw the columns 'text', 'y', 'channel', 'colour', 'who'" in missing.stderr
+    with pytest.raises(UsageError, match="name the label's column: --label-field"):
+        said(*labelled[:4], "--metadata", "who")
+    seen = "train.csv: no column 'chanel'; saw the columns 'text', 'y', 'channel', 'colour', 'who'"
+    with pytest.raises(UsageError, match=seen):
+        said(*labelled, "--metadata", "chanel", "--metadata", "who")
