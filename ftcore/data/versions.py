@@ -18,7 +18,7 @@ from typing import Any
 
 from ftcore.data.git import is_url, resolve_commit
 from ftcore.data.repository import DataRepository
-from ftcore.errors import DataUnavailable, DataUnreachable, FtcoreError, IntegrityError, UsageError
+from ftcore.errors import DataMissing, DataUnavailable, DataUnreachable, FtcoreError, IntegrityError, UsageError
 from ftcore.records import DataRef
 from ftcore.spec import FineTuneSpec
 from ftcore.store import Manifest, copy_folder, storage_errors
@@ -93,7 +93,7 @@ def _plain_folder(path: str) -> Path:
     folder = Path(path).expanduser()
     if not folder.is_dir():
         seen = "a file" if folder.exists() else "nothing"
-        raise DataUnavailable(
+        raise DataMissing(
             f"Saw {seen} at {folder.absolute()}, wanted a folder (data.path).", hint=f"ls {folder.parent}"
         )
     return folder
