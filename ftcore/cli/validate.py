@@ -192,7 +192,11 @@ def _suggest_for_spec(spec: FineTuneSpec, rev: str | None, path: Path) -> dict[s
     folder = store.resolve(step.record.uri) / "files"
     splits = read_splits(folder, spec.data, task=spec.task, set_aside=[])
     tokenizer = resolve_base(spec.base_model, spec.root).path
-    return _suggest(splits, spec.task, path, tokenizer=tokenizer, max_length=spec.training.max_length)
+    around = {"tokenizer": tokenizer, "max_length": spec.training.max_length}
+    personal = {
+        "personal_kinds": tuple(spec.prepare.personal_kinds), "phone_regions": tuple(spec.prepare.phone_regions),
+    }  # fmt: skip
+    return _suggest(splits, spec.task, path, **around, **personal)
 
 
 def _suggest(splits: Mapping[Any, Sequence[Any]], task: str, path: Path, **around: Any) -> dict[str, Any]:

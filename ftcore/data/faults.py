@@ -98,6 +98,22 @@ class Faults:
 _PLACE = re.compile(r"(.+\.(?:csv|tsv|jsonl|ndjson|txt|parquet)(?:\.gz)?):(\d+)")
 
 
+def spoken_ids(row_ids: Sequence[str], limit: int = 3) -> str:
+    """The first few ids for a message: "ids t1, t2 and 5 more", or "rows 70, 71 of train.csv" for places in one file."""
+    shown = list(row_ids[:limit])
+    more = f" and {len(row_ids) - len(shown)} more" if len(row_ids) > len(shown) else ""
+    places = [_PLACE.fullmatch(row_id) for row_id in shown]
+    files = {place[1] if place else None for place in places}
+    if len(files) == 1 and None not in files:
+        numbers = ", ".join(str(place[2]) for place in places if place)
+        return f"{'rows' if len(row_ids) > 1 else 'row'} {numbers}{more} of {files.pop()}"
+    return f"{'ids' if len(row_ids) > 1 else 'id'} {', '.join(map(_short, map(spoken_id, shown)))}{more}"
+
+
+def _short(name: str, limit: int = 40) -> str:
+    return name if len(name) <= limit else f"{name[: limit - 1]}…"
+
+
 def spoken_id(row_id: str) -> str:
     """An id for a message: `train.csv:70` is no line but a place, and is told as "row 70 of train.csv"."""
     place = _PLACE.fullmatch(row_id)
