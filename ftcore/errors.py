@@ -1,4 +1,4 @@
-"""Every error that ftcore raises on purpose, in one place.
+"""Every error that ftcore raises on purpose, in one place, and how its messages count.
 
     FtcoreError                 exit code 1: something crashed; what was done so far is kept
     ├── UsageError              exit code 2: the command or a spec is wrong
@@ -8,6 +8,7 @@
     │   └── PromotionRefused      the promotion may not happen
     │       └── StaleChampion       somebody else promoted first (compare-and-set lost) or an old fencing token
     ├── DataUnavailable         a data repository, remote, revision or path cannot be reached
+    │   └── DataMissing           exit code 2: the data is there, but not the folder or file that the spec names
     ├── BaseModelError          a base model cannot be found, fails its checksum or is not safetensors
     ├── IntegrityError          stored bytes do not match their manifest, or the ledger's chain is broken
     ├── TrainingDiverged        loss or weights became NaN or infinite
@@ -21,6 +22,15 @@ secrets or personal data. A missing optional package is a `UsageError` that name
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+
+def num_of(number: int, noun: str, plural: str = "") -> str:
+    """A count with its noun, for messages: "1 row", "1,234 rows".
+
+    Args:
+        plural: Where it is not the noun with an s.
+    """
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
 class FtcoreError(Exception):
@@ -78,6 +88,12 @@ class StaleChampion(PromotionRefused):
 
 class DataUnavailable(FtcoreError):
     """A data repository, DVC remote, revision or path cannot be reached."""
+
+
+class DataMissing(DataUnavailable):
+    """A folder or file that the spec names is not there: the spec is wrong, or the data is not where it says."""
+
+    exit_code = 2
 
 
 class DataUnreachable(DataUnavailable):

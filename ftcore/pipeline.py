@@ -172,6 +172,7 @@ def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, An
     if stage.name == "validate":
         judged_by, looks_at_tokens = _judged_by(spec)
         depends |= judged_by
+        depends["personal"] = [spec.prepare.personal_kinds, spec.prepare.phone_regions]
         needs_base = looks_at_tokens or embeds
     if stage.name == "prepare" and spec.prepare.augment.synonyms:
         depends["synonyms"] = _file_identity(spec, spec.prepare.augment.synonyms)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ftcore.errors import UsageError
@@ -24,6 +25,16 @@ class Held:
     releasable: Mapping[str, Mapping[str, str]]
     """Id -> {id, digest, reason}, for rows set aside for what a rule thinks of their content. A row that is empty, unreadable,
     repeated, contradictory or leaked cannot be let in by anybody's word."""
+    report: Path | None = None
+    """Page on which examples of the rows can be read; None: validation made none."""
+    released: tuple[Mapping[str, Any], ...] = ()
+    """Past releases, a row each: {id, reason, because, actor, at, event, used}. used: the row is in this data version as it was
+    then; a row that has changed since has to be released anew."""
+
+    @property
+    def reasons(self) -> list[str]:
+        """Why rows are set aside, sorted."""
+        return sorted({row["reason"] for row in self.rows})
 
     def choose(self, ids: Sequence[str], reason: str | None) -> list[Mapping[str, str]]:
         """The rows to release.
@@ -61,10 +72,9 @@ def held_rows(spec: FineTuneSpec, store: Store, ledger: Ledger, rev: str | None 
     from ftcore.data.reading import read_jsonl, read_splits
     from ftcore.data.rows import row_digest
 
-    uris = {
-        step.stage: getattr(step.record, "uri", "")
-        for step in run_pipeline(spec, store, ledger, last="prepare", rev=rev)
-    }
+    records = {step.stage: step.record for step in run_pipeline(spec, store, ledger, last="prepare", rev=rev)}
+    uris = {stage: getattr(record, "uri", "") for stage, record in records.items()}
+    page = getattr(records["validate"], "report_uri", None)
     files = store.resolve(uris["ingest"]) / "files"
     splits = read_splits(files, spec.data, task=spec.task, set_aside=[])
     found = {row["id"]: (split, row) for split, rows in splits.items() for row in rows}
@@ -82,4 +92,13 @@ def held_rows(spec: FineTuneSpec, store: Store, ledger: Ledger, rev: str | None 
         for row in rows
         if row["id"] in judged or row["reason"] == PERSONAL_DATA
     }
-    return Held(spec.name, tuple(rows), releasable)
+    there = {row_digest(row) for _, row in found.values()}
+    released = tuple(
+        {
+            "id": row["id"], "reason": row["reason"], "because": event.payload["because"], "actor": event.actor,
+            "at": event.at, "event": event.seq, "used": row["digest"] in there,
+        }
+        for event in ledger.releases(spec.name)
+        for row in event.payload["rows"]
+    )  # fmt: skip
+    return Held(spec.name, tuple(rows), releasable, store.resolve(page) if page else None, released)

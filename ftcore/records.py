@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, Self, get_type_hints
 from ftcore.errors import IntegrityError
 
 SCHEMA_VERSION = 1
+_SPLITS = ("train", "validation", "test")
 
 Outcome = Literal["PASS", "FAIL", "NOT ENOUGH EVIDENCE"]
 DriftVerdict = Literal["ok", "watch", "drift", "insufficient"]
@@ -193,6 +194,12 @@ class PreparedDataset(Record):
     """Rows made and thrown away: unchanged, repeated, leaked."""
     num_bias_gaps: int = 0
     """Significant gaps in `bias.json`."""
+
+    def __post_init__(self) -> None:
+        # A record out of the store has its keys sorted; people read splits in the order of the pipeline.
+        for name in ("num_rows", "num_label_suspects"):
+            counts = getattr(self, name)
+            object.__setattr__(self, name, {split: counts[split] for split in sorted(counts, key=_place_of_split)})
 
     @property
     def digest(self) -> str:
@@ -414,6 +421,10 @@ RECORDS: dict[str, type[Record]] = {
         DriftReport, RetrainRequest, Withdrawal, Released,
     )
 }  # fmt: skip
+
+
+def _place_of_split(split: str) -> int:
+    return _SPLITS.index(split) if split in _SPLITS else len(_SPLITS)
 
 
 def record_from_dict(data: Mapping[str, Any]) -> Record:

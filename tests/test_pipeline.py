@@ -92,6 +92,8 @@ def test_starting_late_needs_earlier_outputs(project: Path) -> None:
         ("ingest", "data.path=other", True),
         ("ingest", "training.epochs=9", False),
         ("validate", "leakage.max_leaked=0.5", True),
+        ("validate", "prepare.phone_regions=[DE]", True),
+        ("validate", "prepare.max_chars=9", False),
         ("judge", "gate.margin=0.1", True),
         ("judge", "training.seed=3", False),
     ],

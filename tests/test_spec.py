@@ -105,3 +105,20 @@ def test_every_field_explains_itself() -> None:
 def test_a_format_of_another_task_is_a_fault(tmp_path: Path, task: str, format: str) -> None:
     with pytest.raises(SpecError, match=f"'{format}' does not fit task '{task}'"):
         load_spec(write(tmp_path, MINIMAL), [f"task={task}", f"data.format={format}"])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "prepare.label_audit=true", "prepare.label_audit.splits=test", "prepare=3", "data.columns=x", "gate=a",
+        "prepare.personal_kinds=phone", "leakage.rules=exact", "evaluation.slices=3", "prepare.augment.methods=typo",
+    ],
+)  # fmt: skip
+def test_a_value_of_the_wrong_type_is_refused_with_one_that_is_taken(tmp_path: Path, override: str) -> None:
+    path = write(tmp_path, MINIMAL)
+    with pytest.raises(SpecError) as caught:
+        load_spec(path, [override])
+    (fault,) = caught.value.details
+    example = fault.partition("; for example --set '")[2]
+    assert example.startswith(override.partition("=")[0])
+    load_spec(path, [example.removesuffix("'")])

@@ -10,7 +10,7 @@ import typer
 
 from ftcore.cli._names import SpecName, spec_name
 from ftcore.cli._output import JsonFlag, SetOption, SpecArgument, libraries_on_stderr, print_json, print_line
-from ftcore.errors import UsageError
+from ftcore.errors import UsageError, num_of
 from ftcore.spec import load_spec
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Send labels back; turn them into a data version.")
@@ -67,7 +67,9 @@ def collect(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = Fa
             f"No new data version: {matched} labelled answers in the logs, of which fewer than {needed} can join."
         )
     for label, num_rows in collected.held_back.items():
-        print_line(f"Held back: the new label {label!r} has {num_rows} rows so far, wanted {MIN_NEW_LABEL_ROWS}.")
+        print_line(
+            f"Held back: the new label {label!r} has {num_of(num_rows, 'row')} so far, wanted {MIN_NEW_LABEL_ROWS}."
+        )
     if collected.num_left_out:
         print_line(f"Left out: {collected.num_left_out} labelled answers with which the data set would be refused:")
         for reason in collected.reasons:

@@ -10,7 +10,7 @@ import typer
 
 from ftcore.cli._label_findings import find_conflicts, place_of, print_conflicts, print_probes, probe_columns
 from ftcore.cli._output import JsonFlag, print_json, print_line, print_note
-from ftcore.errors import UsageError
+from ftcore.errors import UsageError, num_of
 from ftcore.spec import LeakageSpec
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def leakage(
     json: JsonFlag = False,
 ) -> None:
     """Find test rows that training would see, and show each beside the train row it leaked through."""
-    from ftcore.data.leakage import OTHER_RULES, PARAPHRASE, TEXT_RULES, find_leaks, leaked_fraction
-    from ftcore.data.leakage.background import advised_similarity
+    from ftcore.data.leakage import OTHER_RULES, PARAPHRASE, TEXT_RULES, find_leaks
+    from ftcore.data.leakage.background import similarity_hint
     from ftcore.data.two_files import columns_named, read_two
 
     if metadata and label_field is None:
@@ -77,7 +77,7 @@ def leakage(
     files = read_two(train, test, columns_named(columns), ("classification",), required)
     train_rows, test_rows = files.train, files.test
     if files.malformed:
-        note(f"left out {len(files.malformed):,} malformed rows; the first: {files.malformed[0].detail}")
+        note(f"left out {num_of(len(files.malformed), 'malformed row')}; the first: {files.malformed[0].detail}")
     asked = {"target_in_prompt": label_field, "group": group_field, "time": time_field, "reused": trained}
     rules = [*TEXT_RULES, *(rule for rule in OTHER_RULES if asked[rule])]
     note(f"comparing {len(test_rows):,} test rows with {len(train_rows):,} train rows …")
@@ -94,6 +94,10 @@ def leakage(
     told_only = [leak for leak in found if leak.rule == PARAPHRASE]
     if paraphrases:
         answer["paraphrases"] = [_hit(leak, train_rows, test_rows) for leak in told_only]
+    refused = _over_budget(leaks, len(test_rows), max_leaked)
+    answer["verdict"] = None if max_leaked is None else "refused" if refused else "ok"
+    answer["refused"] = [refused] if refused else []
+    answer["num_malformed"] = len(files.malformed)
     answer["seconds"] = round(time.monotonic() - started, 3)
     print_json(answer) if json else _print(answer, leaks, rules, train_rows, test_rows)
     if conflicts and not json:
@@ -104,11 +108,23 @@ def leakage(
         print_probes(answer["metadata"])
     if paraphrases and not json:
         _print_paraphrases(told_only, train_rows, test_rows)
-    advised = advised_similarity(test_rows)
-    if advised is not None and advised > similarity:
-        note(f"Many test rows resemble each other by nature; `--similarity {advised}` tells copies from habit better.")
-    if max_leaked is not None and leaked_fraction(leaks, len(test_rows)) > max_leaked:
+    if hint := similarity_hint(test_rows, similarity):
+        note(hint)
+    if refused and not json:
+        print_line(f"Refused: {refused}")
+    if refused:
         raise typer.Exit(3)
+
+
+def _over_budget(leaks: Sequence[Leak], num_test: int, max_leaked: float | None) -> str:
+    """Why the budget is passed; empty: it is not, or there is none."""
+    from ftcore.data.leakage import leaked_fraction, leaked_rows
+
+    share = leaked_fraction(leaks, num_test)
+    if max_leaked is None or share <= max_leaked:
+        return ""
+    seen = f"{len(leaked_rows(leaks))} of {num_test} test rows ({share:.2%}) leaked"
+    return f"{seen}, wanted at most {max_leaked:.2%} (--max-leaked)"
 
 
 def _answer(leaks: Sequence[Leak], train: Rows, test: Rows) -> dict[str, Any]:
@@ -206,11 +222,13 @@ def _print(answer: dict[str, Any], leaks: Sequence[Leak], rules: list[str], trai
     if len(leaks) > len(shown):
         print_line(f"\n  and {len(leaks) - len(shown):,} more hits (--json lists all)")
     num_leaked, num_drop = len(answer["leaked_test_rows"]), len(answer["train_rows_to_drop"])
-    print_line(f"\n{num_leaked:,} test rows leaked ({num_leaked / len(test):.2%})")
+    print_line(f"\n{num_of(num_leaked, 'test row')} leaked ({num_leaked / len(test):.2%})")
     if "conflicting_labels" in answer:
         print_line(f"{answer['conflicting_labels']} hits have different labels on their two rows")
     if num_drop:
-        print_line(f"Next: drop {num_drop:,} train rows (`train_rows_to_drop` of --json); leave the test file as it is")
+        print_line(
+            f"Next: drop {num_of(num_drop, 'train row')} (`train_rows_to_drop` of --json); leave the test file as it is"
+        )
 
 
 def _print_paraphrases(leaks: Sequence[Leak], train: Rows, test: Rows) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,7 @@ from ftcore.cli._output import (
     print_line,
     print_table,
 )
+from ftcore.errors import num_of
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="List rows that were set aside; let rows back in.")
 _SHOWN = 50
@@ -34,17 +36,33 @@ def list_rows(
     held = _held(spec, overrides, rev)
     rows = [row for row in held.rows if reason in (None, row["reason"])]
     if json:
-        print_json({"rows": rows, "releasable": sorted(held.releasable)})
+        page = str(held.report) if held.report else None
+        print_json(
+            {
+                "rows": rows,
+                "reasons": held.reasons,
+                "releasable": sorted(held.releasable),
+                "released": [dict(row) for row in held.released],
+                "report_page": page,
+            }
+        )
+        return
+    if reason is not None and not rows:
+        known = ", ".join(held.reasons) or "none, for no row is set aside"
+        print_line(f"No row is set aside for {reason!r}; reasons there are: {known}")
         return
     counts = Counter(row["reason"] for row in rows)
     free = Counter(row["reason"] for row in rows if row["id"] in held.releasable)
     cells = [[name, count, free[name]] for name, count in counts.most_common()]
-    print_table(f"{len(rows)} rows set aside", ["reason", "rows", "can be released"], cells)
+    print_table(f"{num_of(len(rows), 'row')} set aside", ["reason", "rows", "can be released"], cells)
     shown = rows if reason else [row for row in rows if row["id"] in held.releasable]
     for row in shown[:_SHOWN]:
         print_line(f"  {row['id']} ({row['split']}): {row['reason']}")
     if len(shown) > _SHOWN:
         print_line(f"  and {len(shown) - _SHOWN} more (--json lists all)")
+    _print_released(held.released)
+    if rows and held.report:
+        print_line(f"Read them (up to ten examples of each finding): {held.report}")
     if free:
         print_line("Let rows back in: ftcore quarantine release SPEC --id ID --because 'what you saw'")
 
@@ -72,7 +90,19 @@ def release(
         print_json({"event": event.seq, "rows": chosen})
     else:
         print_line(
-            f"{len(chosen)} rows released (event {event.seq} of the ledger); the next run uses them: ftcore run {spec}"
+            f"{num_of(len(chosen), 'row')} released (event {event.seq} of the ledger); the next run uses "
+            f"{'it' if len(chosen) == 1 else 'them'}: ftcore run {spec}"
+        )
+
+
+def _print_released(released: Sequence[Mapping[str, Any]]) -> None:
+    if released:
+        print_line(f"Released before: {num_of(len(released), 'row')}")
+    for row in released[-_SHOWN:]:
+        gone = "" if row["used"] else " (changed or gone since: not in use)"
+        print_line(
+            f"  {row['id']}: {row['reason']}, by {row['actor']} at {row['at'][:16]}Z, event {row['event']}: "
+            f"{row['because']}{gone}"
         )
 
 

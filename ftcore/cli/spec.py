@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from ftcore.cli._output import JsonFlag, SetOption, SpecArgument, print_json, print_line
+from ftcore.cli._output import JsonFlag, SetOption, SpecArgument, libraries_on_stderr, print_json, print_line
+from ftcore.errors import BaseModelError, SpecError
 from ftcore.spec import FineTuneSpec, load_spec
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check a spec; print the schema.")
@@ -14,11 +15,31 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check a spe
 def check(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = False) -> None:
     """Check a spec as a whole; every fault is listed with its path, the value seen and the values allowed."""
     loaded = load_spec(spec, overrides or ())
+    _check_chat_template(loaded)
     if json:
         print_json({"ok": True, "name": loaded.name, "digest": loaded.digest, "spec": loaded.model_dump(mode="json")})
     else:
         how = f"{loaded.method.name} fine-tuning of {loaded.base_model.name}"
         print_line(f"ok: {spec} describes {loaded.name} ({loaded.task}, {how})")
+
+
+def _check_chat_template(spec: FineTuneSpec) -> None:
+    """What prepare would say of a base model without a chat template, where the model is on this machine already.
+
+    Raises:
+        SpecError: The task needs a template, and the base model has none.
+    """
+    from ftcore.data.templates import load_chat_tokenizer, needs_chat_template
+    from ftcore.models.base import local_folder
+
+    folder = local_folder(spec.base_model, spec.root) if needs_chat_template(spec.task) else None
+    if folder is None:
+        return
+    try:
+        with libraries_on_stderr():
+            load_chat_tokenizer(folder)
+    except BaseModelError as error:
+        raise SpecError(error.message, hint=error.hint) from None
 
 
 @app.command()

@@ -16,10 +16,9 @@ from ftcore.cli._output import (
     SetOption,
     libraries_on_stderr,
     print_json,
-    print_line,
     print_note,
-    print_table,
 )
+from ftcore.cli._verdict import NUM_SHOWN, print_verdict
 from ftcore.errors import UsageError
 from ftcore.records import DatasetVersion, ValidationReport
 from ftcore.spec import FineTuneSpec, LeakageSpec, ValidationSpec, load_spec
@@ -27,9 +26,7 @@ from ftcore.spec import FineTuneSpec, LeakageSpec, ValidationSpec, load_spec
 if TYPE_CHECKING:
     from ftcore.data.two_files import TwoFiles
 
-_SHOWN = 12
 _DEFAULT = LeakageSpec()
-Field = Annotated[str | None, typer.Option(help="Column of that part, for --train and --test.")]
 
 
 def validate(
@@ -42,10 +39,27 @@ def validate(
     test: Annotated[str | None, typer.Option(help="Holdout rows.")] = None,
     text_field: Annotated[str, typer.Option(help="Column of the text, for --train and --test.")] = "text",
     label_field: Annotated[str, typer.Option(help="Column of the label.")] = "label",
-    id_field: Field = None,
-    group_field: Field = None,
-    time_field: Field = None,
-    source_field: Field = None,
+    id_field: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of the row ids; without it a row goes by its place: train.csv:70 (data rows from 0)."
+        ),
+    ] = None,
+    group_field: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of what belongs together (customer, document): test rows whose group is in train have leaked."
+        ),
+    ] = None,
+    time_field: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of ISO 8601 times: train rows from the start of the test period or later have leaked."
+        ),
+    ] = None,
+    source_field: Annotated[
+        str | None, typer.Option(help="Column of where a row comes from: compared in the report.")
+    ] = None,
     format: Annotated[
         str,
         typer.Option(
@@ -68,6 +82,12 @@ def validate(
         float, typer.Option(min=0.0, max=1.0, help="Share of rows that may be set aside.")
     ] = ValidationSpec().max_quarantined,
     report: Annotated[Path | None, typer.Option(help="Write the HTML report of two files here.")] = None,
+    write_train: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the train rows as prepare would leave them here (JSONL): leaked, repeated and unfit rows gone."
+        ),
+    ] = None,
     suggest: Annotated[
         Path | None,
         typer.Option(help="Judge nothing: write a suite made from what the data looks like here, to review."),
@@ -85,6 +105,8 @@ def validate(
         )
     if suite is not None and not suite.is_file():
         raise UsageError(f"No expectation suite at {suite} (--suite).", hint="--suggest FILE writes one to review")
+    if write_train is not None:
+        _check_target(write_train, alone=spec is None and suggest is None)
     note = (lambda text: None) if json else print_note
     if spec is not None:
         if suggest is not None:
@@ -104,8 +126,8 @@ def validate(
             answer = _suggest({"train": files.train, "test": files.test}, _task(files), suggest)
         else:
             budgets = {"max_leaked": max_leaked, "max_quarantined": max_quarantined, "similarity": similarity}
-            answer = _judge_files(files, train, test, columns, suite, budgets, report, note)
-    print_json(answer) if json else _print(answer)
+            answer = _judge_files(files, train, test, columns, suite, budgets, report, write_train, note)
+    print_json(answer) if json else print_verdict(answer)
     if answer.get("refused"):
         raise typer.Exit(3)
 
@@ -133,7 +155,7 @@ def _judge_spec(spec: FineTuneSpec, rev: str | None, note: Any) -> dict[str, Any
         "docs": str(store.resolve(record.docs_uri)),
         "report_page": str(store.resolve(record.report_uri)) if record.report_uri else None,
         "report": record.to_dict() | {"num_malformed": len(malformed)},
-        "malformed": [{"id": row["id"], "detail": row["detail"]} for row in malformed[:_SHOWN]],
+        "malformed": [{"id": row["id"], "detail": row["detail"]} for row in malformed[:NUM_SHOWN]],
         "findings": findings,
         "name": spec.name,
         "next": "ftcore quarantine list SPEC shows the rows set aside" if findings else "",
@@ -142,7 +164,7 @@ def _judge_spec(spec: FineTuneSpec, rev: str | None, note: Any) -> dict[str, Any
 
 def _judge_files(
     files: TwoFiles, train: str, test: str, columns: Mapping[str, str | None], suite: Path | None,
-    budgets: Mapping[str, float], page: Path | None, note: Any,
+    budgets: Mapping[str, float], page: Path | None, target: Path | None, note: Any,
 ) -> dict[str, Any]:  # fmt: skip
     rules = [rule for rule in _DEFAULT.rules if rule != "reused"] + (["time"] if columns["timestamp"] else [])
     leakage = LeakageSpec.model_validate(
@@ -150,12 +172,15 @@ def _judge_files(
     )
     note(f"judging {len(files.train):,} train and {len(files.test):,} test rows ({files.format}) …")
     with libraries_on_stderr(), tempfile.TemporaryDirectory(prefix="ftcore-validate-") as folder:
+        from ftcore.data.leakage.background import similarity_hint
         from ftcore.validation.report import write_report
         from ftcore.validation.two_files import judge_two
 
         judged = judge_two(files, train, test, suite, leakage, budgets["max_quarantined"], Path(folder) / "docs")
         if page is not None:
             write_report(page, judged.report)
+    if hint := similarity_hint(files.test, budgets["similarity"]):
+        note(hint)
     found = judged.found
     return {
         "verdict": "refused" if found.refused else "ok",
@@ -169,13 +194,43 @@ def _judge_files(
             "num_malformed": len(files.malformed),
         },
         "findings": [finding.to_dict() for finding in found.found],
-        "malformed": [{"id": row.id, "detail": row.detail} for row in files.malformed[:_SHOWN]],
+        "malformed": [{"id": row.id, "detail": row.detail} for row in files.malformed[:NUM_SHOWN]],
         "prepared": judged.prepared,
+        "num_repaired": judged.num_repaired,
+        "train_written": _write_train(target, judged.train, files) if target is not None else None,
         "set_aside": dict(found.quarantine),
         "leaks": list(found.leaks),
         "name": f"{train} and {test}",
         "next": "" if page is not None else "--report data.html writes all of it as a page, with examples and pairs",
     }
+
+
+def _check_target(path: Path, *, alone: bool) -> None:
+    """Before anything is read: a mistake should not cost the time of judging.
+
+    Raises:
+        UsageError: The train file cannot be written there, or there are no two files to make it from.
+    """
+    if not alone:
+        raise UsageError(
+            "--write-train is for --train and --test without --suggest.", hint="ftcore run SPEC --to prepare"
+        )
+    if path.suffix != ".jsonl":
+        raise UsageError(
+            f"Saw --write-train {path}, wanted a name that ends in .jsonl.", hint=f"--write-train {path.stem}.jsonl"
+        )
+    if path.exists():
+        raise UsageError(
+            f"{path} is there already and is not overwritten (--write-train).",
+            hint=f"--write-train {path.stem}-new.jsonl",
+        )
+
+
+def _write_train(path: Path, rows: Sequence[Mapping[str, Any]], files: TwoFiles) -> dict[str, Any]:
+    from ftcore.data.reading import write_jsonl
+
+    write_jsonl(path, rows)
+    return {"path": str(path), "num_kept": len(rows), "num_rows": len(files.train) + files.num_malformed_train}
 
 
 def _suggest_for_spec(spec: FineTuneSpec, rev: str | None, path: Path) -> dict[str, Any]:
@@ -192,7 +247,11 @@ def _suggest_for_spec(spec: FineTuneSpec, rev: str | None, path: Path) -> dict[s
     folder = store.resolve(step.record.uri) / "files"
     splits = read_splits(folder, spec.data, task=spec.task, set_aside=[])
     tokenizer = resolve_base(spec.base_model, spec.root).path
-    return _suggest(splits, spec.task, path, tokenizer=tokenizer, max_length=spec.training.max_length)
+    around = {"tokenizer": tokenizer, "max_length": spec.training.max_length}
+    personal = {
+        "personal_kinds": tuple(spec.prepare.personal_kinds), "phone_regions": tuple(spec.prepare.phone_regions),
+    }  # fmt: skip
+    return _suggest(splits, spec.task, path, **around, **personal)
 
 
 def _suggest(splits: Mapping[Any, Sequence[Any]], task: str, path: Path, **around: Any) -> dict[str, Any]:
@@ -224,51 +283,3 @@ def _read(train: str, test: str, columns: Mapping[str, str | None], format: str)
         raise UsageError(f"No format {format!r}; wanted auto or one of {', '.join(ALL_FORMATS)}.")
     formats = ALL_FORMATS if format == "auto" else (format,)
     return read_two(train, test, columns_named(columns), formats)
-
-
-def _print(answer: Mapping[str, Any]) -> None:
-    if "suggested" in answer:
-        print_line(
-            f"{answer['num_expectations']} expectations in {answer['suggested']}: review every limit, then name it as the suite"
-        )
-        return
-    report = answer["report"]
-    rows = [
-        [
-            item["split"],
-            item["num_rows"],
-            item["num_expectations"],
-            len(item["failed"]),
-            sum(item["quarantined"].values()),
-        ]
-        for item in report["splits"]
-    ]
-    print_table(answer["name"], ["split", "rows", "expectations", "not met", "rows set aside"], rows)
-    num_malformed = report.get("num_malformed", 0)
-    if num_malformed:
-        print_line(f"Malformed rows, left out: {num_malformed}")
-        for row in answer["malformed"][:3]:
-            print_line(f"  {row['id']}: {row['detail']}")
-    aside = [finding for finding in answer["findings"] if finding["action"] == "quarantine"]
-    if aside:
-        print_line("Rows set aside:")
-    for finding in aside[:_SHOWN]:
-        print_line(f"  {finding['split']}: {finding['said']}")
-    if len(aside) > _SHOWN:
-        print_line(f"  and {len(aside) - _SHOWN} more (--json lists all)")
-    for split, counts in (("test", report["num_leaked"]), ("validation", report.get("num_leaked_validation", {}))):
-        leaked = ", ".join(f"{rule} {count}" for rule, count in counts.items() if count)
-        if counts:
-            print_line(f"Leaked {split} rows: {leaked or 'none'}")
-    for what, counts in (answer.get("prepared") or {}).items():
-        print_line(f"{what}: {', '.join(f'{name} {count}' for name, count in counts.items()) or 'none'}")
-    print_line("Refused:" if answer["refused"] else "ok: the data may be trained on")
-    for reason in answer["refused"]:
-        print_line(f"  - {reason}")
-    for name, place in (
-        ("Report", answer.get("report_page")),
-        ("Data Docs", answer.get("docs")),
-        ("Next", answer["next"]),
-    ):
-        if place:
-            print_line(f"{name}: {place}")

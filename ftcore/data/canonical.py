@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ftcore.data.conversations import COLUMNS, READERS, Malformed, generation_row
@@ -101,7 +101,7 @@ def plain_text(value: Any) -> str | None:
     return None
 
 
-def leave_out_swapped(rows: list[Row], faults: Faults) -> list[Row]:
+def leave_out_swapped(rows: list[Row], lines: Sequence[int], faults: Faults) -> list[Row]:
     """Refuse a file whose text and label columns have changed places, and leave out single rows of which that is true.
 
     Labels are few and come again, texts do not. Swapped file: most labels differ, there are more of them than texts, and they
@@ -116,10 +116,10 @@ def leave_out_swapped(rows: list[Row], faults: Faults) -> list[Row]:
         faults.add(f"{seen}: text and label look swapped; swap data.columns.text and data.columns.label")
         return rows
     kept = []
-    for line, row in enumerate(rows, start=1):
+    for line, row in zip(lines, rows, strict=True):
         if row["text"] and row["label"] and counts[row["label"]] == 1 and counts[row["text"].strip()] > 1:
             detail = "saw a label as text and a label that no other row has, wanted text and label in their own columns"
-            faults.add_row("swapped_columns", f"{detail} (row {line})", line, row["id"])
+            faults.add_row("swapped_columns", detail, line, row["id"])
         else:
             kept.append(row)
     return kept

@@ -29,6 +29,11 @@ def clean_text(text: str) -> str:
     return _SPACES.sub(" ", _STRAY_JOINER.sub("", text)).strip()
 
 
+def has_mojibake(text: str) -> bool:
+    """True for UTF-8 that was read as something else ("CafÃ©"), as far as ftfy can tell and mend it."""
+    return not text.isascii() and ftfy.fix_encoding(text) != text
+
+
 def clean_lines(text: str) -> str:
     """`clean_text` for conversations: line breaks and indentation carry meaning in code, lists and verse, so they stay."""
     if not text.isascii() or "&" in text or "\x1b" in text:

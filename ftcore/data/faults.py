@@ -7,6 +7,7 @@ text belongs, turns in the wrong order), all others do.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -41,7 +42,7 @@ class RowFault:
     """A malformed row that was left out. Holds no row text."""
 
     id: str
-    """The row's own id, or its place: `FILE line N`."""
+    """The row's own id, or its place: `FILE:N` as ids of rows without one, or `FILE line N`."""
     line: int
     reason: str
     """One word for counting: bad_value, malformed_conversation, repeated_header, repeated_key, swapped_columns."""
@@ -60,6 +61,8 @@ class Faults:
     num_file_faults: int = 0
     rows: list[RowFault] = field(default_factory=list)
     """Malformed rows, which are left out of what was read."""
+    num_unread: int = 0
+    """Malformed rows among them that never became a row with a place: a header in the middle, a key twice."""
     format: str | None = None
     """The format that the file was read as; None: it could not be told, or there was no row."""
 
@@ -74,6 +77,7 @@ class Faults:
             self.lines.append(f"{self.file}{f' line {line}' if line else ''}: {text}")
 
     def add_row(self, reason: str, detail: str, line: int, row_id: str | None = None) -> None:
+        self.num_unread += row_id is None
         self.rows.append(RowFault(row_id or f"{self.file} line {line}", line, reason, detail))
 
     def report(self) -> list[str]:
@@ -88,6 +92,32 @@ class Faults:
     def _with_rest(self, lines: Sequence[str], count: int) -> list[str]:
         more = count - len(lines)
         return [*lines, f"{self.file}: and {more} more faults"] if more else list(lines)
+
+
+# Endings of data files: an id of somebody's own may hold a colon, too.
+_PLACE = re.compile(r"(.+\.(?:csv|tsv|jsonl|ndjson|txt|parquet)(?:\.gz)?):(\d+)")
+
+
+def spoken_ids(row_ids: Sequence[str], limit: int = 3) -> str:
+    """The first few ids for a message: "ids t1, t2 and 5 more", or "rows 70, 71 of train.csv" for places in one file."""
+    shown = list(row_ids[:limit])
+    more = f" and {len(row_ids) - len(shown)} more" if len(row_ids) > len(shown) else ""
+    places = [_PLACE.fullmatch(row_id) for row_id in shown]
+    files = {place[1] if place else None for place in places}
+    if len(files) == 1 and None not in files:
+        numbers = ", ".join(str(place[2]) for place in places if place)
+        return f"{'rows' if len(row_ids) > 1 else 'row'} {numbers}{more} of {files.pop()}"
+    return f"{'ids' if len(row_ids) > 1 else 'id'} {', '.join(map(_short, map(spoken_id, shown)))}{more}"
+
+
+def _short(name: str, limit: int = 40) -> str:
+    return name if len(name) <= limit else f"{name[: limit - 1]}…"
+
+
+def spoken_id(row_id: str) -> str:
+    """An id for a message: `train.csv:70` is no line but a place, and is told as "row 70 of train.csv"."""
+    place = _PLACE.fullmatch(row_id)
+    return f"row {place[2]} of {place[1]}" if place else row_id
 
 
 def short_names(names: Iterable[str], limit: int = 12) -> str:

@@ -8,6 +8,7 @@ stay what the file says, reading streams, and one pass lists the faults. Parquet
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ftcore.data.faults import Faults, Limits, RowFault, short_names
+from ftcore.data.sniffing import other_kind, other_separator
 from ftcore.data.streams import read_lines
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt", ".parquet")
@@ -43,7 +45,9 @@ def read_rows(
     from ftcore.data.parquet import read_parquet
 
     kind, stored = kind_of(path), path.stat().st_size
-    if kind is None or path.name.lower().endswith(".parquet.gz"):
+    if other := other_kind(path, kind):
+        faults.add(other)
+    elif kind is None or path.name.lower().endswith(".parquet.gz"):
         endings = f"{', '.join(SUFFIXES)}, or {PACKED[0]} and the like"
         faults.add(f"saw the ending {path.suffix or '(none)'!r}, wanted one of {endings}")
     elif stored > limits.file_bytes:
@@ -145,7 +149,12 @@ def _read_csv(path: Path, delimiter: str, faults: Faults, limits: Limits) -> Ite
         for _, last in read_lines(path, faults, limits):
             yield last
 
-    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
+    read = lines()
+    first = next(read, "")
+    if other := other_separator(first, delimiter, path.name):
+        faults.add(other, 1)
+        return
+    reader = csv.reader(itertools.chain([first] if first else [], read), delimiter=delimiter, strict=True)
     start = 1
     held: Numbered | None = None
     header: list[str] | None = None

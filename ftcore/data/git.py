@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from ftcore.errors import DataUnavailable, DataUnreachable
+from ftcore.errors import DataMissing, DataUnavailable, DataUnreachable
 
 _TIMEOUT_S = 120.0
 _NETWORK_FAULT = re.compile(
@@ -58,7 +58,7 @@ def resolve_commit(repo: str, rev: str) -> str:
 
 def _resolve_local(repo: Path, rev: str) -> str:
     if not repo.is_dir():
-        raise DataUnavailable(f"No data repository at {repo} (data.repo).", hint=f"ls -d {repo}")
+        raise DataMissing(f"No data repository at {repo} (data.repo).", hint=f"ls -d {repo}")
     inside = run_git("rev-parse", "--git-dir", cwd=repo)
     if inside.returncode != 0:
         message = f"{repo} is not a usable git repository (data.repo): {_last_line(inside.stderr)}."

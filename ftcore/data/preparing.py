@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from ftcore.data.cleaning import has_mojibake
 from ftcore.data.faults import RowFault
 from ftcore.data.leakage import Embed, Leak, leaked_fraction, leaked_rows, leaks_between
 from ftcore.data.personal import Finder, count_personal, redact
@@ -35,6 +36,9 @@ class Prepared:
     """Why nothing may be trained on this."""
     personal: list[dict[str, Any]] = field(default_factory=list)
     """Rows with personal data before redaction: {id, split, kinds: {kind: hits}}; never a value."""
+
+    num_repaired: int = 0
+    """Texts whose mojibake was mended."""
 
     def set_aside(self, row: Row, split: str, reason: str, twin: str | None = None) -> None:
         self.quarantine.append({"id": row["id"], "split": split, "reason": reason} | ({"twin": twin} if twin else {}))
@@ -111,6 +115,8 @@ def _clean(
     for row in rows:
         reason = unfit.get(row["id"])
         if not reason:
+            if settings.fix_encoding:
+                prepared.num_repaired += sum(map(has_mojibake, texts_of(row)))
             row = clean_row(row, settings)
             reason = fault_of(row, settings.max_chars)
         if (

@@ -10,15 +10,16 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ftcore.data.canonical import OPTIONAL, REQUIRED, Row, canonical_row, leave_out_swapped
 from ftcore.data.conversations import COLUMNS, READERS, detect_formats
-from ftcore.data.formats import Faults, Limits, RowFault, read_rows, short_names
+from ftcore.data.faults import spoken_id
+from ftcore.data.formats import Faults, Limits, Numbered, RowFault, read_rows, short_names
 from ftcore.data.splitting import SPLITS, split_rows
-from ftcore.errors import DataRefused, DataUnavailable, IntegrityError, UsageError
+from ftcore.errors import DataMissing, DataRefused, IntegrityError, UsageError, num_of
 from ftcore.records import canonical_json
 from ftcore.spec import ColumnsSpec, DataFormat, DataSpec, Split, Task
 from ftcore.store import write_durable
@@ -57,7 +58,7 @@ def read_splits(
         Rows of train, validation and test; a split may be empty (judging that is validation's work).
 
     Raises:
-        DataUnavailable: A pattern matches no file.
+        DataMissing: A pattern matches no file.
         DataRefused: Files are broken, hostile or lack a column; every fault is listed with file and line.
         UsageError: A pattern leaves the folder, or a file matches two splits.
     """
@@ -94,16 +95,17 @@ def read_file(
     """
     faults = Faults(name or path.name)
     mapping = columns.model_dump()
-    raw_rows = read_rows(path, mapping.values(), faults, limits, text_column=mapping["text"])
-    head = list(itertools.islice(raw_rows, _SAMPLE))
-    faults.format = _choose_format(head, mapping, formats, faults)
+    placed = _placed(read_rows(path, mapping.values(), faults, limits, text_column=mapping["text"]), faults)
+    head = list(itertools.islice(placed, _SAMPLE))
+    faults.format = _choose_format([raw for *_, raw in head], mapping, formats, faults)
     if faults.format is None:
         return [], faults
     needed = required if faults.format == "classification" else COLUMNS[faults.format][0]
     seen: dict[str, None] = {}
     rows: list[Row] = []
+    lines: list[int] = []
     room = limits.rows if max_rows is None else max_rows
-    for number, (line, raw) in enumerate(itertools.chain(head, raw_rows)):
+    for number, line, raw in itertools.chain(head, placed):
         if len(rows) >= room:
             faults.add(f"saw more than {limits.rows:,} rows in all, wanted at most that; stopped reading here", line)
             break
@@ -115,6 +117,7 @@ def read_file(
         row = canonical_row(raw, mapping, faults.format, f"{faults.file}:{number}", line, faults, limits)
         if row is not None:
             rows.append(row)
+            lines.append(line)
     missing = [part for part in needed if mapping[part] not in seen] if seen else []
     for part in missing:
         wanted = f"wanted {mapping[part]!r}; map it with `data.columns.{part}: NAME`"
@@ -122,8 +125,14 @@ def read_file(
     if missing:
         faults.rows.clear()  # each row lacks the column: said once
     elif faults.format == "classification":
-        rows = leave_out_swapped(rows, faults)
+        rows = leave_out_swapped(rows, lines, faults)
     return rows, faults
+
+
+def _placed(rows: Iterable[Numbered], faults: Faults) -> Iterator[tuple[int, int, dict[str, Any]]]:
+    """Rows with their places in the file (data rows from 0; malformed ones that the readers left out count, too) and lines."""
+    for number, (line, raw) in enumerate(rows):
+        yield number + faults.num_unread, line, raw
 
 
 def malformed_faults(malformed: Sequence[RowFault], num_rows: int, max_quarantined: float) -> list[str]:
@@ -137,21 +146,21 @@ def malformed_faults(malformed: Sequence[RowFault], num_rows: int, max_quarantin
     total = num_rows + len(malformed)
     if len(malformed) <= max_quarantined * total:
         return []
-    shown = "; ".join(f"{fault.id}: {fault.detail}" for fault in malformed[:3])
+    shown = "; ".join(f"{spoken_id(fault.id)}: {fault.detail}" for fault in malformed[:3])
     wanted = f"wanted at most {max_quarantined:.2%} (validation.max_quarantined)"
     return [f"{len(malformed)} of {total} rows ({len(malformed) / total:.2%}) are malformed, {wanted}: {shown}"]
 
 
 def _choose_format(
-    head: Sequence[tuple[int, Mapping[str, Any]]], mapping: Mapping[str, str], formats: Sequence[str], faults: Faults
+    head: Sequence[Mapping[str, Any]], mapping: Mapping[str, str], formats: Sequence[str], faults: Faults
 ) -> str | None:
     """The one format that fits; none or several are a fault of the file."""
     if len(formats) == 1:
         return formats[0]
     if not head:
         return None
-    columns = list(dict.fromkeys(column for _, raw in head for column in raw))
-    fits = detect_formats(columns, [raw for _, raw in head], mapping, formats)
+    columns = list(dict.fromkeys(column for raw in head for column in raw))
+    fits = detect_formats(columns, head, mapping, formats)
     if len(fits) == 1:
         return fits[0]
     wanted = "; ".join(f"{name}: {', '.join(repr(mapping[part]) for part in COLUMNS[name][0])}" for name in formats)
@@ -173,7 +182,7 @@ def raise_faults(faults: Sequence[str]) -> None:
         DataRefused: With one line per fault.
     """
     if faults:
-        count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
+        count = num_of(len(faults), "fault")
         hint = "correct the files, then make them a new data version (dvc add, git commit, dvc push)"
         raise DataRefused(f"The data files have {count}; nothing was read from them:", details=faults, hint=hint)
 
@@ -203,9 +212,9 @@ def _find_files(folder: Path, data: DataSpec) -> dict[str, list[Path]]:
     return found
 
 
-def _no_file(pattern: str, part: str, names: Sequence[str]) -> DataUnavailable:
+def _no_file(pattern: str, part: str, names: Sequence[str]) -> DataMissing:
     message = f"No file matches {pattern!r} (data.files.{part}); the data version holds: {short_names(names)}."
-    return DataUnavailable(message, hint=f"correct data.files.{part}, or add the file (dvc add, git commit, dvc push)")
+    return DataMissing(message, hint=f"correct data.files.{part}, or add the file (dvc add, git commit, dvc push)")
 
 
 def _matches(name: str, pattern: str) -> bool:

@@ -68,7 +68,7 @@ def _decode(file: IO[bytes], faults: Faults, limits: Limits) -> Iterator[tuple[i
     foreign, first_foreign = b"", -1  # lines that are not UTF-8, and where the first of them is reported
     while line := file.readline(limits.line_bytes + 1):
         number += 1
-        if number == 1 and (wide := _wide_encoding(line)):
+        if number == 1 and (wide := wide_encoding(line)):
             faults.add(f"looks like {wide}; wanted UTF-8 (iconv -f {wide} -t UTF-8)")
             return
         if len(line) > limits.line_bytes:
@@ -101,8 +101,8 @@ def _decode(file: IO[bytes], faults: Faults, limits: Limits) -> Iterator[tuple[i
         faults.lines[first_foreign] += f"; the file looks like {likely} (iconv -f {likely} -t UTF-8)"
 
 
-def _wide_encoding(line: bytes) -> str | None:
-    """UTF-16 or UTF-32 by its mark; UTF-16 without one by the NUL beside each letter of the first line."""
+def wide_encoding(line: bytes) -> str | None:
+    """UTF-16 or UTF-32 by its mark; UTF-16 without one by the NUL beside each letter of the first line; None: neither."""
     for mark, name in _WIDE_BOMS:
         if line.startswith(mark):
             return name

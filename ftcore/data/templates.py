@@ -7,8 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from ftcore.errors import BaseModelError
+from ftcore.spec import Task
 
 _HINT = "use the instruction-tuned model of the family, or put its chat_template.jinja into the folder"
+
+
+def needs_chat_template(task: Task) -> bool:
+    """True for tasks whose rows the model reads as conversations."""
+    return task == "instruction"
 
 
 def load_chat_tokenizer(model_folder: Path) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from ftcore.data.templates import load_chat_tokenizer, render_chats
+from ftcore.data.templates import load_chat_tokenizer, needs_chat_template, render_chats
 from ftcore.errors import BaseModelError
 from ftcore.spec import Task
 
@@ -88,7 +88,7 @@ def token_report(
     """
     refused = []
     report: dict[str, dict[str, Any]] = {}
-    chat = load_chat_tokenizer(model_folder) if task == "instruction" else None
+    chat = load_chat_tokenizer(model_folder) if needs_chat_template(task) else None
     for split, rows in splits.items():
         if chat is not None:
             ids, texts, faults = render_chats(chat, rows)

@@ -33,6 +33,8 @@ class TwoFiles:
     """classification, messages, prompt_completion, alpaca, sharegpt or turns."""
     malformed: list[RowFault]
     """Rows left out because they do not say what they should."""
+    num_malformed_train: int
+    """How many of them are in the train file."""
 
 
 def columns_named(names: Mapping[str, str | None]) -> ColumnsSpec:
@@ -82,7 +84,8 @@ def read_two(
         columns_at_fault = any("--" in line and "-field" in line for line in lines)
         hint = "name the columns of your files: see --help" if columns_at_fault else "correct the files and try again"
         raise DataRefused(error.message, details=error.details, hint=hint) from None
-    return TwoFiles(both[0], both[1], str(kinds[0]), [fault for faults in seen for fault in faults.rows])
+    malformed = [fault for faults in seen for fault in faults.rows]
+    return TwoFiles(both[0], both[1], str(kinds[0]), malformed, len(seen[0].rows))
 
 
 def read_columns(path: str, names: Sequence[str], rows: Sequence[Row]) -> list[dict[str, str | None]]:

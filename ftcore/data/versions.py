@@ -18,7 +18,7 @@ from typing import Any
 
 from ftcore.data.git import is_url, resolve_commit
 from ftcore.data.repository import DataRepository
-from ftcore.errors import DataUnavailable, DataUnreachable, FtcoreError, IntegrityError, UsageError
+from ftcore.errors import DataMissing, DataUnavailable, DataUnreachable, FtcoreError, IntegrityError, UsageError
 from ftcore.records import DataRef
 from ftcore.spec import FineTuneSpec
 from ftcore.store import Manifest, copy_folder, storage_errors
@@ -93,7 +93,7 @@ def _plain_folder(path: str) -> Path:
     folder = Path(path).expanduser()
     if not folder.is_dir():
         seen = "a file" if folder.exists() else "nothing"
-        raise DataUnavailable(
+        raise DataMissing(
             f"Saw {seen} at {folder.absolute()}, wanted a folder (data.path).", hint=f"ls {folder.parent}"
         )
     return folder
@@ -141,9 +141,9 @@ def _list_files(fs: Any, source: str, ref: DataRef) -> list[tuple[str, str | Non
         top = sorted(PurePosixPath(name).name for name in fs.ls("/", detail=False))
         there = ", ".join(name for name in top if not name.startswith(".")) or "nothing"
         message = f"{ref.repo} at {ref.rev} has no path {ref.path!r} (data.path); it has: {there}."
-        raise DataUnavailable(message, hint=f"dvc add {ref.path} && git add {ref.path}.dvc && git commit")
+        raise DataMissing(message, hint=f"dvc add {ref.path} && git add {ref.path}.dvc && git commit")
     if fs.isfile(source):
-        raise DataUnavailable(
+        raise DataMissing(
             f"{ref.path} in {ref.repo} is a file, wanted a folder (data.path).", hint=f"dvc list {ref.repo}"
         )
     found = fs.find(source, detail=True)

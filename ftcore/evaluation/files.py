@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from ftcore.errors import DataRefused, UsageError
+from ftcore.errors import DataRefused, UsageError, num_of
 from ftcore.evaluation.rows import Column, Holdout, holdout_of
 
 REQUIRED = ("id", "target", "prediction")
@@ -227,9 +227,9 @@ def _order(first: PredictionFile, other: PredictionFile) -> tuple[np.ndarray | N
     added = [row for row, row_id in enumerate(other.ids) if row_id not in known]
     faults = []
     if absent:
-        faults.append(f"{len(absent):,} ids of {first.path.name} are missing here ({_rows(absent)} there)")
+        faults.append(f"{num_of(len(absent), 'id')} of {first.path.name} missing here ({_rows(absent)} there)")
     if added:
-        faults.append(f"{len(added):,} ids that {first.path.name} does not have ({_rows(added)})")
+        faults.append(f"{num_of(len(added), 'id')} that {first.path.name} does not have ({_rows(added)})")
     return (None, faults) if faults else (np.array([position[row_id] for row_id in first.ids]), [])
 
 
@@ -248,7 +248,7 @@ def _different(
         recode = np.array([code.get(value, -2) for value in theirs.values] + [-1], dtype=np.int64)
         rows = np.flatnonzero(mine.codes != recode[theirs.codes])
         if len(rows):
-            text = f"{name} differs from that of the {first_role} on {len(rows):,} rows ({_rows(rows.tolist())} there)"
+            text = f"{name} differs from that of the {first_role} on {num_of(len(rows), 'row')} ({_rows(rows.tolist())} there)"
             faults.append(f"{file.path.name} ({role}): {text}")
     return sorted(faults)
 

@@ -221,9 +221,13 @@ class Ledger:
         """
         return self.append(RELEASED, spec, {"rows": [dict(row) for row in rows], "because": because}, actor)
 
+    def releases(self, spec: str) -> list[Event]:
+        """Who released which rows when and why, oldest first; payload as of `release_rows`."""
+        return self.events(spec, (RELEASED,))
+
     def released(self, spec: str) -> Released | None:
         """Every row that was ever released for this spec; None if none was."""
-        events = self.events(spec, (RELEASED,))
+        events = self.releases(spec)
         digests = {str(row["digest"]) for event in events for row in event.payload["rows"]}
         return Released(rows=tuple(sorted(digests))) if digests else None
 

@@ -61,6 +61,18 @@ def resolve_base(spec: BaseModelSpec, root: Path | None = None) -> BaseModel:
     return BaseModel(path, digest_of(rows), name)
 
 
+def local_folder(spec: BaseModelSpec, root: Path | None = None) -> Path | None:
+    """Where the base model lies on this machine; None: it is not here (yet). Nothing is fetched and nothing checked."""
+    try:
+        if spec.revision is None or spec.name.startswith("pkg:"):
+            return _locate(spec, root or Path.cwd())[0]
+        from huggingface_hub import snapshot_download
+
+        return Path(snapshot_download(spec.name, revision=spec.revision, local_files_only=True))
+    except (BaseModelError, OSError, ValueError):  # huggingface_hub: not in the cache (an OSError), no such name
+        return None
+
+
 def saved_model(path: Path, digest: str, name: str) -> BaseModel:
     """A model folder that ftcore wrote, every byte checked.
 

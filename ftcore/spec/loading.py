@@ -5,10 +5,11 @@ Unknown keys are faults: a misspelt setting must never be ignored.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
@@ -84,16 +85,53 @@ def _fault(item: Mapping[str, Any]) -> str:
     if item["type"] == "missing":
         return f"{path}: missing, wanted a value"
     seen = "" if isinstance(item["input"], dict) else f"saw {item['input']!r}; "
+    if item["type"] in ("model_type", "model_attributes_type", "dataclass_type"):
+        return f"{path}: {seen}wanted a section{_allowed_keys((*item['loc'], ''))}{_example(item['loc'])}"
+    if item["type"] == "list_type":
+        return f"{path}: {seen}wanted a list{_example(item['loc'])}"
     return f"{path}: {seen}{item['msg'].removeprefix('Value error, ')}"
 
 
-def _allowed_keys(location: tuple[str | int, ...]) -> str:
+def _example(location: tuple[str | int, ...]) -> str:
+    """A value of the right type as it can be typed: the default, or for an empty list the first word it may hold."""
+    path = ".".join(map(str, location))
+    field = _field(location)
+    if field is None:
+        return ""
+    if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+        first = next(iter(field.annotation.model_fields), None)
+        return _example((*location, first)) if first else ""
+    value = field.get_default(call_default_factory=True)
+    if value == []:
+        value = list(_words(field.annotation))[:1]
+    text = value if isinstance(value, str) else json.dumps(value)
+    return f"; for example --set '{path}={text}'"
+
+
+def _words(annotation: Any) -> Iterable[str]:
+    """The words that a type of fixed words allows, wherever they stand in it."""
+    for part in get_args(annotation):
+        if isinstance(part, str):
+            yield part
+        else:
+            yield from _words(part)
+
+
+def _field(location: tuple[str | int, ...]) -> Any:
+    """The field of the spec at a path; None: there is none, or the path goes through a list."""
     section: Any = FineTuneSpec
-    for part in location[:-1]:
-        field = (
-            section.model_fields.get(str(part)) if isinstance(section, type) and issubclass(section, Section) else None
-        )
+    field = None
+    for part in location:
+        if not (isinstance(section, type) and issubclass(section, Section)):
+            return None
+        field = section.model_fields.get(str(part))
         section = field.annotation if field else None
+    return field
+
+
+def _allowed_keys(location: tuple[str | int, ...]) -> str:
+    field = _field(location[:-1])
+    section: Any = field.annotation if field else None if location[:-1] else FineTuneSpec
     if isinstance(section, type) and issubclass(section, Section):
         return f"; allowed: {', '.join(section.model_fields)}"
     return ""

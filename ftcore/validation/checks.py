@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ftcore.data.leakage import Leak, leaked_fraction, leaked_rows
+from ftcore.errors import num_of
 from ftcore.spec import Split
 
 Row = Mapping[str, Any]
@@ -25,7 +26,8 @@ def cross_split_faults(splits: Mapping[Split, Sequence[Row]]) -> list[str]:
     if trained and unknown:
         count = sum(row.get("label") in unknown for row in splits["test"])
         faults.append(
-            f"test has {count} rows with labels that train lacks: {_names(unknown)}; wanted every test label in train "
+            f"test has {num_of(count, 'row')} with {'labels' if len(unknown) > 1 else 'a label'} that train lacks: "
+            f"{_names(unknown)}; wanted every test label in train "
             f"(train has {len(trained)}: {_names(sorted(trained))})"
         )
     if len(trained) == 1:
@@ -35,7 +37,9 @@ def cross_split_faults(splits: Mapping[Split, Sequence[Row]]) -> list[str]:
     )
     shared = sorted(row_id for row_id, count in owners.items() if count > 1)
     if shared:
-        faults.append(f"{len(shared)} ids are in more than one split, wanted each in one: {_names(shared)}")
+        faults.append(
+            f"{num_of(len(shared), 'id is', 'ids are')} in more than one split, wanted each in one: {_names(shared)}"
+        )
     return faults
 
 

@@ -18,7 +18,7 @@ import pandas as pd
 from great_expectations.expectations.registry import get_expectation_impl
 
 import ftcore.validation.custom  # noqa: F401  registers ftcore's own expectations
-from ftcore.errors import UsageError
+from ftcore.errors import UsageError, num_of
 from ftcore.records import SplitReport
 from ftcore.spec import Split
 from ftcore.validation.datadocs import build_docs, make_context
@@ -137,7 +137,7 @@ def _build(asked: Mapping[Split, Sequence[Entry]]) -> dict[Split, list[Any]]:
             except (ValueError, TypeError) as error:  # pydantic's ValidationError is a ValueError
                 faults[f"{entry}: {' '.join(str(error).split())[:200]}"] = None
     if faults:
-        raise UsageError(f"The expectation suite has {len(faults)} fault(s):", details=list(faults))
+        raise UsageError(f"The expectation suite has {num_of(len(faults), 'fault')}:", details=list(faults))
     return built
 
 
@@ -177,7 +177,7 @@ def _finding(split: str, frame: pd.DataFrame, entry: Entry, expectation: Any, re
     rows = unexpected_rows(answer)
     action = action_of(entry, expectation)
     if action == "quarantine" and rows and (line is None or "mostly" not in entry.kwargs):
-        said = line or f"{entry}: {len(rows)} of {len(frame)} rows are set aside"
+        said = line or f"{entry}: set aside {len(rows)} of {len(frame)} rows"
     elif line is not None:
         said, action = line, "refuse"
     else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ftcore.data.faults import spoken_ids
+from ftcore.errors import num_of
 from ftcore.validation.suites import Entry
 
 # Values of these columns may be named in a message; text and ids of people may not.
@@ -46,7 +48,9 @@ def _exception(info: Any) -> str | None:
 
 
 def _wanted(entry: Entry) -> str:
-    settings = ", ".join(f"{key}={value!r}" for key, value in entry.kwargs.items() if key != "column")
+    told = entry.meta.get("wanted")  # words instead of a pattern that nobody reads
+    shown = {key: value for key, value in entry.kwargs.items() if key == "mostly" or key != "column" and not told}
+    settings = ", ".join([*([str(told)] if told else []), *(f"{key}={value!r}" for key, value in shown.items())])
     return f"wanted {settings if len(settings) <= 160 else settings[:159] + '…'}; " if settings else ""
 
 
@@ -60,15 +64,15 @@ def _seen(entry: Entry, answer: Mapping[str, Any], frame: Any) -> str:
     if in_words:
         seen = f"saw {observed}" + (f" ({count} of {elements} rows)" if count else "")
     elif count is not None:
-        seen = f"saw {count} of {elements} rows ({count / elements:.2%}) otherwise" if elements else "saw no rows"
+        seen = f"saw {count} of {elements} rows ({count / elements:.2%}) at fault" if elements else "saw no rows"
     if in_words or count is not None:
         rows = frame.iloc[unexpected_rows(answer)]
         if not in_words and entry.column in _SHOWN and len(rows):
             seen += f", values {_short(sorted({str(value) for value in rows[entry.column]}))}"
         ids = list(map(str, rows["id"])) if "id" in rows else []
-        return seen + (f"; ids {_short(ids, 3)}" if ids else "")
+        return seen + (f"; {spoken_ids(ids)}" if ids else "")
     if isinstance(observed, list | set | tuple):
-        return f"saw {len(observed)} values" + (
+        return f"saw {num_of(len(observed), 'value')}" + (
             f": {_short(sorted(map(str, observed)))}" if entry.column in _SHOWN else ""
         )
     return f"saw {observed}" if isinstance(observed, int | float) else "it was not met"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 
 from ftcore.data import personal
 
@@ -11,9 +12,11 @@ _DIGITS = re.compile(r"\d(?:[ .()/-]?\d){4,}")
 _SECRET = re.compile(r"(?=\S*\d)(?=\S*[A-Za-z])\S{20,}")
 
 
-def personal_kinds(text: str) -> list[str]:
-    """Kinds of personal data in a text, in order of appearance; empty: none."""
-    return [str(span.kind) for span in personal.find_personal(text)]
+def personal_kinds(
+    text: str, kinds: Collection[str] = personal.KINDS, regions: Sequence[str] = personal.REGIONS
+) -> list[str]:
+    """Kinds of personal data in a text, in order of appearance; empty: none. Arguments as of `find_personal`."""
+    return [str(span.kind) for span in personal.find_personal(text, kinds, regions)]
 
 
 def mask_personal(text: str) -> str:

@@ -9,7 +9,8 @@ Expectations see the canonical columns (id, text, label or completion and messag
 why the expectation is there and is required. `meta.splits` limits it to some splits. `meta.if_present: true` drops it where the
 data has no such column; without it, a missing column is a failure. `meta.action` is `quarantine` (rows at fault are set aside,
 `meta.reason` says why in a word) or `refuse` (the whole set is); without it the expectation's own default holds, which is refuse
-for all that Great Expectations brings along. `starters/` beside this file has one suite per task; `ftcore init` writes one.
+for all that Great Expectations brings along. `meta.wanted` are the words for what the arguments want, where those are a pattern.
+`starters/` beside this file has one suite per task; `ftcore init` writes one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftcore.errors import UsageError
+from ftcore.errors import UsageError, num_of
 from ftcore.records import digest_of
 
 STARTERS = Path(__file__).with_name("starters")
@@ -151,7 +152,7 @@ def load_suite(path: Path) -> Suite:
             "expectations: saw an empty list, wanted at least one (a suite that expects nothing passes anything)"
         )
     if faults:
-        raise UsageError(f"The expectation suite {path} has {len(faults)} fault(s):", details=faults, hint=hint)
+        raise UsageError(f"The expectation suite {path} has {num_of(len(faults), 'fault')}:", details=faults, hint=hint)
     entries = tuple(Entry(item["type"], item.get("kwargs", {}), item["meta"]) for item in raw["expectations"])
     return Suite(raw["name"], entries, digest_of(raw))
 
@@ -176,5 +177,7 @@ def _faults(number: int, item: Any) -> Iterable[str]:
         yield f"{place}: meta.action is 'quarantine', wanted none: leaked rows leave train (prepare sees to it), never test"
     if isinstance(meta, dict) and not _REASON.fullmatch(str(meta.get("reason", "none"))):
         yield f"{place}: meta.reason is {meta['reason']!r}; wanted a word like lost_label (a-z, 0-9, _)"
+    if isinstance(meta, dict) and not isinstance(meta.get("wanted", ""), str):
+        yield f"{place}: meta.wanted is {meta['wanted']!r}, wanted words"
     if not isinstance(item.get("kwargs", {}), dict):
         yield f"{place}: kwargs is a {type(item['kwargs']).__name__}, wanted an object"

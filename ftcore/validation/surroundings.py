@@ -35,6 +35,10 @@ class Surroundings:
     """Share of rows that may have leaked (`leakage.max_leaked`)."""
     released: frozenset[str] = frozenset()
     """Ids of rows that a person has released: no expectation sets them aside."""
+    personal_kinds: tuple[str, ...] | None = None
+    """What counts as personal data (`prepare.personal_kinds`)."""
+    phone_regions: tuple[str, ...] | None = None
+    """Countries whose phone numbers are known without a leading + (`prepare.phone_regions`)."""
     folder: Path | None = None
     """Where relative paths in a suite (word lists) start: the project folder."""
     split: str = ""
@@ -58,6 +62,8 @@ def surroundings_of(spec: FineTuneSpec, suite: Suite) -> Surroundings:
         max_length=spec.training.max_length,
         accepted=read_profile(spec.at(accepted)) if accepted else None,
         max_leaked=spec.leakage.max_leaked,
+        personal_kinds=tuple(spec.prepare.personal_kinds),
+        phone_regions=tuple(spec.prepare.phone_regions),
         folder=spec.root,
     )
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ftcore.data.canonical import Row
 from ftcore.data.preparing import prepare_splits
 from ftcore.data.two_files import TwoFiles
 from ftcore.records import DatasetVersion, digest_of
@@ -28,6 +29,10 @@ class Judged:
     report: DataReport
     prepared: Mapping[str, Mapping[str, int]]
     """What preparing these rows would do: rows set aside by reason, rows with personal data by kind."""
+    num_repaired: int
+    """Texts whose encoding preparing would repair."""
+    train: Sequence[Row]
+    """The train rows that preparing would leave, as it would leave them."""
 
 
 def judge_two(
@@ -71,7 +76,7 @@ def judge_two(
         "Preparing would set aside": prepared.num_quarantined,
         "Rows with personal data": prepared.num_personal,
     }
-    return Judged(loaded, found, report, counts)
+    return Judged(loaded, found, report, counts, prepared.num_repaired, prepared.splits["train"])
 
 
 def _name(path: str) -> str:

@@ -43,7 +43,8 @@ def answer(*args: str) -> dict[str, Any]:
 
 def test_the_documented_answer(files: list[str]) -> None:
     found = answer(*files)
-    assert found.keys() == {"rows", "hits", "leaked_test_rows", "train_rows_to_drop", "seconds"}
+    assert found.keys() >= {"rows", "hits", "leaked_test_rows", "train_rows_to_drop", "seconds"}
+    assert (found["verdict"], found["refused"], found["num_malformed"]) == (None, [], 0)
     assert found["rows"] == {"train": 3, "test": 3}
     assert found["hits"] == [
         {"rule": "exact", "test_row": 1, "train_row": 0, "score": 1.0},
@@ -61,8 +62,14 @@ def test_group_time_and_label_fields(files: list[str]) -> None:
 
 
 def test_a_budget_makes_it_a_check(files: list[str]) -> None:
-    assert leakage(*files, "--max-leaked", "0.5").returncode == 3
-    assert leakage(*files, "--max-leaked", "0.7").returncode == 0
+    refused = leakage(*files, "--max-leaked", "0.5")
+    assert refused.returncode == 3
+    assert refused.stdout.endswith("Refused: 2 of 3 test rows (66.67%) leaked, wanted at most 50.00% (--max-leaked)\n")
+    told = json.loads(leakage(*files, "--max-leaked", "0.5", "--json").stdout)
+    assert (told["verdict"], len(told["refused"]), told["num_malformed"]) == ("refused", 1, 0)
+    fine = leakage(*files, "--max-leaked", "0.7")
+    assert (fine.returncode, "Refused" in fine.stdout) == (0, False)
+    assert answer(*files, "--max-leaked", "0.7")["verdict"] == "ok"
     text = leakage(*files).stdout
     assert "2 test rows leaked (66.67%)" in text
 

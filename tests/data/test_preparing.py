@@ -218,3 +218,10 @@ def test_conversations_are_cleaned_and_judged_turn_by_turn() -> None:
     assert first["messages"][0]["content"] == "café?"
     assert prepared.labels == [] and prepared.refused == []
     assert holdout_identity(raw["test"]) != holdout_identity([conversation("x0", "Asked in test?", "z")])
+
+
+def test_texts_whose_encoding_is_repaired_are_counted() -> None:
+    texts: list[tuple[str | None, str | None]] = [("a cafÃ© here", "a"), ("ein schönes Café", "a"), ("plain", "a")]
+    assert prepare(texts).num_repaired == 1
+    assert prepare(texts).splits["train"][0]["text"] == "a café here"
+    assert prepare(texts, fix_encoding=False).num_repaired == 0

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ftcore.data.faults import Limits, RowFault
+from ftcore.data.faults import Limits, RowFault, spoken_id
 from ftcore.data.reading import (
     ALL_FORMATS,
     GENERATION_FORMATS,
@@ -22,7 +22,7 @@ from ftcore.data.reading import (
     read_splits,
     write_jsonl,
 )
-from ftcore.errors import DataRefused, DataUnavailable, IntegrityError, UsageError
+from ftcore.errors import DataMissing, DataRefused, IntegrityError, UsageError
 from ftcore.spec import ColumnsSpec, DataSpec
 
 COLUMNS = ColumnsSpec()
@@ -54,6 +54,19 @@ def test_the_three_formats_give_the_same_rows(tmp_path: Path) -> None:
         rows, faults = read_file(tmp_path / name, COLUMNS)
         assert faults.report() == []
         assert rows == values
+
+
+def test_ids_made_from_places_count_malformed_rows_whoever_leaves_them_out(tmp_path: Path) -> None:
+    rows = ['{"text": "a", "label": "x"}', '{"text": "b", "text": "b", "label": "x"}', '{"text": ["c"], "label": "x"}']
+    (tmp_path / "a.jsonl").write_text("\n".join([*rows, "", *[rows[0]] * 30, rows[1], rows[0]]))
+    found, faults = read_file(tmp_path / "a.jsonl", COLUMNS)
+    assert [row["id"] for row in found] == ["a.jsonl:0", *(f"a.jsonl:{n}" for n in range(3, 33)), "a.jsonl:34"]
+    assert [fault.id for fault in faults.rows] == ["a.jsonl line 2", "a.jsonl:2", "a.jsonl line 35"]
+
+
+def test_a_place_is_told_as_one() -> None:
+    assert spoken_id("data/train.csv.gz:70") == "row 70 of data/train.csv.gz"
+    assert spoken_id("ticket:70") == "ticket:70"
 
 
 def test_columns_are_mapped_and_ids_made_from_positions(tmp_path: Path) -> None:
@@ -162,9 +175,9 @@ def test_files_are_found(tmp_path: Path) -> None:
     spec = DataSpec(files={"any": ["*.jsonl", "feedback-*.jsonl"]}, validation_fraction=0, test_fraction=0)
     assert [row["id"] for row in all_rows(tmp_path, spec)] == ["a.jsonl", "b.jsonl"]
     assert [row["id"] for row in all_rows(tmp_path, DataSpec(files={"any": "sub/*.jsonl"}))] == ["sub/c.jsonl"]
-    with pytest.raises(DataUnavailable, match=r"'nope.jsonl' .*holds: 'a.jsonl', 'b.jsonl', 'sub/c.jsonl'"):
+    with pytest.raises(DataMissing, match=r"'nope.jsonl' .*holds: 'a.jsonl', 'b.jsonl', 'sub/c.jsonl'"):
         read_splits(tmp_path, DataSpec(files={"any": ["*.jsonl", "nope.jsonl"]}))
-    with pytest.raises(DataUnavailable, match="data.files.test"):
+    with pytest.raises(DataMissing, match="data.files.test"):
         read_splits(tmp_path, DataSpec(files={"train": "a.jsonl", "test": "x-*.jsonl"}))
     with pytest.raises(UsageError, match="one split per file"):
         read_splits(tmp_path, DataSpec(files={"train": "*.jsonl", "test": "a.jsonl"}))
@@ -305,6 +318,7 @@ def test_swapped_columns(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("\n".join([*good, swapped[0]]))
     rows, faults = read_file(tmp_path / "a.jsonl", COLUMNS)
     assert (len(rows), [row.reason for row in faults.rows]) == (30, ["swapped_columns"])
+    assert faults.rows[0].line == 31
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_the_undamaged_project_is_accepted(project: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "code", "seen"),
     [
-        (remove_file, 1, "train.jsonl"),
+        (remove_file, 2, "train.jsonl"),
         (empty_file, 3, "test"),
         (wrong_column, 3, "category"),
         (unknown_label, 3, "teleport"),

@@ -27,6 +27,11 @@ def ftcore(*args: str, cwd: Path, code: int = 0) -> Any:
     return json.loads(done.stdout) if done.stdout else done.stderr
 
 
+def said(*args: str, cwd: Path) -> str:
+    command = [sys.executable, "-m", "ftcore", *args]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     folder = build_project(tmp_path / "project", "validation: {max_quarantined: 0.5}\n")
@@ -55,6 +60,14 @@ def test_set_aside_listed_released_used(project: Path) -> None:
     reasons = {row["id"]: row["reason"] for row in held["rows"]}
     assert reasons["train.jsonl-0"] == "injection_marker"
     assert held["releasable"] == ["train.jsonl-0"]
+    assert Path(held["report_page"]).read_text().startswith("<!doctype html>")
+    assert f"Read them (up to ten examples of each finding): {held['report_page']}" in said(
+        "quarantine", "list", "spec.yaml", cwd=project
+    )
+    none = said("quarantine", "list", "spec.yaml", "--reason", "nonsense", cwd=project)
+    assert (
+        none == f"No row is set aside for 'nonsense'; reasons there are: {', '.join(sorted(set(reasons.values())))}\n"
+    )
     before = ftcore("run", "spec.yaml", "--to", "prepare", cwd=project)
     event = ftcore(
         "quarantine", "release", "spec.yaml", "--id", "train.jsonl-0", "--because", "a quotation", cwd=project
@@ -65,6 +78,16 @@ def test_set_aside_listed_released_used(project: Path) -> None:
     counts = [answer["steps"][-1]["record"]["num_quarantined"] for answer in (before, after)]
     assert counts[0]["injection_marker"] == 1
     assert "injection_marker" not in counts[1]
+    (past,) = ftcore("quarantine", "list", "spec.yaml", cwd=project)["released"]
+    assert (past["id"], past["actor"], past["used"], past["event"]) == ("train.jsonl-0", "ann", True, event["event"])
+    text = said("quarantine", "list", "spec.yaml", cwd=project)
+    assert "Released before: 1 row\n  train.jsonl-0: injection_marker, by ann at 2" in text
+    assert text.count("changed or gone since") == 0
+    assert MARKED not in text
+    write_rows(
+        project, "train.jsonl", [{"text": f"another {n} of {'ab'[n % 2]}", "label": "ab"[n % 2]} for n in range(30)]
+    )
+    assert "changed or gone since: not in use" in said("quarantine", "list", "spec.yaml", cwd=project)
     with open_ledger() as ledger:
         (kept,) = ledger.events("tiny", ("quarantine_released",))
         assert ledger.verify().faults == ()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ftcore.errors import BaseModelError
-from ftcore.models.base import BaseModel, resolve_base
+from ftcore.models.base import BaseModel, local_folder, resolve_base
 from ftcore.spec import BaseModelSpec
 from ftcore.store import file_sha256
 
@@ -71,3 +71,10 @@ def test_pickled_weights_are_never_taken(tmp_path: Path) -> None:
 def test_the_digest_costs_no_torch() -> None:
     code = "import sys, ftcore.models.base; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_only_what_is_on_this_machine_is_found_without_fetching(tiny_base: BaseModel, tmp_path: Path) -> None:
+    assert local_folder(BaseModelSpec(name=str(tiny_base.path))) == tiny_base.path
+    assert local_folder(BaseModelSpec(name=tiny_base.path.name), tiny_base.path.parent) == tiny_base.path
+    for name, revision in ((str(tmp_path / "no"), None), ("pkg:no_such_package/x", None), ("no-such/model", "0" * 40)):
+        assert local_folder(BaseModelSpec(name=name, revision=revision)) is None

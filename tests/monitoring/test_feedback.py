@@ -242,7 +242,7 @@ def test_the_command_says_what_was_left_out(
     assert (answer["data"], answer["num_left_out"], answer["held_back"]) == (None, 30, {"billling": 1})
     collect(str(path))
     said = capsys.readouterr().out
-    assert "Held back: the new label 'billling' has 1 rows so far, wanted 5." in said
+    assert "Held back: the new label 'billling' has 1 row so far, wanted 5." in said
     assert "Left out: 30 labelled answers" in said
     assert "values Tablet issue" in said
 

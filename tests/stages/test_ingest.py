@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ftcore.errors import DataUnavailable
+from ftcore.errors import DataMissing
 from ftcore.records import DataRef, DatasetVersion
 from ftcore.spec import FineTuneSpec
 from ftcore.stages import ingest
@@ -36,7 +36,8 @@ def test_what_arrives_is_in_the_record(tmp_path: Path) -> None:
 
 def test_a_missing_folder_leaves_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path / "home")
-    with pytest.raises(DataUnavailable):
+    with pytest.raises(DataMissing) as missing:
         run(store, tmp_path / "nowhere")
+    assert missing.value.exit_code == 2
     assert not (store.root / "stages").exists()
     assert not list((store.root / "tmp").iterdir())

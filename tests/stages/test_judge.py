@@ -92,7 +92,7 @@ def changed_rows(root: Path, role: str, **change: Any) -> None:
 @pytest.mark.parametrize(
     ("role", "change", "reason"),
     [
-        ("champion", {"id": "other"}, "ids of"),
+        ("champion", {"id": "other"}, "1 id of"),
         ("champion", {"target": "c9"}, "target differs"),
         ("candidate", {"prediction": None}, "no prediction"),
         ("candidate", {"prediction": "c77"}, "recorded as"),

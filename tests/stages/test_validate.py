@@ -64,7 +64,7 @@ def test_the_report_lies_beside_the_docs_and_names_what_fell_short(tmp_path: Pat
     assert report.report_uri == f"{report.uri}/report.html"
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "This data is refused" in page
-    assert "labels that train lacks: zeta" in page
+    assert "label that train lacks: zeta" in page
     assert "<i>" not in page
     assert all((folder / name).exists() for name in re.findall(r'href="([^"#]+)"', page))
 
@@ -84,7 +84,7 @@ def test_everything_wrong_is_said_at_once(tmp_path: Path) -> None:
     report, folder = run(tmp_path, files, leakage={"max_leaked": 0.02})
     reasons = "\n".join(report.refused)
     assert "validation: saw 0 rows, wanted at least 1" in reasons
-    assert "labels that train lacks: zeta" in reasons
+    assert "label that train lacks: zeta" in reasons
     assert "expect_table_to_have_no_leaks" in reasons
     assert "3.23%" in reasons
     assert json.loads((folder / "leaks.jsonl").read_text()) == {
@@ -161,7 +161,7 @@ def test_paraphrases_are_told_of_and_count_only_where_the_spec_says_so(
     assert json.loads((folder / "paraphrases.jsonl").read_text())["test_id"] == "x0"
     assert (folder / "leaks.jsonl").read_text() == ""
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert "1 test rows have a paraphrase in train, perhaps" in page
+    assert "1 test row has a paraphrase in train, perhaps" in page
     counted, folder = run(tmp_path / "leak", good(), leakage={"paraphrases": "leak", "max_leaked": 0.0})
     assert (counted.num_paraphrased, counted.num_leaked["paraphrase"]) == (0, 1)
     assert "3.33% of rows leaked" in counted.refused[0]

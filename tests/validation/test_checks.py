@@ -11,7 +11,7 @@ def rows(prefix: str, *labels: str | None) -> list[dict[str, str | None]]:
 def test_unknown_labels_in_test_are_named() -> None:
     splits = {"train": rows("t", "a", "b"), "validation": rows("v", "c"), "test": rows("x", "a", "zeta", "zeta", None)}
     (fault,) = cross_split_faults(splits)  # type: ignore[arg-type]
-    assert "2 rows with labels that train lacks: zeta" in fault
+    assert "2 rows with a label that train lacks: zeta" in fault
     assert "train has 2: a, b" in fault
 
 
@@ -19,7 +19,7 @@ def test_one_label_and_shared_ids() -> None:
     splits = {"train": rows("t", "a", "a"), "validation": [], "test": rows("t", "a")}
     faults = cross_split_faults(splits)  # type: ignore[arg-type]
     assert "only one label (a)" in faults[0]
-    assert "1 ids are in more than one split, wanted each in one: t0" in faults[1]
+    assert "1 id is in more than one split, wanted each in one: t0" in faults[1]
 
 
 def test_healthy_splits() -> None:

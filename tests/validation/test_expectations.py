@@ -45,7 +45,7 @@ def test_failures_name_ids_and_counts_never_text(tmp_path: Path) -> None:
     assert report.failed[0].startswith(
         "expect_column_value_lengths_to_be_between(text): wanted max_value=50; saw 1 of 10 rows"
     )
-    assert report.failed[0].endswith("ids long")
+    assert report.failed[0].endswith("id long")
     assert "values Bad Label" in report.failed[1]
     assert report.failed[2].endswith("saw 3")
     assert "secret" not in "".join(report.failed)

@@ -33,7 +33,7 @@ def test_shipped_suites_say_why(path: Path) -> None:
 def test_every_fault_is_listed(tmp_path: Path) -> None:
     path = write(tmp_path, UNIQUE, "text", {"type": "expect_x", "kwargs": [], "meta": {}}, UNIQUE | {"extra": 1},
                  UNIQUE | {"meta": {"notes": "w", "splits": ["dev"]}},
-                 UNIQUE | {"meta": {"notes": "w", "action": "drop", "reason": "No Word"}})  # fmt: skip
+                 UNIQUE | {"meta": {"notes": "w", "action": "drop", "reason": "No Word", "wanted": 3}})  # fmt: skip
     with pytest.raises(UsageError) as caught:
         load_suite(path)
     message = str(caught.value)
@@ -45,6 +45,7 @@ def test_every_fault_is_listed(tmp_path: Path) -> None:
         "['dev']",
         "meta.action is 'drop'",
         "meta.reason is 'No Word'",
+        "meta.wanted is 3",
     ):
         assert seen in message
 

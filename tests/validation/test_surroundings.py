@@ -25,6 +25,11 @@ def test_the_base_model_is_looked_for_only_where_tokens_are_counted() -> None:
         surroundings_of(make_spec(), load_suite(starter("classification")))
 
 
+def test_what_counts_as_personal_is_what_the_spec_says() -> None:
+    around = surroundings_of(make_spec(prepare={"personal_kinds": ["phone"], "phone_regions": ["DE"]}), PLAIN)
+    assert (around.personal_kinds, around.phone_regions) == (("phone",), ("DE",))
+
+
 def test_the_accepted_profile_is_read(tmp_path: Path) -> None:
     path = tmp_path / "accepted.json"
     path.write_text(json.dumps(profile_splits({"train": [{"text": "a b", "label": "x", "source": "chat"}]})))

@@ -69,6 +69,14 @@ def nearest_similarity(rows: Sequence[str], others: Sequence[str] | None = None)
     return Background(np.sort(nearest))
 
 
+def similarity_hint(test: Sequence[Row], similarity: float) -> str | None:
+    """What to tell somebody who judges with `similarity`; None: it is fine."""
+    advised = advised_similarity(test)
+    if advised is None or advised <= similarity:
+        return None
+    return f"Many test rows resemble each other by nature; `--similarity {advised}` tells copies from habit better."
+
+
 def advised_similarity(test: Sequence[Row]) -> float | None:
     """A better `similarity` than the default for corpora whose rows are alike by nature (forms, templates); None: none needed.
 

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 from great_expectations.compatibility import pydantic
 
+from ftcore.data.personal import KINDS, REGIONS
 from ftcore.errors import UsageError
 from ftcore.validation.custom._base import RowExpectation
 from ftcore.validation.findings import Action
@@ -49,11 +50,14 @@ class ExpectColumnTextToHaveNoPersonalData(RowExpectation):
     action: ClassVar[Action] = "quarantine"
     reason: ClassVar[str] = "personal_data"
     kinds: list[str] | None = None
-    """Only these kinds; None: all."""
+    """Only these kinds; None: those of the spec (`prepare.personal_kinds`), without one all."""
 
     def faults(self, values: Sequence[Any], around: Surroundings) -> Iterable[Any]:
+        known = KINDS if self.kinds is not None or around.personal_kinds is None else around.personal_kinds
+        regions = REGIONS if around.phone_regions is None else around.phone_regions
         for value in values:
-            kinds = {kind for kind in personal_kinds(value[:_LOOKED_AT]) if self.kinds is None or kind in self.kinds}
+            found = personal_kinds(value[:_LOOKED_AT], known, regions)
+            kinds = {kind for kind in found if self.kinds is None or kind in self.kinds}
             yield ", ".join(sorted(kinds)) or None
 
 

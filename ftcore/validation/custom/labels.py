@@ -10,6 +10,7 @@ from great_expectations.compatibility import pydantic
 
 from ftcore.data.leakage.labels import MAX_AUC, conflicting_rows, probe_metadata
 from ftcore.data.leakage.near import SIMILARITY
+from ftcore.errors import num_of
 from ftcore.validation.custom._base import ColumnExpectation, Observation, unjudged
 from ftcore.validation.surroundings import Surroundings
 
@@ -41,7 +42,7 @@ class ExpectColumnLabelsToHaveRows(ColumnExpectation):
         counts = Counter(frame[self.column].dropna())
         rare = {label for label, count in counts.items() if count < self.min_rows}
         rows = {row: "rare label" for row, label in enumerate(frame[self.column]) if label in rare}
-        observed = f"{len(rare)} of {len(counts)} labels in fewer than {self.min_rows} rows"
+        observed = f"{len(rare)} of {len(counts)} labels in fewer than {num_of(self.min_rows, 'row')}"
         if rare:
             observed += f": {_names(rare)}"
         return Observation(bool(counts) and not rare, observed, rows, int(frame[self.column].notna().sum()), len(frame))
@@ -60,7 +61,7 @@ class ExpectColumnLabelsToMatchTrain(ColumnExpectation):
         here = set(frame[self.column].dropna())
         unknown, missing = here - trained, trained - here
         rows = {row: "label that train lacks" for row, label in enumerate(frame[self.column]) if label in unknown}
-        parts = [f"{len(unknown)} labels that train lacks: {_names(unknown)}"] if unknown else []
+        parts = [f"{num_of(len(unknown), 'label')} that train lacks: {_names(unknown)}"] if unknown else []
         parts += [f"{len(missing)} of train's {len(trained)} labels missing: {_names(missing)}"] if missing else []
         observed = "; ".join(parts) or f"the {len(trained)} labels of train"
         success = not unknown and len(missing) <= self.max_missing
@@ -85,7 +86,7 @@ class ExpectColumnTextToHaveOneLabel(ColumnExpectation):
         pairs = conflicting_rows(members, self.similarity)
         rows = {positions[row]: "another label on (nearly) the same text" for pair in pairs for row in pair[:2]}
         success = len(rows) <= (1.0 - self.mostly) * len(usable) + 1e-9
-        observed = f"{len(pairs)} pairs of (nearly) the same text under different labels"
+        observed = f"{num_of(len(pairs), 'pair')} of (nearly) the same text under different labels"
         return Observation(success, observed, dict(sorted(rows.items())), len(usable), len(frame))
 
 

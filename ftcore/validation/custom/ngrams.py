@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from great_expectations.compatibility import pydantic
 
+from ftcore.errors import num_of
 from ftcore.validation.custom._base import ColumnExpectation, Observation
 from ftcore.validation.findings import Action
 from ftcore.validation.surroundings import Surroundings
@@ -44,5 +45,5 @@ class ExpectColumnNgramsNotToDecideLabel(ColumnExpectation):
              "disagreement": round(trigger.disagreement, 3), "of_foreign_rows": round(trigger.foreign_disagreement, 3)}
             for trigger in found
         ]  # fmt: skip
-        observed = f"{len(found)} n-grams that decide a label"
+        observed = f"{num_of(len(found), 'n-gram')} that decide{'s' if len(found) == 1 else ''} a label"
         return Observation(not found, observed, rows, len(usable), len(frame), {"triggers": evidence})

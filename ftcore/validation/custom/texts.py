@@ -7,10 +7,9 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import ftfy
 from great_expectations.compatibility import pydantic
 
-from ftcore.data.cleaning import normalise_for_match
+from ftcore.data.cleaning import has_mojibake, normalise_for_match
 from ftcore.data.tokens import count_tokens
 from ftcore.validation.custom._base import UNDECIDED, Observation, RowExpectation, unjudged
 from ftcore.validation.surroundings import Surroundings
@@ -67,7 +66,7 @@ class ExpectColumnTextToBeUndamaged(RowExpectation):
         for value in values:
             if "lost_bytes" in self.kinds and "\ufffd" in value:
                 yield "lost bytes"
-            elif "mojibake" in self.kinds and not value.isascii() and ftfy.fix_encoding(value) != value:
+            elif "mojibake" in self.kinds and has_mojibake(value):
                 yield "mojibake"
             else:
                 yield None

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ftcore.data.leakage.labels import MAX_AUC
+from ftcore.errors import num_of
 from ftcore.html.elements import (
     Element,
     Node,
@@ -93,11 +94,12 @@ def _remarks(report: DataReport) -> list[str]:
     remarks = ["Every expectation that could refuse the set was met."]
     if aside:
         share = aside / max(1, sum(split.num_rows for split in report.splits))
-        remarks.append(f"{aside:,} rows ({share:.2%}) are set aside with a reason and are not used.")
+        remarks.append(f"{num_of(aside, 'row is', 'rows are')} set aside with a reason and not used ({share:.2%}).")
     if report.leaks.num_leaked:
         share = report.leaks.num_leaked / max(1, report.leaks.num_test)
         remarks.append(
-            f"{report.leaks.num_leaked:,} test rows ({share:.2%}) have a twin in train, within what is allowed."
+            f"{num_of(report.leaks.num_leaked, 'test row has', 'test rows have')} a twin in train ({share:.2%}), within what is "
+            "allowed."
         )
     return remarks
 
@@ -168,7 +170,7 @@ def _finding(number: int, finding: Finding) -> Element:
         paragraph(element("b", "Seen: "), seen(finding)),
         paragraph(element("b", "Why it is expected: "), finding.notes),
         _evidence(finding),
-        details(f"{len(examples)} examples", table(["row", "what is wrong", "text"], examples), is_open=number < 3)
+        details(num_of(len(examples), "example"), table(["row", "what is wrong", "text"], examples), is_open=number < 3)
         if examples
         else None,
         _row_ids(finding),
@@ -193,7 +195,7 @@ def _row_ids(finding: Finding) -> Element | None:
         shown += [code(row_id), " "]
     more = finding.num_rows - min(len(finding.row_ids), _MAX_IDS)
     rest = f"and {more:,} more, listed in findings.json" if more > 0 else None
-    count = f"{finding.num_rows:,} row{'' if finding.num_rows == 1 else 's'}: ids"
+    count = f"{num_of(finding.num_rows, 'row')}: ids"
     return details(count, paragraph(*shown, rest))
 
 

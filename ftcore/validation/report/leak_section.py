@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ftcore.data.leakage import MEANINGS
+from ftcore.errors import num_of
 from ftcore.html.charts import curve
 from ftcore.html.elements import Element, Node, code, details, element, name_of, paragraph, section, soft, table
 from ftcore.validation.report.leaks import LeakFacts, Pair
@@ -27,7 +28,7 @@ def leak_section(leaks: LeakFacts, max_leaked: float, there: Collection[str]) ->
     ]
     if leaks.num_dropped:
         said.append(
-            f"They leaked through {leaks.num_dropped:,} rows of train and validation, which leave on preparing."
+            f"They leaked through {num_of(leaks.num_dropped, 'row')} of train and validation, to be taken out on preparing."
         )
     return section(
         "Leaks: test rows that training would see",
@@ -52,7 +53,8 @@ def _counts(leaks: LeakFacts) -> Element:
 def _rule(rule: str, pairs: Sequence[Pair], count: int) -> Element | None:
     if not pairs:
         return None
-    head = f"{rule}: {count:,} test rows; {len(pairs)} to read" if count else f"{rule}: {len(pairs)} train rows to read"
+    found = num_of(count, "test row") if count else num_of(len(pairs), "train row")
+    head = f"{rule}: {found}; {len(pairs)} to read" if count else f"{rule}: {found} to read"
     return details(head, _legend(), *map(_pair, pairs), is_open=rule == "near_duplicate")
 
 
@@ -85,16 +87,16 @@ def _pair(pair: Pair) -> Element:
 def _conflicting(leaks: LeakFacts) -> Element | None:
     if not leaks.num_conflicting:
         return None
-    head = (
-        f"{leaks.num_conflicting:,} pairs say nearly the same under different labels; {len(leaks.conflicting)} to read"
-    )
+    pairs = num_of(leaks.num_conflicting, "pair says", "pairs say")
+    head = f"{pairs} nearly the same under different labels; {len(leaks.conflicting)} to read"
     return details(head, _legend(), *map(_pair, leaks.conflicting))
 
 
 def _paraphrases(leaks: LeakFacts) -> Element | None:
     if not leaks.paraphrases:
         return None
-    head = f"{leaks.num_paraphrased:,} test rows have a paraphrase in train, perhaps; {len(leaks.paraphrases)} to read"
+    rows = num_of(leaks.num_paraphrased, "test row has", "test rows have")
+    head = f"{rows} a paraphrase in train, perhaps; {len(leaks.paraphrases)} to read"
     note = "Told by embeddings and counted nowhere: two questions about one matter may lie as close as two wordings of one."
     return details(head, paragraph(soft(note)), _legend(), *map(_pair, leaks.paraphrases))
 

@@ -10,7 +10,9 @@ from ftcore.validation.findings import Finding
 if TYPE_CHECKING:
     from ftcore.validation.report.facts import DataReport
 
+_IDS = re.compile(r"; (?=(?:ids?|rows?) )")
 _MOSTLY = re.compile(r"mostly=([01](?:\.\d+)?)(?=,|$)")
+_UNKNOWN = re.compile(r"labels? that train lacks: ")
 
 
 def expected(finding: Finding) -> str:
@@ -32,7 +34,7 @@ def seen(finding: Finding, ids: bool = True) -> str:
     if wanted(finding):
         said = said.partition("; saw ")[2]
     said = said.removeprefix("saw ")
-    return said if ids else said.partition("; ids ")[0]
+    return said if ids else _IDS.split(said)[0]
 
 
 def _told(finding: Finding) -> str:
@@ -52,9 +54,9 @@ def next_steps(report: DataReport) -> list[str]:
     if any(finding.num_rows and "leaks" not in finding.expectation for finding in refusing):
         ids = "; findings.json has their ids" if report.in_store else ""
         steps.append(f"Correct or remove the rows listed under “What fell short”{ids}.")
-    if any("labels that train lacks: " in line for line in report.refused):
+    if any(_UNKNOWN.search(line) for line in report.refused):
         steps.append("Give every label of the test set rows in train, or correct the labels that are misspelt.")
-    if any("ids are in more than one split" in line for line in report.refused):
+    if any("in more than one split" in line for line in report.refused):
         steps.append("Keep every record in one split only: the ids that appear twice are named above.")
     if report.refused and _over(report.leaks.num_leaked, report.leaks.num_test, report.limits["max_leaked"]):
         steps.append(

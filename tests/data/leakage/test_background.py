@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import random
 
-from ftcore.data.leakage.background import MAX_SIMILARITY, advised_similarity, nearest_similarity
+from ftcore.data.leakage.background import MAX_SIMILARITY, advised_similarity, nearest_similarity, similarity_hint
 from ftcore.data.leakage.near import SIMILARITY
 
 WORDS = [f"word{number}" for number in range(2000)]
@@ -40,6 +40,14 @@ def test_forms_do_up_to_a_limit() -> None:
     assert advised is not None
     assert SIMILARITY < advised <= MAX_SIMILARITY
     assert advised_similarity(as_rows(forms(20, 2))) is None  # too few rows to say
+
+
+def test_the_hint_names_a_better_similarity_than_the_one_in_use() -> None:
+    rows = as_rows(forms(200, 2))
+    advised = advised_similarity(rows)
+    assert f"`--similarity {advised}`" in str(similarity_hint(rows, SIMILARITY))
+    assert similarity_hint(rows, float(advised or 0)) is None
+    assert similarity_hint(as_rows(free_text(200)), SIMILARITY) is None
 
 
 def test_the_curve_falls() -> None:

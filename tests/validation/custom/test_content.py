@@ -58,10 +58,23 @@ def test_listed_words_are_whole_words(tmp_path: Path) -> None:
 
 
 def test_personal_data_is_told_by_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(personal, "find_personal", lambda text: [SimpleNamespace(kind="email")] if "@" in text else [])
+    monkeypatch.setattr(
+        personal, "find_personal", lambda text, *_: [SimpleNamespace(kind="email")] if "@" in text else []
+    )
     expectation = content.ExpectColumnTextToHaveNoPersonalData(column="text")
     assert faults(expectation, "write to a@b.example", "nothing") == {0: "email"}
     assert not faults(content.ExpectColumnTextToHaveNoPersonalData(column="text", kinds=["phone"]), "a@b.example")
+
+
+def test_personal_data_is_what_the_spec_says_unless_the_suite_does() -> None:
+    text, mail = "my number 030 901820 is new, please call", "write to ann@mail.example.org"
+    both = content.ExpectColumnTextToHaveNoPersonalData(column="text")
+    assert faults(both, text, mail) == {0: "phone", 1: "email"}
+    assert faults(both, text, mail, personal_kinds=("phone",)) == {0: "phone"}
+    assert faults(both, text, mail, personal_kinds=()) == {}
+    assert faults(both, text, mail, phone_regions=("US",)) == {1: "email"}
+    own = content.ExpectColumnTextToHaveNoPersonalData(column="text", kinds=["email"])
+    assert faults(own, text, mail, personal_kinds=("phone",)) == {1: "email"}
 
 
 @pytest.mark.timeout(10)

@@ -8,7 +8,7 @@ from tests.validation.report.hostile import report_of
 
 FINDING = Finding(
     "train", "expect_column_values_to_not_be_null(text)", "refuse", "null",
-    "expect_column_values_to_not_be_null(text): wanted mostly=0.98; saw 9 of 60 rows (15.00%) otherwise; ids a, b",
+    "expect_column_values_to_not_be_null(text): wanted mostly=0.98; saw 9 of 60 rows (15.00%) at fault; ids a, b",
     "why", 9,
 )  # fmt: skip
 
@@ -16,8 +16,8 @@ FINDING = Finding(
 def test_a_finding_in_plain_words() -> None:
     assert expected(FINDING) == "expected of “text”: values to not be null"
     assert wanted(FINDING) == "in at least 98 % of the rows"
-    assert seen(FINDING) == "9 of 60 rows (15.00%) otherwise; ids a, b"
-    assert seen(FINDING, ids=False) == "9 of 60 rows (15.00%) otherwise"
+    assert seen(FINDING) == "9 of 60 rows (15.00%) at fault; ids a, b"
+    assert seen(FINDING, ids=False) == "9 of 60 rows (15.00%) at fault"
 
 
 def test_a_finding_without_settings_or_column() -> None:

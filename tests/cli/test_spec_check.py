@@ -1,0 +1,30 @@
+"""`ftcore spec check`: what prepare would refuse is refused here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ftcore.cli.spec import check
+from ftcore.data.templates import load_chat_tokenizer
+from ftcore.errors import BaseModelError, SpecError
+from tests.tiny_bert import build_tiny_bert
+
+
+def test_a_base_model_without_a_chat_template_is_refused_in_the_words_of_prepare(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    build_tiny_bert(tmp_path / "base")
+    spec = tmp_path / "spec.yaml"
+    spec.write_text("name: demo\ntask: instruction\nbase_model: {name: base}\n")
+    with pytest.raises(BaseModelError) as later:
+        load_chat_tokenizer(tmp_path / "base")
+    with pytest.raises(SpecError, match="has no chat template") as now:
+        check(str(spec))
+    assert (now.value.message, now.value.hint) == (later.value.message, later.value.hint)
+    check(str(spec), ["task=classification"])
+    check(str(spec), ["base_model.name=not-here-yet"])  # nobody can tell: prepare will
+    (tmp_path / "base" / "chat_template.jinja").write_text("{{ messages[0].content }}")
+    check(str(spec))
+    assert capsys.readouterr().out.count("ok: ") == 3
