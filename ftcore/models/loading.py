@@ -129,3 +129,23 @@ def _is_finite(tensor: torch.Tensor) -> bool:
 
 def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def save_generator(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path) -> str:
+    """Placeholder until the merge."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    manifest = Manifest.of(folder)
+    manifest.write(folder)
+    return manifest.digest
+
+
+def load_generator(folder: Path) -> Any:
+    """Placeholder until the merge."""
+    from types import SimpleNamespace
+
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    kind = AutoModelForSeq2SeqLM if AutoConfig.from_pretrained(folder).is_encoder_decoder else AutoModelForCausalLM
+    return SimpleNamespace(model=kind.from_pretrained(folder, dtype=torch.float32).eval())

@@ -268,8 +268,9 @@ class MethodSpec(Section):
     """full: all weights move; lora: low-rank adapters (PEFT), merged into the model that is served."""
     start_from: Literal["base", "champion"] = "base"
     """base: every candidate is made from the base model; champion: from the model in production, once there is one."""
-    freeze_embeddings: bool = True
-    """Keep the input embeddings as they are (full only): faster, and kinder to words that training never shows."""
+    freeze_embeddings: bool | None = None
+    """Keep the input embeddings as they are (full only): faster, and kinder to words that training never shows. null: yes for
+    classification, no where the same embeddings write the answer."""
     freeze_layers: Annotated[int, Field(ge=0)] = 0
     """Also keep the first so many encoder layers as they are (full only): half of them make training about 1.5 times faster."""
     rank: Annotated[int, Field(ge=1, le=1024)] = 16
@@ -310,7 +311,9 @@ class TrainingSpec(Section):
     patience: Annotated[int, Field(ge=0)] = 3
     """Early stopping: validations without a lower loss before training ends; 0: never."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Share of each target spread evenly over all classes."""
+    """Share of each target spread evenly over all classes (classification) or tokens (seq2seq)."""
+    loss_on: Literal["answer", "assistant", "all"] = "answer"
+    """What a conversation teaches (instruction): the last answer, every turn of the assistant, or every token."""
     seed: Annotated[int, Field(ge=0)] = 17
     """Seeds data order, new weights and dropout."""
 

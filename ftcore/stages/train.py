@@ -43,6 +43,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
             train,
             validation,
             labels,
+            task=spec.task,
             base=base,
             method=spec.method,
             training=training,

@@ -17,7 +17,8 @@ class Validation:
     step: int
     epoch: float
     loss: float
-    accuracy: float
+    accuracy: float | None
+    """Share of rows (classification) or answer tokens (instruction) that are right; None: not measured."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""transformers' Trainer with four habits changed.
+"""transformers' Trainer with four habits changed, for every task and for TRL's trainers alike.
 
 It stops at the first NaN or infinity instead of hiding it; checkpoints are published whole and hold only what training
 changes; the order of the rows depends on seed and epoch alone; progress is one line now and then instead of a bar.
@@ -12,18 +12,17 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import EarlyStoppingCallback, EvalPrediction, PrinterCallback, Trainer, TrainerCallback
+from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from ftcore.errors import TrainingDiverged
 from ftcore.training import checkpoints
-from ftcore.training.examples import LengthGroupedSampler, TokenDataset
+from ftcore.training.examples import LengthGroupedSampler
 from ftcore.training.history import History, Validation
-from ftcore.training.methods import head_parameters, load_trained_state, trained_state
+from ftcore.training.methods import load_trained_state, trained_state
 
 WEIGHTS = "trained.safetensors"
 HISTORY = "history.json"
@@ -59,14 +58,15 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         left_s = (state.max_steps - state.global_step) / steps_per_s
         say(
             f"step {state.global_step}/{state.max_steps} epoch {state.epoch:.2f} loss {self.history.loss[-1]:.4f} "
-            f"{steps_per_s * args.train_batch_size:.0f} rows/s, at most {left_s:.0f} s left"
+            f"{steps_per_s * args.train_batch_size * args.gradient_accumulation_steps:.0f} rows/s, at most {left_s:.0f} s left"
         )
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         last = self.history.validations[-1]
         best = min(self.history.validations, key=lambda validation: validation.loss)
         note = "best so far" if last is best else f"best was {best.loss:.4f} at step {best.step}"
-        say(f"epoch {last.epoch:.2f} validation loss {last.loss:.4f} accuracy {last.accuracy:.4f} ({note})")
+        accuracy = "" if last.accuracy is None else f" accuracy {last.accuracy:.4f}"
+        say(f"epoch {last.epoch:.2f} validation loss {last.loss:.4f}{accuracy} ({note})")
 
 
 def say(line: str) -> None:
@@ -75,77 +75,48 @@ def say(line: str) -> None:
     sys.stderr.flush()
 
 
-def accuracy(predictions: EvalPrediction) -> dict[str, float]:
-    """Share of rows whose highest logit is their class."""
-    return {"accuracy": float(np.mean(predictions.predictions.argmax(axis=-1) == predictions.label_ids))}
+class DurableTrainer(Trainer):  # type: ignore[misc]
+    """Stands before a Trainer class in the list of bases; see the module's docstring for what differs.
 
-
-class ClassifierTrainer(Trainer):  # type: ignore[misc]
-    """Trains a sequence classifier; see the module's docstring for what differs from its parent.
+    A subclass whose data set is no sequence of token lists gives `lengths` of its own.
 
     Args:
-        model: From `build_model`.
+        model: What is trained; frozen parameters are left out of checkpoints.
         history: Filled step by step.
-        label_smoothing: In the training loss only; the validation loss stays comparable between settings.
         patience: Validations without a lower loss before training ends; 0: never.
-        head_rate_factor: Learning rate of the head, as a multiple of the encoder's.
-        arguments: Those of `transformers.Trainer`.
+        arguments: Those of the Trainer class behind this one.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        history: History,
-        label_smoothing: float,
-        patience: int,
-        head_rate_factor: float,
-        **arguments: Any,
-    ) -> None:
-        super().__init__(model, compute_metrics=accuracy, **arguments)
+    def __init__(self, model: nn.Module, history: History, patience: int, **arguments: Any) -> None:
+        super().__init__(model, **arguments)
         self.history = history
-        self.label_smoothing = label_smoothing
-        self.head_rate_factor = head_rate_factor
+        self._step_loss = 0.0
         self.remove_callback(PrinterCallback)
         self.add_callback(Progress(history))
         if patience:
             self.add_callback(EarlyStopping(early_stopping_patience=patience))
 
-    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
-        """The parent's, with the head's parameters in groups of their own that have a higher rate."""
-        is_new = self.optimizer is None
-        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
-        if is_new and self.head_rate_factor != 1.0:
-            head = {id(parameter) for parameter in head_parameters(model or self.model)}
-            for group in list(optimizer.param_groups):
-                moved = [item for item in group["params"] if id(item) in head]
-                group["params"] = [item for item in group["params"] if id(item) not in head]
-                if moved:
-                    rate = group["lr"] * self.head_rate_factor
-                    optimizer.add_param_group({**group, "params": moved, "lr": rate})
-        return optimizer
+    def lengths(self, rows: Any) -> list[int]:
+        """Tokens of each row, for batches of rows of like length."""
+        return [len(row) for row in rows.tokens]
 
-    def _get_train_sampler(self, train_dataset: TokenDataset | None = None) -> LengthGroupedSampler:
-        rows: TokenDataset = train_dataset or self.train_dataset
-        return LengthGroupedSampler([len(row) for row in rows.tokens], self.args.train_batch_size, self.args.seed)
-
-    def compute_loss(
-        self, model: nn.Module, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **kwargs: Any
-    ) -> Any:
-        """Cross-entropy in float32."""
-        outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
-        smoothing = self.label_smoothing if model.training else 0.0
-        loss = nn.functional.cross_entropy(outputs.logits.float(), inputs["labels"], label_smoothing=smoothing)
-        return (loss, {"logits": outputs.logits}) if return_outputs else loss
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
+        # Sorted into optimiser steps, not into forward passes: accumulation must meet the rows that one big batch would.
+        rows_per_step = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return LengthGroupedSampler(self.lengths(train_dataset or self.train_dataset), rows_per_step, self.args.seed)
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
-        """Forward and backward pass of one batch.
+        """Forward and backward pass of one batch, or of its part where gradients are accumulated.
 
         Raises:
             TrainingDiverged: The loss is NaN or infinite. Raised before the weights change.
         """
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
-        self.history.loss.append(self._finite("training loss", float(loss)))
-        self.history.learning_rate.append(float(self.lr_scheduler.get_last_lr()[0]))
+        self._step_loss += self._finite("training loss", float(loss))
+        if self.accelerator.sync_gradients:
+            self.history.loss.append(self._step_loss)
+            self.history.learning_rate.append(float(self.lr_scheduler.get_last_lr()[0]))
+            self._step_loss = 0.0
         return loss
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:
@@ -163,7 +134,7 @@ class ClassifierTrainer(Trainer):  # type: ignore[misc]
         return value
 
     def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Loss and accuracy on the validation split.
+        """Loss on the validation split, and accuracy where the task has one.
 
         Raises:
             TrainingDiverged: The loss is NaN or infinite.
@@ -175,7 +146,9 @@ class ClassifierTrainer(Trainer):  # type: ignore[misc]
         """Keep validations in the history; the parent's own log would make checkpoints grow with every line."""
         if "eval_loss" in logs:
             loss = self._finite("validation loss", float(logs["eval_loss"]))
-            seen = Validation(self.state.global_step, float(self.state.epoch or 0), loss, float(logs["eval_accuracy"]))
+            share = logs.get("eval_accuracy")
+            accuracy = None if share is None else float(share)
+            seen = Validation(self.state.global_step, float(self.state.epoch or 0), loss, accuracy)
             self.history.validations.append(seen)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:

@@ -16,10 +16,9 @@ from ftcore.models.base import BaseModel
 from ftcore.models.devices import Device
 from ftcore.models.loading import load_classifier
 from ftcore.spec import MethodSpec, TrainingSpec
-from ftcore.training import checkpoints, finetune
-from ftcore.training.finetune import FineTuned, fine_tune
-from ftcore.training.methods import build_model
-from ftcore.training.trainer import ClassifierTrainer
+from ftcore.training import checkpoints, classification, finetune
+from ftcore.training.classification import Classification, ClassifierTrainer
+from ftcore.training.finetune import FineTuned, build_model, fine_tune
 from tests.tiny_bert import LABELS, make_rows
 
 TRAIN, VALIDATION = make_rows(60), make_rows(18, seed=1)
@@ -256,7 +255,7 @@ def test_frozen_layers_stay_and_the_ones_above_move(
 
 
 def test_the_head_has_a_rate_of_its_own(tune: Callable[..., FineTuned], tiny_base: BaseModel, tmp_path: Path) -> None:
-    before = build_model(tiny_base, LABELS, FULL, SETTINGS).state_dict()
+    before = build_model(Classification(TRAIN, VALIDATION, LABELS, tiny_base, SETTINGS), FULL).state_dict()
     tune("still head", head_rate_factor=1e-12, epochs=1)
     after = load_file(tmp_path / "still head" / "output" / "model" / "model.safetensors")
     moved = {name: not torch.allclose(after[name], before[name], atol=1e-9) for name in after}
@@ -290,14 +289,14 @@ def test_bf16_trains_and_reloads(tune: Callable[..., FineTuned]) -> None:
 def test_a_model_that_reloads_differently_is_an_error(
     tune: Callable[..., FineTuned], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = finetune.load_classifier
+    original = classification.load_classifier
 
     def spoiled(folder: Path) -> Any:
         loaded = original(folder)
         loaded.model.classifier.bias.data[0] += 0.01
         return loaded
 
-    monkeypatch.setattr(finetune, "load_classifier", spoiled)
+    monkeypatch.setattr(classification, "load_classifier", spoiled)
     with pytest.raises(IntegrityError, match="Saving and loading changed the logits"):
         tune(epochs=1)
 

@@ -13,12 +13,17 @@ from ftcore.models.base import BaseModel, saved_model
 from ftcore.models.devices import Device
 from ftcore.models.loading import load_classifier
 from ftcore.spec import MethodSpec, TrainingSpec
-from ftcore.training.finetune import FineTuned, fine_tune
-from ftcore.training.methods import build_model
+from ftcore.training.classification import Classification
+from ftcore.training.finetune import FineTuned, build_model, fine_tune
 from tests.tiny_bert import LABELS, make_rows
 
 SETTINGS = TrainingSpec(epochs=4, batch_size=8, learning_rate=4e-3, max_length=16)
 TRAIN, VALIDATION = make_rows(120), make_rows(24, seed=1)
+
+
+def job(base: BaseModel, labels: tuple[str, ...] = LABELS, settings: TrainingSpec = SETTINGS) -> Classification:
+    rows = [row for row in TRAIN if row["label"] in labels]
+    return Classification(rows, rows, labels, base, settings)
 
 
 def tune(base: BaseModel, folder: Path, **changes: Any) -> FineTuned:
@@ -39,7 +44,7 @@ def champion(tiny_base: BaseModel, tmp_path_factory: pytest.TempPathFactory) -> 
 def test_known_classes_keep_their_weights_in_any_order(tiny_base: BaseModel, champion: BaseModel) -> None:
     theirs = load_classifier(champion.path).model
     labels = ("another", *reversed(LABELS))
-    model: Any = build_model(tiny_base, labels, MethodSpec(), SETTINGS, champion=champion)
+    model: Any = build_model(job(tiny_base, labels), MethodSpec(), champion)
 
     assert model.config.num_labels == model.classifier.out_features == 4
     for index, label in enumerate(labels[1:], start=1):
@@ -53,7 +58,7 @@ def test_known_classes_keep_their_weights_in_any_order(tiny_base: BaseModel, cha
 
 def test_a_class_that_is_gone_is_dropped(tiny_base: BaseModel, champion: BaseModel) -> None:
     theirs = load_classifier(champion.path).model
-    model: Any = build_model(tiny_base, LABELS[1:], MethodSpec(), SETTINGS, champion=champion)
+    model: Any = build_model(job(tiny_base, LABELS[1:]), MethodSpec(), champion)
     assert torch.equal(model.classifier.weight, theirs.classifier.weight[1:])
 
 
@@ -73,8 +78,8 @@ def test_dropout_is_the_spec_s_and_the_configuration_stays(tiny_base: BaseModel)
     def rates(model: nn.Module) -> set[float]:
         return {module.p for module in model.modules() if isinstance(module, nn.Dropout)}
 
-    own = build_model(tiny_base, LABELS, MethodSpec(), SETTINGS)
-    off: Any = build_model(tiny_base, LABELS, MethodSpec(), SETTINGS.model_copy(update={"dropout": 0.0}))
+    own = build_model(job(tiny_base), MethodSpec())
+    off: Any = build_model(job(tiny_base, settings=SETTINGS.model_copy(update={"dropout": 0.0})), MethodSpec())
     assert (rates(own), rates(off)) == ({0.1}, {0.0})
     assert off.config.hidden_dropout_prob == 0.1
     off.train()

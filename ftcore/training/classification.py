@@ -1,0 +1,175 @@
+"""Classifiers: encoders and decoders with a head that names a class."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from transformers import AutoModelForSequenceClassification, EvalPrediction, PreTrainedModel, TrainingArguments
+
+from ftcore.errors import BaseModelError
+from ftcore.models.base import BaseModel
+from ftcore.models.loading import load_classifier, read_labels, save_classifier
+from ftcore.models.tokens import backend_tokenizer, pad
+from ftcore.spec import TrainingSpec
+from ftcore.training.examples import TokenDataset, collate
+from ftcore.training.history import History
+from ftcore.training.methods import HEAD, head_parameters
+from ftcore.training.tasks import PROBE_ROWS, Rows, TrainingTask, load_weights
+from ftcore.training.trainer import DurableTrainer
+
+
+class Classification(TrainingTask):
+    """Rows with `text` and `label`.
+
+    Args:
+        labels: Class names; the position is the class index.
+        See `TrainingTask` for the others.
+
+    Raises:
+        DataRefused: A split is empty or holds unknown labels.
+        BaseModelError: The tokenizer does not load.
+    """
+
+    name = "classification"
+    peft_type = "SEQ_CLS"
+
+    def __init__(
+        self, train_rows: Rows, validation_rows: Rows, labels: tuple[str, ...], base: BaseModel, training: TrainingSpec
+    ) -> None:
+        super().__init__(train_rows, validation_rows, base, training)
+        self.labels = labels
+        backend = backend_tokenizer(self.tokenizer, training.max_length)
+        self.train = TokenDataset.of(backend, train_rows, labels)
+        self.validation = TokenDataset.of(backend, validation_rows, labels).by_length()
+        self.num_train = len(self.train)
+
+    def load(self, champion: BaseModel | None, attention: str | None) -> PreTrainedModel:
+        """A fresh head on the base model, or the champion with its own: classes that it knows keep their output weights.
+
+        Raises:
+            BaseModelError: transformers cannot load it as a classifier, or the champion's head cannot take new classes.
+        """
+        known = read_labels(champion.path) if champion else self.labels
+        settings = {"num_labels": len(known), "attn_implementation": attention}
+        model = load_weights(AutoModelForSequenceClassification, champion or self.base, "a classifier", **settings)
+        if model.config.pad_token_id is None:  # decoders find the last token of a row by it
+            model.config.pad_token_id = self.pad_id
+        if champion is not None:
+            _fit_head(model, known, self.labels)
+        return model
+
+    def trainer(self, model: nn.Module, history: History, arguments: dict[str, Any]) -> ClassifierTrainer:
+        return ClassifierTrainer(
+            model,
+            history,
+            self.training,
+            args=TrainingArguments(label_names=["labels"], **arguments),
+            train_dataset=self.train,
+            eval_dataset=self.validation,
+            data_collator=functools.partial(collate, pad_id=self.pad_id),
+        )
+
+    def logits(self, model: nn.Module) -> torch.Tensor:
+        rows = self.validation.tokens[:: max(1, len(self.validation) // PROBE_ROWS)]
+        input_ids, attention_mask = pad(rows, self.pad_id)
+        with torch.inference_mode():
+            logits: torch.Tensor = model(input_ids=input_ids, attention_mask=attention_mask).logits
+        return logits
+
+    def save(self, model: PreTrainedModel, folder: Path) -> str:
+        return save_classifier(model, self.tokenizer, self.labels, folder)
+
+    def reload(self, folder: Path) -> nn.Module:
+        return load_classifier(folder).model
+
+
+def accuracy(predictions: EvalPrediction) -> dict[str, float]:
+    """Share of rows whose highest logit is their class."""
+    return {"accuracy": float(np.mean(predictions.predictions.argmax(axis=-1) == predictions.label_ids))}
+
+
+class ClassifierTrainer(DurableTrainer):
+    """Cross-entropy over classes; the head may learn faster than the rest.
+
+    Args:
+        training: Label smoothing (in the training loss only: the validation loss stays comparable between settings), the
+            head's rate, patience.
+        See `DurableTrainer` for the others.
+    """
+
+    def __init__(self, model: nn.Module, history: History, training: TrainingSpec, **arguments: Any) -> None:
+        super().__init__(model, history, training.patience, compute_metrics=accuracy, **arguments)
+        self.label_smoothing = training.label_smoothing
+        self.head_rate_factor = training.head_rate_factor
+        self.model_accepts_loss_kwargs = True  # the loss below divides by the rows of the whole optimiser step
+        self._loss_shifts_labels = False
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """The parent's, with the head's parameters in groups of their own that have a higher rate."""
+        is_new = self.optimizer is None
+        optimizer: torch.optim.Optimizer = super().create_optimizer(model)
+        if is_new and self.head_rate_factor != 1.0:
+            head = {id(parameter) for parameter in head_parameters(model or self.model)}
+            for group in list(optimizer.param_groups):
+                moved = [item for item in group["params"] if id(item) in head]
+                group["params"] = [item for item in group["params"] if id(item) not in head]
+                if moved:
+                    rate = group["lr"] * self.head_rate_factor
+                    optimizer.add_param_group({**group, "params": moved, "lr": rate})
+        return optimizer
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, torch.Tensor], return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:  # fmt: skip
+        """Cross-entropy in float32, averaged over the rows of the optimiser step.
+
+        However the step is cut into forward passes and processes, the gradient is the same (transformers issue 37766).
+        """
+        outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
+        smoothing = self.label_smoothing if model.training else 0.0
+        total = nn.functional.cross_entropy(
+            outputs.logits.float(), inputs["labels"], label_smoothing=smoothing, reduction="sum"
+        )
+        if num_items_in_batch is None:
+            loss = total / len(inputs["labels"])
+        else:  # rows of all processes; their gradients are averaged, not added
+            loss = total / num_items_in_batch * self.accelerator.num_processes
+        return (loss, {"logits": outputs.logits}) if return_outputs else loss
+
+
+def _fit_head(model: PreTrainedModel, known: Sequence[str], labels: Sequence[str]) -> None:
+    """Give the champion's output layer one row per class of `labels`: its own where it knows the class, else a fresh one.
+
+    Raises:
+        BaseModelError: The head has no linear layer with one output per known class.
+    """
+    if list(known) == list(labels):
+        return
+    named = [(name, item) for name, item in model.named_modules() if HEAD & set(name.split("."))]
+    outputs = [(name, item) for name, item in named if isinstance(item, nn.Linear) and item.out_features == len(known)]
+    if not outputs:
+        raise BaseModelError(
+            f"The champion's head has no linear layer with {len(known)} outputs to start from.",
+            hint="--set method.start_from=base",
+        )
+    name, old = outputs[-1]
+    new = nn.Linear(old.in_features, len(labels), bias=old.bias is not None)
+    nn.init.normal_(new.weight, std=float(getattr(model.config, "initializer_range", 0.02)))
+    position = {label: index for index, label in enumerate(known)}
+    with torch.no_grad():
+        if new.bias is not None:
+            new.bias.zero_()
+        for index, label in enumerate(labels):
+            if label in position:
+                new.weight[index] = old.weight[position[label]]
+                if new.bias is not None:
+                    new.bias[index] = old.bias[position[label]]
+    model.set_submodule(name, new)
+    model.num_labels = model.config.num_labels = len(labels)

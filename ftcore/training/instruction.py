@@ -1,0 +1,112 @@
+"""Instruction tuning of decoders by TRL's SFTTrainer: conversations in, loss on the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from torch import nn
+from transformers import AutoModelForCausalLM, PreTrainedModel
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling, SFTTrainer
+
+from ftcore.data.templates import load_chat_tokenizer
+from ftcore.errors import DataRefused
+from ftcore.models.base import BaseModel
+from ftcore.models.loading import load_generator, save_generator
+from ftcore.models.tokens import pad
+from ftcore.spec import TrainingSpec
+from ftcore.training.conversations import IGNORED, Encoded, encode
+from ftcore.training.history import History
+from ftcore.training.tasks import PROBE_ROWS, Rows, TrainingTask, load_weights
+from ftcore.training.trainer import DurableTrainer, say
+
+
+class Instruction(TrainingTask):
+    """Rows with `messages`; the model learns to write the last turn (or every turn of its own, or everything)."""
+
+    name = "instruction"
+    peft_type = "CAUSAL_LM"
+
+    def __init__(self, train_rows: Rows, validation_rows: Rows, base: BaseModel, training: TrainingSpec) -> None:
+        super().__init__(train_rows, validation_rows, base, training)
+        self.tokenizer = load_chat_tokenizer(base.path)
+        self.train = self._encode("training", train_rows)
+        validation = self._encode("validation", validation_rows)
+        self.validation = sorted(validation, key=lambda row: len(row.input_ids))  # with a fixed order this pads least
+        self.num_train = len(self.train)
+
+    def _encode(self, split: str, rows: Rows) -> list[Encoded]:
+        encoded = [
+            encode(self.tokenizer, row["messages"], self.training.max_length, self.training.loss_on) for row in rows
+        ]
+        cut = sum(row.answer_is_cut for row in encoded)
+        if cut:
+            say(
+                f"{cut:,} of {len(rows):,} {split} rows have answers too long for training.max_length; their ends are cut"
+            )
+        if not any(label != IGNORED for row in encoded for label in row.labels[1:]):
+            raise DataRefused(
+                f"No {split} row has an answer token left within training.max_length {self.training.max_length}.",
+                hint="--set training.max_length=512",
+            )
+        return encoded
+
+    def load(self, champion: BaseModel | None, attention: str | None) -> PreTrainedModel:
+        """Raises:
+        BaseModelError: transformers cannot load it as a causal language model.
+        """
+        settings = {"attn_implementation": attention}
+        return load_weights(AutoModelForCausalLM, champion or self.base, "a causal language model", **settings)
+
+    def trainer(self, model: nn.Module, history: History, arguments: dict[str, Any]) -> AnswerTrainer:
+        return AnswerTrainer(
+            model,
+            history,
+            self.training.patience,
+            args=SFTConfig(max_length=None, **arguments),
+            train_dataset=_dataset(self.train),
+            eval_dataset=_dataset(self.validation),
+            data_collator=DataCollatorForLanguageModeling(pad_token_id=self.pad_id),
+            processing_class=self.tokenizer,
+        )
+
+    def logits(self, model: nn.Module) -> torch.Tensor:
+        rows = self.validation[:: max(1, len(self.validation) // PROBE_ROWS)]
+        input_ids, attention_mask = pad([row.input_ids for row in rows], self.pad_id)
+        with torch.inference_mode():
+            logits = model(input_ids=input_ids, attention_mask=attention_mask).logits
+        read: torch.Tensor = logits[attention_mask.bool()]
+        return read
+
+    def save(self, model: PreTrainedModel, folder: Path) -> str:
+        return save_generator(model, self.tokenizer, folder)
+
+    def reload(self, folder: Path) -> nn.Module:
+        return load_generator(folder).model
+
+
+class AnswerTrainer(DurableTrainer, SFTTrainer):  # type: ignore[misc]
+    """TRL's SFTTrainer with this project's habits; rows come with ids and labels."""
+
+    def lengths(self, rows: Any) -> list[int]:
+        return [len(ids) for ids in rows["input_ids"]]
+
+    def training_step(self, *arguments: Any, **named: Any) -> torch.Tensor:
+        loss = super().training_step(*arguments, **named)
+        self._metrics["train"].clear()  # TRL's lists would grow with every step: nothing logs them here
+        return loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        seen = self._metrics["eval"].pop("mean_token_accuracy", [])
+        self._metrics["eval"].clear()
+        if "eval_loss" in logs and seen:
+            logs = {**logs, "eval_accuracy": sum(seen) / len(seen)}
+        super().log(logs, start_time)
+
+
+def _dataset(rows: Sequence[Encoded]) -> Dataset:
+    return Dataset.from_dict({"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]})

@@ -1,0 +1,138 @@
+"""What a task brings to a training run; everything else (methods, durability, checks) is the same for all tasks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from ftcore.errors import BaseModelError, DataRefused
+from ftcore.models.base import BaseModel
+from ftcore.spec import Task, TrainingSpec
+from ftcore.training.history import History
+from ftcore.training.trainer import DurableTrainer
+
+Rows = Sequence[Mapping[str, Any]]
+PROBE_ROWS = 16
+"""Validation rows whose logits a saved model must give again."""
+
+
+class TrainingTask(ABC):
+    """Rows as batches, the model around them, the loss, and the files that are left.
+
+    Args:
+        train_rows: Prepared rows.
+        validation_rows: Same; choose the checkpoint and end training early.
+        base: Checked base model, whose tokenizer is used.
+        training: Token limit and loss settings.
+
+    Raises:
+        DataRefused: A split is empty, or its rows cannot be learnt from.
+        BaseModelError: The tokenizer does not load or does not do.
+    """
+
+    name: ClassVar[Task]
+    peft_type: ClassVar[str]
+    """PEFT's name of the task."""
+    num_train: int
+    """Rows of the training split, as training meets them."""
+
+    def __init__(self, train_rows: Rows, validation_rows: Rows, base: BaseModel, training: TrainingSpec) -> None:
+        if not train_rows or not validation_rows:
+            hint = "--set data.validation_fraction=0.15"
+            raise DataRefused("A split to train or validate on has no rows; wanted at least one.", hint=hint)
+        self.base, self.training = base, training
+        self.tokenizer = load_tokenizer(base)
+
+    @property
+    def pad_id(self) -> int:
+        """Fills short rows. The end-of-text token serves where there is none: masks, not ids, say what counts."""
+        found = self.tokenizer.pad_token_id
+        return int(found if found is not None else self.tokenizer.eos_token_id or 0)
+
+    @abstractmethod
+    def load(self, champion: BaseModel | None, attention: str | None) -> PreTrainedModel:
+        """Base model, or champion, with what the task adds to it; float32.
+
+        Raises:
+            BaseModelError: transformers cannot load it for this task.
+        """
+
+    @abstractmethod
+    def trainer(self, model: nn.Module, history: History, arguments: dict[str, Any]) -> DurableTrainer:
+        """Ready to train; `arguments` are those of transformers' TrainingArguments."""
+
+    @abstractmethod
+    def logits(self, model: nn.Module) -> torch.Tensor:
+        """What a model in evaluation mode says of a few validation rows; padding left out."""
+
+    @abstractmethod
+    def save(self, model: PreTrainedModel, folder: Path) -> str:
+        """Write the model folder; returns the model digest."""
+
+    @abstractmethod
+    def reload(self, folder: Path) -> nn.Module:
+        """Inverse of `save`, in evaluation mode."""
+
+
+def load_tokenizer(base: BaseModel) -> PreTrainedTokenizerBase:
+    """The base model's tokenizer, from its folder alone.
+
+    Raises:
+        BaseModelError: transformers cannot load it.
+    """
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(base.path, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise BaseModelError(f"The tokenizer of {base.name} cannot be loaded: {str(error).splitlines()[0]}") from error
+    return tokenizer
+
+
+def load_weights(auto_class: Any, model: BaseModel, what: str, **settings: Any) -> PreTrainedModel:
+    """Weights of a checked folder as float32, by one of transformers' Auto classes.
+
+    Args:
+        what: Says in an error what the model could not be loaded as.
+
+    Raises:
+        BaseModelError: transformers cannot load it.
+    """
+    try:
+        loaded: PreTrainedModel = auto_class.from_pretrained(
+            model.path, dtype=torch.float32, local_files_only=True, use_safetensors=True, **settings
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise BaseModelError(f"{model.name} cannot be loaded as {what}: {reason}") from error
+    return loaded
+
+
+def make_task(
+    task: Task,
+    train_rows: Rows,
+    validation_rows: Rows,
+    labels: tuple[str, ...],
+    base: BaseModel,
+    training: TrainingSpec,
+) -> TrainingTask:
+    """The task by its name. Imports what it needs: TRL takes seconds.
+
+    Raises:
+        DataRefused, BaseModelError: As `TrainingTask`.
+    """
+    if task == "classification":
+        from ftcore.training.classification import Classification
+
+        return Classification(train_rows, validation_rows, labels, base, training)
+    if task == "instruction":
+        from ftcore.training.instruction import Instruction
+
+        return Instruction(train_rows, validation_rows, base, training)
+    from ftcore.training.seq2seq import Seq2Seq
+
+    return Seq2Seq(train_rows, validation_rows, base, training)

@@ -1,0 +1,100 @@
+"""Instruction tuning and encoder-decoders: they learn, resume exactly, and leave a model that answers the same."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from ftcore.errors import BaseModelError, DataRefused
+from ftcore.models.base import BaseModel
+from ftcore.models.devices import Device
+from ftcore.spec import MethodSpec, TrainingSpec
+from ftcore.training.finetune import FineTuned, fine_tune
+from ftcore.training.trainer import DurableTrainer
+from tests.tiny_chat import build_tiny, make_chats
+
+TRAIN, VALIDATION = make_chats(64), make_chats(16, seed=1)
+SETTINGS = TrainingSpec(batch_size=8, epochs=6, learning_rate=1e-2, max_length=64, eval_every=1.5, patience=0)
+TASKS = {"llama": "instruction", "qwen2": "instruction", "t5": "seq2seq", "bart": "seq2seq"}
+
+
+class Crash(BaseException):
+    """Not an Exception, so that no handler swallows it."""
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, BaseModel]:
+    folder = tmp_path_factory.mktemp("bases")
+    return {family: build_tiny(family, folder / family) for family in TASKS}
+
+
+@pytest.fixture
+def tune(bases: dict[str, BaseModel], tmp_path: Path) -> Callable[..., FineTuned]:
+    def run(family: str, name: str = "run", method: MethodSpec = MethodSpec(), **changes: Any) -> FineTuned:
+        task: Any = TASKS[family]
+        return fine_tune(
+            TRAIN, VALIDATION, task=task, base=bases[family], method=method,
+            training=SETTINGS.model_copy(update=changes), device=Device("cpu", "fp32", 1),
+            checkpoint_dir=tmp_path / name / "checkpoints", output_dir=tmp_path / name / "output",
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.mark.parametrize("family", list(TASKS))
+def test_every_family_learns_and_reloads(family: str, tune: Callable[..., FineTuned], tmp_path: Path) -> None:
+    tuned = tune(family)
+    losses = [seen.loss for seen in tuned.history.validations]
+    assert losses[-1] < losses[0] < math.log(60)
+    assert (tmp_path / "run" / "output" / "model" / "MANIFEST.json").is_file()
+    assert AutoTokenizer.from_pretrained(tmp_path / "run" / "output" / "model").eos_token == "</s>"
+
+
+@pytest.mark.parametrize("family", ["llama", "t5"])
+@pytest.mark.parametrize("method", [MethodSpec(), MethodSpec(name="lora", rank=4)], ids=["full", "lora"])
+def test_a_resumed_run_equals_an_unbroken_one(
+    family: str, method: MethodSpec, tune: Callable[..., FineTuned], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tune(family, "whole", method, epochs=4)
+    original = DurableTrainer.training_step
+
+    def training_step(self: DurableTrainer, *args: Any, **kwargs: Any) -> torch.Tensor:
+        if self.state.global_step == 17:
+            raise Crash
+        return original(self, *args, **kwargs)
+
+    monkeypatch.setattr(DurableTrainer, "training_step", training_step)
+    with pytest.raises(Crash):
+        tune(family, "broken", method, epochs=4)
+    monkeypatch.undo()
+    resumed = tune(family, "broken", method, epochs=4)
+    assert resumed.resumed_from == 12
+    assert resumed.model_digest == whole.model_digest
+    assert resumed.history.to_json() == whole.history.to_json()
+
+
+def test_a_decoder_measures_how_many_answer_tokens_are_right(tune: Callable[..., FineTuned]) -> None:
+    tuned = tune("llama", epochs=16)
+    assert tuned.history.validations[-1].accuracy == pytest.approx(1.0, abs=0.2)
+
+
+def test_rows_without_an_answer_left_are_refused(tune: Callable[..., FineTuned]) -> None:
+    with pytest.raises(DataRefused, match="no rows"):
+        fine_tune(
+            [], VALIDATION, task="instruction", base=None, method=MethodSpec(), training=SETTINGS,  # type: ignore[arg-type]
+            device=Device("cpu", "fp32", 1), checkpoint_dir=Path("x"), output_dir=Path("x"),
+        )  # fmt: skip
+
+
+def test_an_encoder_decoder_is_no_causal_model(bases: dict[str, BaseModel], tmp_path: Path) -> None:
+    with pytest.raises(BaseModelError):
+        fine_tune(
+            TRAIN, VALIDATION, task="instruction", base=bases["t5"], method=MethodSpec(), training=SETTINGS,
+            device=Device("cpu", "fp32", 1), checkpoint_dir=tmp_path / "c", output_dir=tmp_path / "o",
+        )  # fmt: skip
