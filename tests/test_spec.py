@@ -111,7 +111,7 @@ def test_a_generation_spec_has_the_defaults_of_its_task(tmp_path: Path) -> None:
     spec = load_spec(write(tmp_path, MINIMAL + "task: instruction\ngate: {margin: 0.01}\n"))
     assert (spec.gate.metric, spec.gate.floors, spec.gate.margin) == ("chrf", {"chrf": 0.2}, 0.01)
     assert spec.evaluation.baselines == ["base", "few_shot", "similar_reply"]
-    assert FineTuneSpec.model_validate(spec.model_dump(mode="json")) == spec
+    assert FineTuneSpec.model_validate(spec.model_dump(mode="json")).digest == spec.digest
     own = load_spec(write(tmp_path, MINIMAL + "task: seq2seq\ngate: {metric: bleu, floors: {bleu: 0.1}}\n"))
     assert (own.gate.metric, own.gate.floors) == ("bleu", {"bleu": 0.1})
 
