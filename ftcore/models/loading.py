@@ -157,13 +157,16 @@ def load_classifier(folder: Path) -> LoadedModel:
     return load_model(folder, "classifier")
 
 
-def load_generative_base(base: BaseModel, kind: Kind) -> LoadedModel:
+def load_generative_base(base: BaseModel) -> LoadedModel:
     """A base model as it is, with its own language-model head.
 
     Raises:
         BaseModelError: transformers cannot load it, or the head's weights are not in the folder.
     """
+    kind: Kind = "decoder"
     try:
+        if AutoConfig.from_pretrained(base.path, local_files_only=True).is_encoder_decoder:
+            kind = "seq2seq"
         model, faults = _load(base.path, kind)
         tokenizer = AutoTokenizer.from_pretrained(base.path, local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError) as error:

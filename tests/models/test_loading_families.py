@@ -101,7 +101,8 @@ def test_a_folder_that_neither_classifies_nor_generates_is_refused(tiny_base: Ba
 
 
 def test_a_base_model_needs_a_language_model_head(tiny_base: BaseModel, tmp_path: Path) -> None:
-    loaded = load_generative_base(build_base(tmp_path / "base"), "decoder")
+    loaded = load_generative_base(build_base(tmp_path / "base"))
     assert torch.equal(logits(loaded.model), logits(build("llama")[0]))
+    assert load_generative_base(build_base(tmp_path / "t5", "t5")).kind == "seq2seq"
     with pytest.raises(BaseModelError, match="lacks|cannot be loaded"):
-        load_generative_base(tiny_base, "decoder")
+        load_generative_base(tiny_base)
