@@ -14,6 +14,10 @@ All checks are made and every reason is reported, not only the first; any FAIL d
 6. strict: exact McNemar p (with groups: sign-flip p; other metrics: permutation p) below alpha;
 7. slices: none blocked (see slices.py).
 
+Generated text takes the same steps with the gate's metric of text (chrf, bleu, rouge_l, exact_match, inverse_perplexity: all are
+fractions, higher is better), paired by row in a bootstrap and a permutation test; likelihoods per token are compared only
+between models that split the references into the same number of tokens.
+
 Every bound is one-sided and at 1 - `alpha`: 95 % by default, as in the figures below.
 
 Why fewer than n_needed rows may PASS. n_needed is the number of rows that lets a gain as small as `min_gain` be seen with

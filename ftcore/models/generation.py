@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,9 +118,8 @@ class Generator:
             targets = [ids[: self._positions - start] for ids, start in zip(targets, used, strict=True)]
         widths = [len(ids) + len(target) for ids, target in zip(encoded, targets, strict=True)]
         sums = np.zeros(len(encoded))
-        vocabulary = int(self._model.config.get_text_config().vocab_size)
         score = self._score_decoder if self._is_decoder else self._score_seq2seq
-        for rows in self._batches(widths, lambda width: max(1, _MAX_LOGITS // (width * vocabulary))):
+        for rows in self._batches(widths, bounded=True):
             sums[rows] = score([encoded[row] for row in rows], [targets[row] for row in rows])
         return sums, np.array([len(target) for target in targets], dtype=np.int64)
 
@@ -128,7 +127,7 @@ class Generator:
         """[prompts, hidden] float32: last hidden state of the prompt (the encoder's, if any), averaged over tokens."""
         encoded = [self._encoder.prompt(prompt, self._max_prompt).ids for prompt in prompts]
         embeddings = np.zeros((len(encoded), int(self._model.config.get_text_config().hidden_size)), dtype=np.float32)
-        for rows in self._batches([len(ids) for ids in encoded]):
+        for rows in self._batches([len(ids) for ids in encoded], bounded=True):
             ids, mask = self._tensors(pad([encoded[row] for row in rows], self._pad_id))
             with torch.inference_mode(), self.device.autocast():
                 if self._is_decoder:
@@ -140,17 +139,22 @@ class Generator:
             embeddings[rows] = ((hidden.float() * weights).sum(dim=1) / weights.sum(dim=1)).cpu().numpy()
         return embeddings
 
-    def _batches(self, widths: Sequence[int], limit: Callable[[int], int] | None = None) -> Iterator[np.ndarray]:
-        """Positions of rows that go together: of like length, the longest last; at most `limit(width of the widest)` of them."""
+    def _batches(self, widths: Sequence[int], *, bounded: bool = False) -> Iterator[np.ndarray]:
+        """Positions of rows that go together: of like length, the longest last.
+
+        Args:
+            bounded: The forward pass gives logits at every place, so that long rows share a batch with fewer others.
+        """
         order = np.argsort(widths, kind="stable")
+        vocabulary = int(self._model.config.get_text_config().vocab_size)
         start = 0
         while start < len(order):
             size = self.batch_size
-            while limit is not None and size > 1:
+            while bounded and size > 1:
                 widest = widths[order[min(start + size, len(order)) - 1]]
-                if size <= limit(widest):
+                if size * widest * vocabulary <= _MAX_LOGITS:
                     break
-                size = max(1, size // 2)
+                size //= 2
             yield order[start : start + size]
             start += size
 

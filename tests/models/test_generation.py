@@ -14,7 +14,7 @@ from ftcore.models.devices import Device
 from ftcore.models.generation import Generator
 from ftcore.models.loading import LoadedModel
 from ftcore.spec import GenerationSpec
-from tests.tiny_chat import BOS, EOS, FAMILIES, SEQ2SEQ, build, make_dialogues
+from tests.tiny_chat import BOS, EOS, FAMILIES, SEQ2SEQ, build, make_dialogues, vocab_size
 
 ROWS = make_dialogues(13)
 PROMPTS = [row["messages"][:-1] for row in ROWS]  # type: ignore[index]
@@ -98,6 +98,22 @@ def test_a_long_prompt_loses_its_beginning_and_keeps_the_ends_of_the_template(cp
     assert tokens == ["<s>", "<|user|>", *["card"] * 5, "refund", "</s>", "<|assistant|>"] and ids[0] == BOS
     with pytest.raises(BaseModelError, match="96 positions"):
         Generator(LoadedModel(*build("llama")), cpu, 48, 4, GenerationSpec(max_new_tokens=95))
+
+
+def test_long_rows_get_smaller_batches(cpu: Device, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = generator("llama", cpu, batch_size=8)
+    wanted = model.log_likelihoods(PROMPTS, ANSWERS)[0]
+    monkeypatch.setattr("ftcore.models.generation._MAX_LOGITS", 2 * 20 * vocab_size())
+    sizes = [len(rows) for rows in model._batches([20] * 4 + [50], bounded=True)]
+    assert sizes == [2, 2, 1]
+    np.testing.assert_allclose(model.log_likelihoods(PROMPTS, ANSWERS)[0], wanted, atol=1e-4)
+
+
+def test_bf16_is_close(cpu: Device) -> None:
+    exact = generator("llama", cpu).log_likelihoods(PROMPTS, ANSWERS)[0]
+    close = generator("llama", Device("cpu", "bf16", 1))
+    np.testing.assert_allclose(close.log_likelihoods(PROMPTS, ANSWERS)[0], exact, rtol=0.03)
+    assert close.embed(PROMPTS).dtype == np.float32 and len(close.generate(PROMPTS).texts) == len(PROMPTS)
 
 
 def test_none_is_fine_and_a_text_is_one_user_turn(cpu: Device) -> None:

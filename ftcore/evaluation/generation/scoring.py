@@ -59,7 +59,7 @@ class Reference:
     embeddings: np.ndarray
     """[rows, hidden]: mean-pooled last hidden state of the prompt."""
     confidences: Floats
-    """[rows]: geometric mean of the probabilities of the tokens that it generated."""
+    """[rows]: geometric mean of the probabilities of its own answer's tokens, the one that ends it included."""
 
 
 def generator_of(folder: Path, digest: str, spec: FineTuneSpec, device: Device) -> Generator:
