@@ -19,8 +19,7 @@ FOLDER = "adapter"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 _WRAPPED = (".modules_to_save.default", ".base_layer")
-"""What PEFT puts into the names of weights that it wraps. Beside a trained copy (`modules_to_save`) it keeps the first values."""
-_FIRST_VALUES = ".original_module"
+"""What PEFT puts into the names of weights that it wraps."""
 
 
 def is_adapted(model: nn.Module) -> bool:
@@ -45,7 +44,7 @@ def base_state(model: Any) -> dict[str, torch.Tensor]:
         plain = name
         for mark in _WRAPPED:
             plain = plain.replace(mark, "")
-        if plain in wanted and _FIRST_VALUES not in name:
+        if plain in wanted:  # not the first values that PEFT keeps beside a trained copy
             state[plain] = tensor
     missing = sorted(wanted - state.keys())
     if missing:
@@ -92,9 +91,10 @@ def put_on(base: nn.Module, folder: Path) -> nn.Module:
 
 
 def virtual_inputs(model: Any, ids: torch.Tensor, mask: torch.Tensor, pad_id: int) -> tuple[dict[str, Any], int]:
-    """What the base decoder's `generate` takes so that the adapter's virtual tokens come right before each prompt.
+    """What the base decoder's `generate` takes so that the adapter's virtual tokens come before each prompt.
 
-    PEFT's own `generate` puts them before the padding, so that an answer would depend on who shares its batch.
+    PEFT's own `generate` changes methods of the base model while it runs, which other threads must not see. Positions are
+    counted over the attention mask, so padding between virtual tokens and prompt changes nothing.
 
     Args:
         model: A PEFT model around a decoder.
@@ -117,11 +117,4 @@ def virtual_inputs(model: Any, ids: torch.Tensor, mask: torch.Tensor, pad_id: in
         return {**inputs, "past_key_values": prompt}, whole.shape[1]
     vectors = model.get_base_model().get_input_embeddings()(ids)
     embedded = torch.cat([prompt.to(vectors.dtype), vectors], dim=1)
-    whole_mask = torch.cat([virtual_mask, mask], dim=1)
-    places = torch.arange(embedded.shape[1], device=ids.device)
-    num_padding = (mask == 0).sum(dim=1, keepdim=True)
-    # Padding first, then the virtual tokens, then the prompt: each row is turned by its padding within its first columns.
-    source = torch.where(places < num_padding, places + num_virtual, places - num_padding)
-    source = torch.where(places >= num_padding + num_virtual, places, source)
-    embedded = torch.gather(embedded, 1, source.unsqueeze(-1).expand_as(embedded))
-    return {"inputs_embeds": embedded, "attention_mask": torch.gather(whole_mask, 1, source)}, 0
+    return {"inputs_embeds": embedded, "attention_mask": torch.cat([virtual_mask, mask], dim=1)}, 0

@@ -69,6 +69,8 @@ def test_a_classifier_keeps_its_trained_head(tiny_base: BaseModel, tmp_path: Pat
     wanted = logits(model)
     save_model(model, AutoTokenizer.from_pretrained(tiny_base.path), tmp_path / "model", LABELS)
     loaded = load_classifier(tmp_path / "model")
+    head = model.get_base_model().classifier.modules_to_save["default"].weight
+    assert torch.equal(load_file(tmp_path / "model" / "model.safetensors")["classifier.weight"], head)
     assert torch.equal(logits(loaded.model), wanted)
     found = Predictor(loaded, cpu, max_length=16, batch_size=2).predict(["card lost", "money late please"])
     assert found.embeddings.shape == (2, 32) and set(found.labels) <= set(LABELS)
