@@ -33,7 +33,7 @@ _SOURCE = (".py", ".txt", ".css", ".json")
 # Libraries whose version can change a stage's result.
 _COMPUTING = (
     "accelerate", "cleanlab", "datasets", "dvc", "ftfy", "great-expectations", "numpy", "pandas", "peft", "phonenumbers",
-    "py3langid", "rapidfuzz", "safetensors", "scikit-learn", "scipy", "tokenizers", "torch", "transformers",
+    "py3langid", "rapidfuzz", "sacrebleu", "safetensors", "scikit-learn", "scipy", "tokenizers", "torch", "transformers",
 )  # fmt: skip
 
 

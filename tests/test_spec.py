@@ -23,12 +23,12 @@ def test_minimal_spec_has_defaults_for_everything_else(tmp_path: Path) -> None:
 
 
 def test_every_fault_is_reported_at_once_with_path_and_value(tmp_path: Path) -> None:
-    text = "name: Bad-Name\ndata: {filez: 1}\ntraining: {epochs: -1, batch_size: many}\ngate: {metric: bleu}\n"
+    text = "name: Bad-Name\ndata: {filez: 1}\ntraining: {epochs: -1, batch_size: many}\ngate: {metric: auc}\n"
     with pytest.raises(SpecError) as caught:
         load_spec(write(tmp_path, text))
     faults = "\n".join(caught.value.details)
     for wanted in ("name: saw 'Bad-Name'", "data.filez: unknown key; allowed: repo", "base_model: missing",
-                   "training.epochs: saw -1", "training.batch_size: saw 'many'", "gate.metric: saw 'bleu'"):  # fmt: skip
+                   "training.epochs: saw -1", "training.batch_size: saw 'many'", "gate.metric: saw 'auc'"):  # fmt: skip
         assert wanted in faults
     assert caught.value.exit_code == 2
 
@@ -122,3 +122,37 @@ def test_a_value_of_the_wrong_type_is_refused_with_one_that_is_taken(tmp_path: P
     example = fault.partition("; for example --set '")[2]
     assert example.startswith(override.partition("=")[0])
     load_spec(path, [example.removesuffix("'")])
+
+
+def test_a_generation_spec_has_the_defaults_of_its_task(tmp_path: Path) -> None:
+    spec = load_spec(write(tmp_path, MINIMAL + "task: instruction\ngate: {margin: 0.01}\n"))
+    assert (spec.gate.metric, spec.gate.floors, spec.gate.margin) == ("chrf", {"chrf": 0.2}, 0.01)
+    assert spec.evaluation.baselines == ["base", "few_shot", "similar_reply"]
+    assert FineTuneSpec.model_validate(spec.model_dump(mode="json")).digest == spec.digest
+    own = load_spec(write(tmp_path, MINIMAL + "task: seq2seq\ngate: {metric: bleu, floors: {bleu: 0.1}}\n"))
+    assert (own.gate.metric, own.gate.floors) == ("bleu", {"bleu": 0.1})
+
+
+def test_measures_that_do_not_fit_the_task_are_all_named(tmp_path: Path) -> None:
+    gate = "gate: {metric: accuracy, floors: {macro_f1: 0.5, chrf: 0.2}}\n"
+    with pytest.raises(SpecError) as caught:
+        load_spec(write(tmp_path, MINIMAL + "task: instruction\nevaluation: {baselines: [majority]}\n" + gate))
+    faults = "\n".join(caught.value.details)
+    for wanted in (
+        "gate.metric: 'accuracy'",
+        "gate.floors: 'macro_f1'",
+        "evaluation.baselines: 'majority'",
+        "wanted chrf or",
+    ):
+        assert wanted in faults
+    assert "'chrf' is no" not in faults
+    with pytest.raises(SpecError, match="'chrf' is no metric of task classification"):
+        load_spec(write(tmp_path, MINIMAL + "gate: {metric: chrf}\n"))
+
+
+def test_perplexity_cannot_decide_where_a_baseline_has_none(tmp_path: Path) -> None:
+    text = MINIMAL + "task: instruction\ngate: {metric: inverse_perplexity}\n"
+    with pytest.raises(SpecError, match="similar_reply copies answers"):
+        load_spec(write(tmp_path, text))
+    spec = load_spec(write(tmp_path, text + "evaluation: {baselines: [base]}\n"))
+    assert spec.gate.metric == "inverse_perplexity"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from ftcore.cli._output import JsonFlag, print_json, print_line, print_table
 from ftcore.errors import UsageError
-from ftcore.spec import GateSpec
+from ftcore.spec import GateMetric, GateSpec
 
 FileOption = Annotated[Path, typer.Option(help="CSV or JSONL with id, target, prediction; optional slice, group.")]
-MetricOption = Annotated[str, typer.Option(help="accuracy or macro_f1: the metric that decides.")]
+METRICS = get_args(GateMetric)
+MetricOption = Annotated[str, typer.Option(help=f"The metric that decides: {', '.join(METRICS)}.")]
 MarginOption = Annotated[float, typer.Option(help="The lower 95 % bound of the difference must stay above minus this.")]
 GainOption = Annotated[float, typer.Option(help="Smallest difference worth a promotion (0.005 is half a point).")]
 
@@ -25,7 +26,10 @@ def compare(
     min_gain: GainOption = 0.005,
     json: JsonFlag = False,
 ) -> None:
-    """Compare a candidate with the champion on the same rows: PASS, FAIL or NOT ENOUGH EVIDENCE, with reasons."""
+    """Compare a candidate with the champion on the same rows: PASS, FAIL or NOT ENOUGH EVIDENCE, with reasons.
+
+    Metrics from chrf on compare generated text; inverse_perplexity wants the columns nll and num_target_tokens.
+    """
     from ftcore.evaluation.compare import compare_files
 
     answer = compare_files(champion, candidate, _gate(metric, margin, min_gain))
@@ -37,8 +41,8 @@ def compare(
 
 def _gate(metric: str, margin: float, min_gain: float) -> GateSpec:
     faults = []
-    if metric not in ("accuracy", "macro_f1"):
-        faults.append(f"--metric: saw {metric!r}, wanted accuracy or macro_f1")
+    if metric not in METRICS:
+        faults.append(f"--metric: saw {metric!r}, wanted one of {', '.join(METRICS)}")
     for name, value in (("--margin", margin), ("--min-gain", min_gain)):
         if not 0 <= value <= 1:
             faults.append(f"{name}: saw {value}, wanted a fraction from 0 to 1")

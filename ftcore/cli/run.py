@@ -102,7 +102,7 @@ def summary(record: Record) -> str:
             )
         case Evaluation():
             return (
-                "; ".join(f"{item.role} {_metric(item, 'accuracy')}" for item in record.models)
+                "; ".join(f"{item.role} {_first_metric(item)}" for item in record.models)
                 + f" on {record.num_rows} rows"
             )
         case Verdict():
@@ -114,6 +114,9 @@ def summary(record: Record) -> str:
     return f"{record.digest[:12]} {uri}"
 
 
-def _metric(scored: Any, name: str) -> str:
-    found = next((metric for metric in scored.metrics if metric.name == name), None)
-    return f"{found.value:.1%}" if found else "—"
+def _first_metric(scored: Any) -> str:
+    """The first metric is the best known one of its task: accuracy, or chrF by name."""
+    if not scored.metrics:
+        return "—"
+    first = scored.metrics[0]
+    return f"{first.value:.1%}" if first.name == "accuracy" else f"{first.name} {first.value:.1%}"

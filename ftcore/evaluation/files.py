@@ -13,9 +13,12 @@ from typing import IO, Any
 import numpy as np
 
 from ftcore.errors import DataRefused, UsageError, num_of
-from ftcore.evaluation.rows import Column, Holdout, holdout_of
+from ftcore.evaluation.generation.holdout import Reply, TextHoldout, text_holdout
+from ftcore.evaluation.rows import Column, Floats, Holdout, holdout_of
 
 REQUIRED = ("id", "target", "prediction")
+LIKELIHOOD = ("nll", "num_target_tokens")
+"""Columns of generated text that belong to the model: sum of -ln p over the target's tokens, and their number."""
 _MAX_LINE_CHARS = 1 << 20
 _SHOWN = 5
 _NOT_A_LABEL = frozenset({"nan", "NaN", "NAN"})  # what a missing number looks like once it is text
@@ -32,8 +35,14 @@ class PredictionFile:
     faults: tuple[str, ...]
 
 
-def read_predictions(path: Path, optional: Sequence[str] = ("slice", "group")) -> PredictionFile:
+def read_predictions(
+    path: Path, optional: Sequence[str] = ("slice", "group"), *, free_text: bool = False
+) -> PredictionFile:
     """Read `.csv`, `.jsonl` or `.ndjson`; all values become text (1 and "1" are one label). Row numbers count from 0.
+
+    Args:
+        optional: Columns to read where the file has them.
+        free_text: Predictions are generated text, which may be empty or spell "nan"; else they are labels.
 
     Raises:
         UsageError: The file is missing, may not be read, or has another ending.
@@ -42,7 +51,7 @@ def read_predictions(path: Path, optional: Sequence[str] = ("slice", "group")) -
     if suffix not in (".csv", ".jsonl", ".ndjson"):
         raise UsageError(f"{path}: saw a file ending {suffix or '(none)'!r}, wanted .csv or .jsonl.")
     columns = (*REQUIRED, *optional)
-    reader = _Reader(columns)
+    reader = _Reader(columns, free_text)
     try:
         with path.open(encoding="utf-8-sig", newline="" if suffix == ".csv" else None) as file:
             (reader.read_csv if suffix == ".csv" else reader.read_jsonl)(file)
@@ -58,8 +67,9 @@ def read_predictions(path: Path, optional: Sequence[str] = ("slice", "group")) -
 class _Reader:
     """Collects columns and faults of one file."""
 
-    def __init__(self, columns: Sequence[str]) -> None:
+    def __init__(self, columns: Sequence[str], free_text: bool = False) -> None:
         self.names = columns
+        self.free_text = ("target", "prediction") if free_text else ()
         self.ids: list[str] = []
         self.codes = {name: array("q") for name in columns[1:]}
         self.vocabularies: dict[str, dict[str, int]] = {name: {} for name in columns[1:]}
@@ -123,7 +133,7 @@ class _Reader:
         self.ids.append(row_id)
         for name, cell in zip(self.names[1:], cells[1:], strict=True):
             vocabulary = self.vocabularies[name]
-            if cell and cell not in _NOT_A_LABEL:
+            if (cell and cell not in _NOT_A_LABEL) or (name in self.free_text and cell is not None):
                 self.codes[name].append(vocabulary.setdefault(cell, len(vocabulary)))
             else:
                 self.codes[name].append(-1)
@@ -196,6 +206,56 @@ def match(files: Mapping[str, PredictionFile], slices: Sequence[str] = ("slice",
     Raises:
         DataRefused: Any file has faults, ids or targets differ between files; all faults are listed.
     """
+    orders = _orders(files)
+    extras = _extras(files, orders)
+    return holdout_of(
+        next(iter(files.values())).columns["target"],
+        {role: _take(file.columns["prediction"], orders[role]) for role, file in files.items()},
+        extras.get("group"),
+        {name: extras[name] for name in slices if name in extras},
+    )
+
+
+def match_texts(files: Mapping[str, PredictionFile], slices: Sequence[str] = ("slice",)) -> TextHoldout:
+    """As `match`, for generated text (files read with `free_text` and the columns of `LIKELIHOOD`).
+
+    Raises:
+        DataRefused: As `match`, or likelihoods are not numbers.
+    """
+    orders = _orders(files)
+    extras = _extras(files, orders)
+    replies = {}
+    for role, file in files.items():
+        columns = {name: _take(column, orders[role]) for name, column in file.columns.items()}
+        nll, num_tokens = (_numbers(columns.get(name)) for name in LIKELIHOOD)
+        replies[role] = Reply(_cells(columns["prediction"]), nll, num_tokens)
+    return text_holdout(
+        _cells(next(iter(files.values())).columns["target"]),
+        replies,
+        extras.get("group"),
+        {name: extras[name] for name in slices if name in extras},
+    )
+
+
+def _cells(column: Column) -> list[str]:
+    return [column.values[code] for code in column.codes]
+
+
+def _numbers(column: Column | None) -> Floats | None:
+    """[rows] float64, NaN where a row has no number; None where no row has a value."""
+    if column is None or not column.values:
+        return None
+    values = []
+    for value in column.values:
+        try:
+            values.append(float(value))
+        except ValueError:
+            values.append(np.nan)
+    return np.array([*values, np.nan])[column.codes]
+
+
+def _orders(files: Mapping[str, PredictionFile]) -> dict[str, np.ndarray | None]:
+    """For each role where the rows of the first file lie in its own."""
     faults = [f"{file.path.name} ({role}): {fault}" for role, file in files.items() for fault in file.faults]
     first_role, first = next(iter(files.items()))
     orders: dict[str, np.ndarray | None] = {}
@@ -208,13 +268,7 @@ def match(files: Mapping[str, PredictionFile], slices: Sequence[str] = ("slice",
             faults += _different(first_role, first, role, file, orders[role])
     if faults:
         raise DataRefused("The prediction files cannot be compared:", details=faults)
-    extras = _extras(files, orders)
-    return holdout_of(
-        first.columns["target"],
-        {role: _take(file.columns["prediction"], orders[role]) for role, file in files.items()},
-        extras.get("group"),
-        {name: extras[name] for name in slices if name in extras},
-    )
+    return orders
 
 
 def _order(first: PredictionFile, other: PredictionFile) -> tuple[np.ndarray | None, list[str]]:
@@ -242,7 +296,7 @@ def _different(
 ) -> list[str]:
     """Targets, groups and slices say what the rows are, so files that have them must agree on them."""
     faults = []
-    for name in first.columns.keys() & file.columns.keys() - {"prediction"}:
+    for name in first.columns.keys() & file.columns.keys() - {"prediction", *LIKELIHOOD}:
         mine, theirs = first.columns[name], _take(file.columns[name], order)
         code = {value: index for index, value in enumerate(mine.values)}
         recode = np.array([code.get(value, -2) for value in theirs.values] + [-1], dtype=np.int64)
@@ -258,6 +312,6 @@ def _extras(files: Mapping[str, PredictionFile], orders: Mapping[str, np.ndarray
     found: dict[str, Column] = {}
     for role, file in files.items():
         for name, column in file.columns.items():
-            if name not in REQUIRED and name not in found:
+            if name not in (*REQUIRED, *LIKELIHOOD) and name not in found:
                 found[name] = _take(column, orders[role])
     return found

@@ -11,8 +11,12 @@ All checks are made and every reason is reported, not only the first; any FAIL d
    FAIL              the one-sided upper bound of d below min_gain (a worthwhile gain is ruled out), or at least
                      n_needed rows and still no gain
    NOT ENOUGH EVIDENCE   otherwise: fewer than n_needed rows and no clear effect; the reason says how many to label;
-6. strict: exact McNemar p (with groups: sign-flip p; macro metrics: permutation p) below alpha;
+6. strict: exact McNemar p (with groups: sign-flip p; other metrics: permutation p) below alpha;
 7. slices: none blocked (see slices.py).
+
+Generated text takes the same steps with the gate's metric of text (chrf, bleu, rouge_l, exact_match, inverse_perplexity: all are
+fractions, higher is better), paired by row in a bootstrap and a permutation test; likelihoods per token are compared only
+between models that split the references into the same number of tokens.
 
 Every bound is one-sided and at 1 - `alpha`: 95 % by default, as in the figures below.
 
@@ -37,6 +41,11 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+
+from ftcore.evaluation.generation.holdout import TextHoldout
+from ftcore.evaluation.generation.metrics import FORMULAS, value_of
+from ftcore.evaluation.generation.paired import text_difference
 from ftcore.evaluation.metrics import METRICS, class_counts, macro
 from ftcore.evaluation.paired import Difference, level_of, paired_difference
 from ftcore.evaluation.rows import Holdout
@@ -51,7 +60,7 @@ _SMALLEST_GAIN = 0.001  # what n_needed is for where both min_gain and margin ar
 class Evidence:
     """All that the gate may look at."""
 
-    holdout: Holdout
+    holdout: Holdout | TextHoldout
     """Predictions of `candidate`, of `champion` where there is one, and of the baselines."""
     baselines: tuple[str, ...] = ()
     """Roles in `holdout.predictions`."""
@@ -94,11 +103,40 @@ def judge(gate: GateSpec, evidence: Evidence) -> Judgement:
     absolute = [*_floors(gate, holdout), *_baselines(gate, evidence)]
     if not evidence.has_champion:
         return _conclude([*_first_promotion(gate, evidence), *absolute])
-    names = sorted(("accuracy", "macro_f1"), key=lambda name: name != gate.metric)
-    differences = [paired_difference(holdout, name, alpha=gate.alpha) for name in names]
+    names = sorted(_compared(holdout), key=lambda name: name != gate.metric)
+    differences = [_difference(holdout, name, "champion", gate.alpha) for name in names]
     slices = compare_slices(holdout, gate)
     findings = [*judge_difference(gate, differences[0]), *absolute, *_slices(gate, holdout, slices)]
     return _conclude(findings, tuple(_comparison(gate, item) for item in differences), slices)
+
+
+def _metrics(holdout: Holdout | TextHoldout) -> tuple[str, ...]:
+    """Metrics that a floor may name."""
+    return tuple(FORMULAS) if isinstance(holdout, TextHoldout) else METRICS
+
+
+def _compared(holdout: Holdout | TextHoldout) -> list[str]:
+    """Metrics that candidate and champion are compared on, one of them to decide."""
+    if not isinstance(holdout, TextHoldout):
+        return ["accuracy", "macro_f1"]
+    ours, theirs = (holdout.statistics[role] for role in ("candidate", "champion"))
+    return [
+        name for name in FORMULAS if name in ours and name in theirs and not _other_tokens(holdout, name, "champion")
+    ]
+
+
+def _difference(holdout: Holdout | TextHoldout, name: str, other: str, alpha: float) -> Difference:
+    if isinstance(holdout, TextHoldout):
+        return text_difference(holdout, name, "candidate", other, alpha)
+    return paired_difference(holdout, name, "candidate", other, alpha)
+
+
+def _other_tokens(holdout: TextHoldout, name: str, other: str) -> bool:
+    """Whether candidate and another model split the references differently: then likelihoods per token do not compare."""
+    ours, theirs = (holdout.statistics.get(role, {}).get(name) for role in ("candidate", other))
+    if name != "inverse_perplexity" or ours is None or theirs is None:
+        return False
+    return not np.array_equal(ours[:, 1], theirs[:, 1])
 
 
 def judge_difference(gate: GateSpec, seen: Difference) -> Iterator[Finding]:
@@ -170,21 +208,43 @@ def _integrity(gate: GateSpec, evidence: Evidence) -> Iterator[str]:
             yield f"The {role} was scored on {len(predicted):,} rows, the holdout has {holdout.num_rows:,}."
     if evidence.candidate_digest is not None and evidence.candidate_digest == evidence.champion_digest:
         yield f"The candidate {evidence.candidate_digest[:12]} is already the champion."
+    metrics = _metrics(holdout)
+    if gate.metric not in metrics:
+        yield f"The gate decides by {gate.metric!r}, which is not measured; metrics: {', '.join(metrics)}."
+    if isinstance(holdout, TextHoldout):
+        yield from _text_integrity(gate, holdout)
     for name, floor in gate.floors.items():
-        if name not in METRICS:
-            yield f"The gate has a floor on {name!r}, which is not measured; metrics: {', '.join(METRICS)}."
+        if name not in metrics:
+            yield f"The gate has a floor on {name!r}, which is not measured; metrics: {', '.join(metrics)}."
         elif not math.isfinite(floor):
             yield f"The floor on {name} is {floor}; wanted a number."
 
 
-def _value(holdout: Holdout, role: str, name: str) -> float:
+def _text_integrity(gate: GateSpec, holdout: TextHoldout) -> Iterator[str]:
+    for role, statistics in holdout.statistics.items():
+        wanted = [gate.metric, *(gate.floors if role == "candidate" else ())]
+        for name in dict.fromkeys(name for name in wanted if name in FORMULAS):
+            if name not in statistics:
+                yield f"{name} of the {role} is missing."
+            elif not np.isfinite(statistics[name]).all():
+                yield f"{name} of the {role} is not a finite number on every row."
+            elif name == gate.metric and _other_tokens(holdout, name, role):
+                yield (
+                    f"The {role} splits the references into other tokens than the candidate: their perplexities do not compare. "
+                    "Choose another gate.metric."
+                )
+
+
+def _value(holdout: Holdout | TextHoldout, role: str, name: str) -> float:
+    if isinstance(holdout, TextHoldout):
+        return value_of(holdout, role, name)
     target, predicted = holdout.target, holdout.predictions[role]
     if name == "accuracy":
         return float((target == predicted).mean())
     return float(macro(name, class_counts(target, predicted, len(holdout.classes))))
 
 
-def _floors(gate: GateSpec, holdout: Holdout) -> Iterator[Finding]:
+def _floors(gate: GateSpec, holdout: Holdout | TextHoldout) -> Iterator[Finding]:
     for name, floor in gate.floors.items():
         value = _value(holdout, "candidate", name)
         if value >= floor:
@@ -200,7 +260,7 @@ def _baselines(gate: GateSpec, evidence: Evidence) -> Iterator[Finding]:
         return
     holdout = evidence.holdout
     best = max(evidence.baselines, key=lambda role: _value(holdout, role, gate.metric))
-    seen = paired_difference(holdout, gate.metric, "candidate", best, gate.alpha)
+    seen = _difference(holdout, gate.metric, best, gate.alpha)
     what = (
         f"the best baseline ({best.replace('_', ' ')}, {gate.metric} {_percent(seen.champion)}) by {_points(seen.difference)}, "
         f"lower {level_of(gate.alpha)} bound {_points(seen.lower)}"
@@ -229,7 +289,7 @@ def _first_promotion(gate: GateSpec, evidence: Evidence) -> Iterator[Finding]:
         yield Finding("PASS", f"First promotion: no champion to compare with; judged on {num_rows:,} rows.")
 
 
-def _slices(gate: GateSpec, holdout: Holdout, slices: tuple[SliceComparison, ...]) -> Iterator[Finding]:
+def _slices(gate: GateSpec, holdout: Holdout | TextHoldout, slices: tuple[SliceComparison, ...]) -> Iterator[Finding]:
     if holdout.num_rows < gate.min_rows:
         return
     for item in slices:

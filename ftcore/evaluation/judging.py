@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ftcore.errors import DataRefused, UsageError
-from ftcore.evaluation.files import match, read_predictions
+from ftcore.evaluation.files import LIKELIHOOD, match, match_texts, read_predictions
 from ftcore.evaluation.gate import Evidence, Judgement
+from ftcore.evaluation.generation.holdout import TextHoldout
+from ftcore.evaluation.generation.metrics import FORMULAS, PERPLEXITY, value_of
 from ftcore.evaluation.markdown import escape
 from ftcore.evaluation.metrics import METRICS, class_counts, macro
 from ftcore.evaluation.rows import Column, Holdout
@@ -22,24 +24,32 @@ _MODELS = ("candidate", "champion")
 
 
 def gather_evidence(
-    evaluation: Evaluation, folder: Path, slices: tuple[str, ...], withdrawal: Withdrawal | None = None
+    evaluation: Evaluation,
+    folder: Path,
+    slices: tuple[str, ...],
+    withdrawal: Withdrawal | None = None,
+    *,
+    generates: bool = False,
 ) -> Evidence:
     """Evidence from the per-row predictions below `folder`; whatever does not fit the record is a fault, never ignored.
 
     Args:
         slices: Slice columns as evaluate wrote them; the label is added as one more.
         withdrawal: That this very model was rolled back before; a fault, for it must not come back by itself.
+        generates: The models generate text, so that there are no labels.
     """
     roles = [scored.role for scored in evaluation.models]
     baselines = tuple(role for role in roles if role not in _MODELS)
     faults = [*evaluation.refused, *_withdrawn(withdrawal), *_record_faults(evaluation, roles)]
-    holdout = Holdout((), _NO_CODES, {})
+    holdout: Holdout | TextHoldout = TextHoldout({}, {}, 0) if generates else Holdout((), _NO_CODES, {})
+    optional = ("group", *slices, *(LIKELIHOOD if generates else ()))
     if roles:
         try:
             files = {
-                role: read_predictions(folder / "predictions" / f"{role}.jsonl", ("group", *slices)) for role in roles
+                role: read_predictions(folder / "predictions" / f"{role}.jsonl", optional, free_text=generates)
+                for role in roles
             }
-            holdout = _with_label_slices(match(files, slices))
+            holdout = match_texts(files, slices) if generates else _with_label_slices(match(files, slices))
             faults += _metric_faults(evaluation, holdout)
         except (DataRefused, UsageError) as error:
             faults += [error.message, *error.details]
@@ -71,18 +81,17 @@ def _record_faults(evaluation: Evaluation, roles: list[str]) -> Iterator[str]:
             yield f"The {scored.role} scored is {scored.model_digest[:12]}, the evaluation names {wanted[:12]}."
 
 
-def _metric_faults(evaluation: Evaluation, holdout: Holdout) -> Iterator[str]:
+def _metric_faults(evaluation: Evaluation, holdout: Holdout | TextHoldout) -> Iterator[str]:
     if holdout.num_rows != evaluation.num_rows:
         yield f"The evaluation says {evaluation.num_rows:,} rows, the predictions have {holdout.num_rows:,}."
     for scored in evaluation.models:
         yield from _model_faults(scored, holdout)
 
 
-def _model_faults(scored: Scored, holdout: Holdout) -> Iterator[str]:
+def _model_faults(scored: Scored, holdout: Holdout | TextHoldout) -> Iterator[str]:
     """Each metric of the record is there, finite, about all rows, and what the rows themselves give."""
-    counts = class_counts(holdout.target, holdout.predictions[scored.role], len(holdout.classes))
     recorded = {metric.name: metric for metric in scored.metrics}
-    for name in METRICS:
+    for name, value in _values(scored.role, holdout).items():
         metric = recorded.get(name)
         if metric is None:
             yield f"{name} of the {scored.role} is missing."
@@ -90,10 +99,20 @@ def _model_faults(scored: Scored, holdout: Holdout) -> Iterator[str]:
             yield f"{name} of the {scored.role} is {metric.value} ({metric.ci_low} to {metric.ci_high}); wanted numbers."
         elif metric.n != holdout.num_rows:
             yield f"{name} of the {scored.role} is about {metric.n:,} rows, the holdout has {holdout.num_rows:,}."
-        else:
-            value = counts[2].sum() / holdout.num_rows if name == "accuracy" else float(macro(name, counts))
-            if abs(value - metric.value) > 1e-9:
-                yield f"{name} of the {scored.role} is recorded as {metric.value:.6f}, its rows give {value:.6f}."
+        elif not abs(value - metric.value) <= 1e-9 * max(1.0, abs(value)):
+            yield f"{name} of the {scored.role} is recorded as {metric.value:.6f}, its rows give {value:.6f}."
+
+
+def _values(role: str, holdout: Holdout | TextHoldout) -> dict[str, float]:
+    """The metrics of one model as its rows give them."""
+    if isinstance(holdout, TextHoldout):
+        values = {name: value_of(holdout, role, name) for name in FORMULAS if name in holdout.statistics[role]}
+        if values.get("inverse_perplexity"):
+            values[PERPLEXITY] = 1 / values["inverse_perplexity"]
+        return values
+    counts = class_counts(holdout.target, holdout.predictions[role], len(holdout.classes))
+    accuracy = float(counts[2].sum()) / holdout.num_rows
+    return {name: accuracy if name == "accuracy" else float(macro(name, counts)) for name in METRICS}
 
 
 def verdict_json(judgement: Judgement, evaluation: Evaluation, gate: GateSpec) -> dict[str, Any]:
@@ -133,17 +152,25 @@ def verdict_markdown(spec_name: str, verdict: Mapping[str, Any]) -> str:
     if verdict["metrics"]:
         lines += ["", "## Candidate against champion, paired", "", *_metrics_table(verdict["metrics"])]
     if verdict["slices"]:
-        lines += ["", "## Slices (accuracy)", "", *_slices_table(verdict["slices"])]
+        metric = "accuracy" if verdict["gate"]["metric"] in METRICS else verdict["gate"]["metric"]
+        lines += ["", f"## Slices ({metric})", "", *_slices_table(verdict["slices"])]
     lines += ["", "## Thresholds", "", *_table(("setting", "value"), [(k, str(v)) for k, v in verdict["gate"].items()])]
     return "\n".join(lines) + "\n"
 
 
 def _scores_table(models: list[dict[str, Any]]) -> list[str]:
+    names = list(dict.fromkeys(metric["name"] for scored in models for metric in scored["metrics"])) or list(METRICS)
     rows = []
     for scored in models:
-        cells = [f"{m['value']:.4f} ({m['ci_low']:.4f} to {m['ci_high']:.4f})" for m in scored["metrics"]]
-        rows.append((scored["role"], *cells, f"{scored['metrics'][0]['n']:,}" if cells else "0"))
-    return _table(("model", *(name.replace("_", " ") for name in METRICS), "rows"), rows)
+        found = {metric["name"]: metric for metric in scored["metrics"]}
+        cells = [
+            f"{found[name]['value']:.4f} ({found[name]['ci_low']:.4f} to {found[name]['ci_high']:.4f})"
+            if name in found
+            else "–"
+            for name in names
+        ]
+        rows.append((scored["role"], *cells, f"{scored['metrics'][0]['n']:,}" if found else "0"))
+    return _table(("model", *(name.replace("_", " ") for name in names), "rows"), rows)
 
 
 def _metrics_table(metrics: list[dict[str, Any]]) -> list[str]:

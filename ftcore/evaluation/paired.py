@@ -20,6 +20,8 @@ import numpy as np
 from ftcore.evaluation.metrics import class_counts, influence, macro
 from ftcore.evaluation.power import normal_quantile, normal_upper_tail, rows_needed, t_quantile
 from ftcore.evaluation.resampling import (
+    Statistic,
+    Units,
     bootstrap_quantiles,
     can_bootstrap,
     mcnemar_tail,
@@ -134,16 +136,36 @@ def macro_difference(
         counts = class_counts(target, holdout.predictions[role], size)
         values.append(float(macro(name, counts)))
         effects.append(influence(name, target, holdout.predictions[role], counts))
-    difference = values[0] - values[1]
     sums = group_sums(effects[0] - effects[1], holdout.groups)
-    se = math.sqrt(float((sums**2).sum())) / holdout.num_rows
     units = units_of((target, holdout.predictions[candidate], holdout.predictions[champion]), holdout.groups, size)
+
+    def statistic(counts: Floats) -> Floats:
+        return macro(name, counts[:, :3]) - macro(name, counts[:, 3:])
+
+    return resampled_difference(name, (values[0], values[1]), units, statistic, sums, holdout.num_rows, alpha)
+
+
+def resampled_difference(
+    name: str,
+    values: tuple[float, float],
+    units: Units,
+    statistic: Statistic,
+    sums: Floats,
+    num_rows: int,
+    alpha: float = 0.05,
+) -> Difference:
+    """Difference with BCa bootstrap bounds and a swap permutation test, or by the delta method where there are too many units.
+
+    Args:
+        values: The metric of candidate and champion.
+        units: Of both models, candidate first.
+        statistic: The difference from the units' sums.
+        sums: [units or rows] influence sums of the difference.
+    """
+    difference = values[0] - values[1]
+    se = math.sqrt(float((sums**2).sum())) / num_rows
     limits = (0.025, alpha, 1 - alpha, 0.975)
     if can_bootstrap(units):
-
-        def statistic(counts: Floats) -> Floats:
-            return macro(name, counts[:, :3]) - macro(name, counts[:, 3:])
-
         low, lower, upper, high = bootstrap_quantiles(units, statistic, difference, sums, limits)
         p_value, method = swap_p_value(units, statistic, difference), "BCa bootstrap, swap permutation test"
     else:
@@ -152,8 +174,8 @@ def macro_difference(
         method = "delta method (too many rows to resample)"
     return Difference(
         name=name, champion=values[1], candidate=values[0], difference=difference, ci_low=low, ci_high=high,
-        lower=lower, upper=upper, p_value=p_value, n=holdout.num_rows,
-        discordance=se * se * holdout.num_rows + difference * difference, method=method,
+        lower=lower, upper=upper, p_value=p_value, n=num_rows,
+        discordance=se * se * num_rows + difference * difference, method=method,
     )  # fmt: skip
 
 

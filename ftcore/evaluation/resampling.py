@@ -1,8 +1,8 @@
-"""Vectorised resampling for macro metrics: BCa bootstrap and paired permutation, on counts instead of rows.
+"""Vectorised resampling for metrics of summed counts: BCa bootstrap and paired permutation, without touching rows again.
 
-Macro metrics depend on a resample only through counts per class. So equal rows are merged into cells (target and
-predictions), a resample draws a weight per cell, and one matrix product turns weights into counts. Rows that come in
-groups are resampled by group: then each group is a unit of its own.
+Macro metrics depend on a resample only through counts per class, text metrics only through sums of row statistics. So equal
+rows are merged into cells (target and predictions), a resample draws a weight per cell, and one matrix product turns weights
+into counts. Rows that come in groups are resampled by group: then each group is a unit of its own.
 """
 
 from __future__ import annotations
@@ -44,8 +44,10 @@ class Units:
     size: Floats
     """[units] how many rows of this kind there are (groups: 1 each)."""
     features: np.ndarray | None
-    """[units, 3 per model x classes] float32 counts of one such unit; None: too many units to resample."""
+    """[units, 3 per model x classes] float32 counts of one such unit (sums of statistics: [units, models x statistics] float64);
+    None: too many units to resample."""
     num_classes: int
+    """Classes, or statistics per model: the last axis of what a `Statistic` gets."""
 
     @property
     def num_draws(self) -> int:
@@ -74,6 +76,17 @@ def units_of(codes: Sequence[Ints], groups: Ints | None, num_classes: int) -> Un
         np.add.at(features, (owner, start + num_classes + predicted), 1)
         np.add.at(features, (owner, start + 2 * num_classes + predicted), target == predicted)
     return Units(size.astype(float), features, num_classes)
+
+
+def units_of_sums(statistics: Floats, groups: Ints | None, num_statistics: int) -> Units:
+    """Units of rows [rows, models x statistics], or of groups, whose sums a metric is made of."""
+    if groups is not None:
+        sums = np.zeros((int(groups.max()) + 1, statistics.shape[1]))
+        np.add.at(sums, groups, statistics)
+        statistics = sums
+    size = np.ones(len(statistics))
+    too_many = len(size) > _MAX_UNITS or statistics.size > _MAX_FEATURES
+    return Units(size, None if too_many else statistics, num_statistics)
 
 
 def can_bootstrap(units: Units) -> bool:
@@ -127,8 +140,10 @@ def _resamples(units: Units) -> Iterator[Floats]:
 
 
 def _counts(weights: np.ndarray, features: np.ndarray, num_classes: int) -> Floats:
-    totals = weights.astype(np.float32) @ features
-    counts: Floats = np.rint(totals).astype(float).reshape(len(weights), -1, num_classes)
+    totals = weights.astype(features.dtype) @ features
+    if features.dtype == np.float32:  # counts, which float32 holds exactly
+        totals = np.rint(totals)
+    counts: Floats = totals.astype(float).reshape(len(weights), -1, num_classes)
     return counts
 
 
@@ -140,18 +155,18 @@ def swap_p_value(units: Units, statistic: Statistic, value: float) -> float:
 
     Args:
         units: Of two models: candidate first, then champion.
-        statistic: Difference candidate minus champion from counts [swaps, 6, classes].
+        statistic: Difference candidate minus champion from counts [swaps, 6, classes] (or sums [swaps, 2, statistics]).
     """
     assert units.features is not None
     half = units.features.shape[1] // 2
     candidate, champion = units.features[:, :half], units.features[:, half:]
     moving = (candidate != champion).any(axis=1)
-    totals = units.size.astype(np.float32) @ units.features
+    totals = units.size.astype(units.features.dtype) @ units.features
     size, step = units.size[moving].astype(np.int64), (candidate - champion)[moving]
     rng = np.random.default_rng(SEED)
     as_large = 0
     for _ in range(NUM_RESAMPLES // _CHUNK):
-        moved = rng.binomial(size, 0.5, size=(_CHUNK, len(size))).astype(np.float32) @ step
+        moved = rng.binomial(size, 0.5, size=(_CHUNK, len(size))).astype(step.dtype) @ step
         swapped = np.concatenate([totals[:half] - moved, totals[half:] + moved], axis=1).astype(float)
         as_large += int((statistic(swapped.reshape(_CHUNK, -1, units.num_classes)) >= value - 1e-12).sum())
     return (1 + as_large) / (NUM_RESAMPLES + 1)

@@ -18,9 +18,9 @@ from ftcore.spec import BaseModelSpec, FineTuneSpec
 from ftcore.store import Manifest, file_sha256
 
 _MODEL_FILES = (
-    "config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer.json", "tokenizer_config.json",
-    "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt", "tokenizer.model",
-    "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja",
+    "config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json", "tokenizer.json",
+    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.txt", "vocab.json", "merges.txt",
+    "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "chat_template.jinja",
 )  # fmt: skip
 """What makes a model: these files are fetched and hashed; a README or a second weight format is not."""
 

@@ -11,8 +11,8 @@ from transformers import PreTrainedTokenizerBase
 from ftcore.errors import BaseModelError
 
 
-def backend_tokenizer(tokenizer: PreTrainedTokenizerBase, max_length: int) -> Tokenizer:
-    """A private copy of the fast tokenizer that cuts at `max_length` tokens and never pads.
+def backend_tokenizer(tokenizer: PreTrainedTokenizerBase, max_length: int | None) -> Tokenizer:
+    """A private copy of the fast tokenizer that cuts at `max_length` tokens (None: never) and never pads.
 
     The transformers wrapper changes the shared tokenizer's settings on each call, which fails under threads
     ("Already borrowed"); a copy with settings made once does not, and skips the wrapper's per-row cost.
@@ -23,7 +23,10 @@ def backend_tokenizer(tokenizer: PreTrainedTokenizerBase, max_length: int) -> To
     if not tokenizer.is_fast:
         raise BaseModelError(f"{type(tokenizer).__name__} is a slow tokenizer; wanted a model with tokenizer.json.")
     backend = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
-    backend.enable_truncation(max_length)
+    if max_length is None:
+        backend.no_truncation()
+    else:
+        backend.enable_truncation(max_length)
     backend.no_padding()
     return backend
 
@@ -34,3 +37,9 @@ def pad(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch
     input_ids = torch.tensor([[*row, *[pad_id] * (width - len(row))] for row in rows])
     attention_mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
     return input_ids, attention_mask
+
+
+def pad_left(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """As `pad`, padded on the left: a decoder goes on from the last column."""
+    input_ids, attention_mask = pad([row[::-1] for row in rows], pad_id)
+    return input_ids.flip(1), attention_mask.flip(1)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -30,10 +30,12 @@ LeakageRule = Literal[
 ]
 Task = Literal["classification", "instruction", "seq2seq"]
 DataFormat = Literal["auto", "classification", "messages", "prompt_completion", "alpaca", "sharegpt", "turns"]
-Baseline = Literal["majority", "nearest_centroid"]
+Baseline = Literal["majority", "nearest_centroid", "base", "few_shot", "similar_reply"]
 SplitBy = Literal["group", "random", "stratified", "time", "near_duplicate"]
 PersonalKind = Literal["secret", "email", "iban", "card", "national_id", "ip", "phone"]
-MetricName = Literal["accuracy", "macro_precision", "macro_recall", "macro_f1"]
+GenerationMetric = Literal["chrf", "bleu", "rouge_l", "exact_match", "inverse_perplexity"]
+GateMetric = Literal["accuracy", "macro_f1", GenerationMetric]
+MetricName = Literal["accuracy", "macro_precision", "macro_recall", "macro_f1", GenerationMetric]
 
 
 class Section(BaseModel):
@@ -318,34 +320,50 @@ class TrainingSpec(Section):
     """Seeds data order, new weights and dropout."""
 
 
+class GenerationSpec(Section):
+    """How answers are generated (tasks instruction and seq2seq)."""
+
+    max_new_tokens: Annotated[int, Field(ge=1)] = 128
+    """Longest answer in tokens; one that has not ended by then is cut."""
+    num_beams: Annotated[int, Field(ge=1, le=32)] = 1
+    """1: greedy, the likeliest token at each step; more: beam search, slower, mostly for translation and summaries."""
+    num_examples: Annotated[int, Field(ge=1, le=64)] = 3
+    """Training rows that the baseline few_shot puts before each question."""
+
+
 class EvaluationSpec(Section):
     """What is measured on the holdout."""
 
     baselines: list[Baseline] = ["majority", "nearest_centroid"]
-    """Cheap models scored beside the candidate; every promoted model must beat them."""
+    """Cheap models scored beside the candidate; every promoted model must beat them. Classification: majority (the most frequent
+    class), nearest_centroid (of the base model's embeddings). Generation: base (the base model as it is), few_shot (the base
+    model with examples before the question), similar_reply (the most similar training row's answer); default: all."""
     slices: list[str] = Field(default_factory=lambda: ["source"])
     """Columns to slice by; the label is always one."""
     batch_size: Annotated[int, Field(ge=1)] = 64
     """Rows per forward pass."""
+    generation: GenerationSpec = GenerationSpec()
+    """How answers are generated."""
 
 
 class GateSpec(Section):
     """The evidence that a promotion needs. Fractions, not percents: 0.005 is half a point."""
 
-    metric: Literal["accuracy", "macro_f1"] = "accuracy"
-    """The metric that candidate and champion are compared on."""
+    metric: GateMetric = "accuracy"
+    """The metric that candidate and champion are compared on; higher is better. Classification: accuracy or macro_f1. Generation:
+    chrf (default), bleu, rouge_l, exact_match, or inverse_perplexity (1 / perplexity of the reference answer)."""
     margin: Fraction = 0.005
     """Non-inferiority: the one-sided lower bound (at 1 - alpha) of candidate minus champion must stay above -margin."""
     min_gain: Fraction = 0.005
     """Smallest difference worth a change of production."""
     strict: bool = False
-    """Also require exact McNemar p < alpha."""
+    """Also require p < alpha: exact McNemar (accuracy), sign-flip or swap permutation (groups, other metrics)."""
     alpha: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
     """Error rate of each one-sided bound and test that decides: 0.05 means bounds at 95 %. Intervals shown always have 95 %."""
     power: Probability = 0.8
     """Wanted chance of seeing a real gain; with too few rows the verdict is NOT ENOUGH EVIDENCE."""
     floors: dict[MetricName, Fraction] = {"accuracy": 0.7, "macro_f1": 0.6}  # pydantic copies defaults
-    """Absolute minima, by metric."""
+    """Absolute minima, by metric. For generation the default is `{chrf: 0.2}`."""
     min_over_baseline: Fraction = 0.02
     """How far above the best baseline every promoted model must be."""
     min_rows: Annotated[int, Field(ge=1)] = 200
@@ -430,6 +448,34 @@ class ComputeSpec(Section):
     """A stage that runs longer is ended."""
 
 
+_GENERATION_DEFAULTS: dict[str, dict[str, Any]] = {
+    "evaluation": {"baselines": ["base", "few_shot", "similar_reply"]},
+    "gate": {"metric": "chrf", "floors": {"chrf": 0.2}},
+}
+
+
+def measure_faults(task: Task, evaluation: EvaluationSpec, gate: GateSpec) -> list[str]:
+    """Metrics and baselines that the task does not have, one line each."""
+    generates = task != "classification"
+    metrics = get_args(GenerationMetric) if generates else ("accuracy", "macro_precision", "macro_recall", "macro_f1")
+    baselines = _GENERATION_DEFAULTS["evaluation"]["baselines"] if generates else ["majority", "nearest_centroid"]
+    named = [("gate.metric", gate.metric), *(("gate.floors", name) for name in gate.floors)]
+    faults = [
+        f"{path}: {name!r} is no metric of task {task}; wanted {' or '.join(metrics)}"
+        for path, name in named
+        if name not in metrics
+    ]
+    faults += [
+        f"evaluation.baselines: {name!r} is no baseline of task {task}; wanted {' or '.join(baselines)}"
+        for name in evaluation.baselines
+        if name not in baselines
+    ]
+    if gate.metric == "inverse_perplexity" and "similar_reply" in evaluation.baselines:
+        wanted = "leave it out, or choose another gate.metric"
+        faults.append(f"evaluation.baselines: similar_reply copies answers and so has no perplexity; {wanted}")
+    return faults
+
+
 class FineTuneSpec(Section):
     """One model in production: its data, how it is made, what it must show, how it is watched."""
 
@@ -456,6 +502,26 @@ class FineTuneSpec(Section):
     compute: ComputeSpec = ComputeSpec()
 
     _root: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_task(cls, raw: Any) -> Any:
+        """Settings whose default depends on the task become explicit, so that digests and cache keys cover them."""
+        if not isinstance(raw, Mapping) or raw.get("task") not in ("instruction", "seq2seq"):
+            return raw
+        filled = dict(raw)
+        for section, defaults in _GENERATION_DEFAULTS.items():
+            given = filled.get(section, {})
+            if isinstance(given, Mapping):
+                filled[section] = {**defaults, **given}
+        return filled
+
+    @model_validator(mode="after")
+    def _measures_fit_task(self) -> FineTuneSpec:
+        faults = measure_faults(self.task, self.evaluation, self.gate)
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
 
     @model_validator(mode="after")
     def _format_fits_task(self) -> FineTuneSpec:

@@ -40,9 +40,9 @@ STAGES: dict[str, Stage] = {
               ("task", "data", "leakage", "prepare", "validation", "base_model", "training"), ("data",)),
         Stage("train", ("prepare", "start"), ("base_model", "method", "training", "compute"), ("training", "models"),
               isolated=True),
-        Stage("evaluate", ("prepare", "train", "champion"), ("evaluation", "compute", "base_model", "training"),
+        Stage("evaluate", ("prepare", "train", "champion"), ("task", "evaluation", "compute", "base_model", "training"),
               ("evaluation", "training", "models", "data/cleaning.py", "registry/package.py"), isolated=True),
-        Stage("judge", ("evaluate", "withdrawal"), ("gate",), ("evaluation",)),
+        Stage("judge", ("evaluate", "withdrawal"), ("task", "gate"), ("evaluation",)),
         Stage("promote", ("ingest", "validate", "prepare", "train", "evaluate", "judge"), (), ("registry",)),
     )
 }  # fmt: skip

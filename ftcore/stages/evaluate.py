@@ -1,32 +1,37 @@
 """evaluate: candidate, champion and baselines on the same frozen rows.
 
-The champion is scored as it is served: with the token limit, batch size and cleaning of its own package's spec, on this run's
-device. One thing cannot be made up for: rows that `prepare` has cleaned stay clean for a champion that is served without
-cleaning (`prepare.fix_encoding: false`), because the raw text is not at hand here.
+The champion is scored as it is served: with the token limit, batch size, generation settings and cleaning of its own package's
+spec, on this run's device. One thing cannot be made up for: rows that `prepare` has cleaned stay clean for a champion that is
+served without cleaning (`prepare.fix_encoding: false`), because the raw text is not at hand here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
-from ftcore.records import DataRef, Evaluation, ModelRef, PreparedDataset, Record, TrainingRun
+from ftcore.records import DataRef, Evaluation, ModelRef, PreparedDataset, Record, Scored, TrainingRun
 from ftcore.spec import FineTuneSpec
 from ftcore.store import Output, Store
 
+if TYPE_CHECKING:
+    from ftcore.models.devices import Device
+
 
 def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], output: Output, store: Store) -> Evaluation:
-    """Writes predictions/<role>.jsonl, tables.json and the candidate's monitoring reference. Refuses an empty split.
+    """Writes predictions/<role>.jsonl, tables.json and the candidate's monitoring reference.
+
+    Refuses an empty split, and a champion of another task.
 
     Raises:
         IntegrityError: A model or the champion's spec fails its checks, or a model answers with NaN or infinity.
-        BaseModelError: The base model of the nearest-centroid baseline cannot be loaded.
+        BaseModelError: The base model that a baseline needs cannot be loaded.
     """
     from ftcore.data.reading import read_jsonl
-    from ftcore.evaluation import scoring
+    from ftcore.evaluation.scoring import say
     from ftcore.models.devices import choose
-    from ftcore.registry.package import package_spec
 
     prepared, training = cast(PreparedDataset, inputs["prepare"]), cast(TrainingRun, inputs["train"])
     champion = cast(ModelRef | None, inputs.get("champion"))
@@ -44,31 +49,97 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     empty = [name for name, part in (("training", train), ("test", test)) if not part]
     if empty:
         return replace(record, refused=tuple(f"The {name} split is empty: nothing can be measured." for name in empty))
+    served = _served_spec(champion, store)
+    if served is not None and served.task != spec.task:
+        seen = f"The champion was made for task {served.task}, this candidate for {spec.task}"
+        return replace(record, refused=(f"{seen}: they cannot be compared. A new task wants a spec with a new name.",))
     device = choose(spec.compute)
     device.prepare()
-    scoring.say(f"{len(test):,} holdout rows, {device.device} {device.precision}")
-    found = scoring.classify(store.resolve(training.uri) / "model", training.model_digest, test, spec, device)
-    answers = {"candidate": scoring.answers_of(found, training.model_digest)}
-    if champion is not None:
-        scoring.say(f"champion {champion.model_digest[:12]}")
-        package = store.resolve(champion.uri)
-        served = package_spec(package)
-        rows_served = _cleaned(test) if served.prepare.fix_encoding else test
-        theirs = scoring.classify(package / "model", champion.model_digest, rows_served, served, device)
-        answers["champion"] = scoring.answers_of(theirs, champion.model_digest)
+    say(f"{len(test):,} holdout rows, {device.device} {device.precision}")
+    candidate = _Model(store.resolve(training.uri) / "model", training.model_digest, spec, test)
+    models = {"candidate": candidate}
+    if champion is not None and served is not None:
+        seen_rows = _cleaned(test) if served.prepare.fix_encoding else test
+        models["champion"] = _Model(store.resolve(champion.uri) / "model", champion.model_digest, served, seen_rows)
+    score = _classify if spec.task == "classification" else _generate
+    return replace(record, models=score(spec, models, train, device, output.path))
+
+
+@dataclass(frozen=True)
+class _Model:
+    """A saved model and how it is asked."""
+
+    folder: Path
+    digest: str
+    spec: FineTuneSpec
+    rows: Sequence[dict[str, Any]]
+    """The holdout as the model would see it."""
+
+
+def _served_spec(champion: ModelRef | None, store: Store) -> FineTuneSpec | None:
+    from ftcore.registry.package import package_spec
+
+    return None if champion is None else package_spec(store.resolve(champion.uri))
+
+
+def _classify(
+    spec: FineTuneSpec, models: Mapping[str, _Model], train: Sequence[dict[str, Any]], device: Device, folder: Path
+) -> tuple[Scored, ...]:
+    from ftcore.evaluation import scoring
+
+    answers, test = {}, models["candidate"].rows
+    for role, model in models.items():
+        scoring.say(f"{role} {model.digest[:12]}")
+        predictions = scoring.classify(model.folder, model.digest, model.rows, model.spec, device)
+        answers[role] = scoring.answers_of(predictions, model.digest)
+        if role == "candidate":
+            found = predictions
     for name in spec.evaluation.baselines:
         scoring.say(f"baseline {name}")
         answers[name] = scoring.baseline_answers(name, train, test, spec, device)
     slices = spec.evaluation.slices
     holdout = scoring.gather_holdout(test, answers, slices)
-    scoring.write_predictions(output.path, test, answers, slices)
-    scoring.write_tables(output.path, holdout)
-    scoring.write_reference(output.path, test, found)
-    return replace(record, models=scoring.score_all(holdout, answers))
+    scoring.write_predictions(folder, test, answers, slices)
+    scoring.write_tables(folder, holdout)
+    scoring.write_reference(folder, test, found)
+    return scoring.score_all(holdout, answers)
+
+
+def _generate(
+    spec: FineTuneSpec, models: Mapping[str, _Model], train: Sequence[dict[str, Any]], device: Device, folder: Path
+) -> tuple[Scored, ...]:
+    from ftcore.evaluation.generation import baselines, scoring
+    from ftcore.evaluation.scoring import say
+
+    answers, test = {}, models["candidate"].rows
+    for role, model in models.items():
+        say(f"{role} {model.digest[:12]}")
+        generator = scoring.generator_of(model.folder, model.digest, model.spec, device)
+        prompts = [baselines.prompt_of(row, spec.task) for row in model.rows]
+        answers[role] = scoring.answer(generator, model.digest, prompts, model.rows)
+        if role == "candidate":
+            reference = scoring.reference_of(generator, prompts, answers[role])
+        del generator  # before the next model takes memory
+    for name, answered in scoring.baseline_answers(train, test, spec, device):
+        say(f"baseline {name} is done")
+        answers[name] = answered
+    slices = spec.evaluation.slices
+    holdout = scoring.gather_holdout(test, answers, slices)
+    scoring.write_predictions(folder, test, holdout, answers, slices)
+    scoring.write_tables(folder, holdout, answers)
+    scoring.write_reference(folder, test, answers["candidate"], reference)
+    return scoring.score_all(holdout, answers)
 
 
 def _cleaned(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows as a server that cleans would see them; clean ones stay as they are."""
+    """Rows as a server that cleans would see them; clean ones and reference answers stay as they are."""
     from ftcore.data.cleaning import clean_text
 
-    return [{**row, "text": clean_text(row["text"])} for row in rows]
+    cleaned = []
+    for row in rows:
+        row = {**row, "text": clean_text(row["text"])}
+        if "messages" in row:
+            asked = [{**turn, "content": clean_text(turn["content"])} for turn in row["messages"][:-1]]
+            row["messages"] = [*asked, row["messages"][-1]]
+        cleaned.append(row)
+    return cleaned

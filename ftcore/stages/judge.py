@@ -21,7 +21,9 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     folder = store.resolve(evaluation.uri)
     tables = folder / "tables.json"
     slices = json.loads(tables.read_text(encoding="utf-8"))["slices"] if tables.is_file() else []
-    judgement = judge(spec.gate, gather_evidence(evaluation, folder, tuple(slices), withdrawal))
+    generates = spec.task != "classification"
+    evidence = gather_evidence(evaluation, folder, tuple(slices), withdrawal, generates=generates)
+    judgement = judge(spec.gate, evidence)
     verdict = verdict_json(judgement, evaluation, spec.gate)
     write_durable(output.path / "verdict.json", canonical_json(verdict))
     write_durable(output.path / "verdict.md", verdict_markdown(spec.name, verdict))

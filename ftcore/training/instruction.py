@@ -16,7 +16,7 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling, SFTTrainer
 from ftcore.data.templates import load_chat_tokenizer
 from ftcore.errors import DataRefused
 from ftcore.models.base import BaseModel
-from ftcore.models.loading import load_generator, save_generator
+from ftcore.models.loading import load_model, save_model
 from ftcore.models.tokens import pad
 from ftcore.spec import TrainingSpec
 from ftcore.training.conversations import IGNORED, Encoded, encode
@@ -83,10 +83,10 @@ class Instruction(TrainingTask):
         return read
 
     def save(self, model: PreTrainedModel, folder: Path) -> str:
-        return save_generator(model, self.tokenizer, folder)
+        return save_model(model, self.tokenizer, folder)
 
     def reload(self, folder: Path) -> nn.Module:
-        return load_generator(folder).model
+        return load_model(folder).model
 
 
 class AnswerTrainer(DurableTrainer, SFTTrainer):  # type: ignore[misc]

@@ -51,6 +51,13 @@ def test_text_answer(tmp_path: Path) -> None:
     assert result.stdout.startswith("FAIL\n  - ")
 
 
+def test_generated_text_is_compared_as_text(tmp_path: Path) -> None:
+    result = run(tmp_path, 0.5, "--json", "--metric", "rouge_l")
+    assert result.returncode == 0, result.stderr
+    answer = json.loads(result.stdout)
+    assert answer["verdict"] == "PASS" and answer["metrics"][0]["name"] == "rouge_l"
+
+
 def test_wrong_options_are_listed_at_once(tmp_path: Path) -> None:
     result = run(tmp_path, 0.1, "--metric", "f2", "--margin", "-1", "--min-gain", "7")
     assert result.returncode == 2

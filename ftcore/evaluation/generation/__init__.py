@@ -1,0 +1,1 @@
+"""Generated answers against references: statistics per row, metrics with intervals, paired differences, baselines."""

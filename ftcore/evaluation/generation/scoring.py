@@ -1,0 +1,239 @@
+"""Answers of candidate, champion and baselines on the same frozen rows, and the files that judging and monitoring need.
+
+Below the output folder: `predictions/<role>.jsonl`, `tables.json`, `reference/rows.jsonl` and `reference/embeddings.npy`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ftcore.data.reading import write_jsonl
+from ftcore.errors import IntegrityError
+from ftcore.evaluation.generation.baselines import (
+    few_shot_prompt,
+    prompt_of,
+    sample_examples,
+    similar_replies,
+)
+from ftcore.evaluation.generation.holdout import Reply, TextHoldout, text_holdout
+from ftcore.evaluation.generation.metrics import row_scores, score, value_of
+from ftcore.evaluation.metrics import SMALL_SLICES_SHOWN
+from ftcore.evaluation.rows import Column, Floats
+from ftcore.models.base import resolve_base, saved_model
+from ftcore.models.devices import Device
+from ftcore.models.generation import Generated, Generator
+from ftcore.models.loading import load_generative_base, load_model
+from ftcore.models.prompts import Prompt
+from ftcore.records import Scored, canonical_json, digest_of
+from ftcore.spec import FineTuneSpec
+from ftcore.store import write_durable
+
+Row = Mapping[str, Any]
+RESERVED = (
+    "id", "target", "prediction", "nll", "num_target_tokens", "chrf", "rouge_l", "exact_match", "num_tokens", "stopped",
+    "group",
+)  # fmt: skip
+"""Columns of a prediction file that no slice column may replace."""
+_PER_ROW = ("chrf", "rouge_l", "exact_match")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One model's answers on the holdout, in the order of its rows."""
+
+    model_digest: str
+    reply: Reply
+    generated: Generated | None = None
+    """None: the answers were copied, not generated."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """How the candidate sees normal traffic."""
+
+    embeddings: np.ndarray
+    """[rows, hidden]: mean-pooled last hidden state of the prompt."""
+    confidences: Floats
+    """[rows]: geometric mean of the probabilities of its own answer's tokens, the one that ends it included."""
+
+
+def generator_of(folder: Path, digest: str, spec: FineTuneSpec, device: Device) -> Generator:
+    """The saved model in `folder`, which must be the model `digest`, ready to answer as the spec says.
+
+    Raises:
+        IntegrityError: It is another model, fails its checks, or is a classifier.
+        BaseModelError: It has too few positions for the spec's answers.
+    """
+    saved_model(folder, digest, folder.name)
+    loaded = load_model(folder)
+    if loaded.kind == "classifier":
+        raise IntegrityError(f"{folder} holds a classifier; wanted a model that generates text.")
+    return Generator(loaded, device, spec.training.max_length, spec.evaluation.batch_size, spec.evaluation.generation)
+
+
+def answer(generator: Generator, digest: str, prompts: Sequence[Prompt], rows: Sequence[Row]) -> Answers:
+    """Generate an answer to every prompt, and see how likely the model finds the true ones.
+
+    Raises:
+        IntegrityError: A likelihood is NaN or infinite.
+    """
+    generated = generator.generate(prompts)
+    nll, num_tokens = generator.log_likelihoods(prompts, [row["completion"] for row in rows])
+    if not np.isfinite(nll).all():
+        raise IntegrityError(f"The model {digest[:12]} answers with NaN or infinity.")
+    return Answers(digest, Reply(generated.texts, nll, num_tokens.astype(float)), generated)
+
+
+def reference_of(generator: Generator, prompts: Sequence[Prompt], answers: Answers) -> Reference:
+    """The candidate's embeddings and confidences.
+
+    Raises:
+        IntegrityError: One is NaN or infinite.
+    """
+    embeddings = generator.embed(prompts)
+    nll, num_tokens = generator.log_likelihoods(prompts, answers.reply.texts)
+    confidences = np.exp(-nll / np.maximum(num_tokens, 1))
+    if not (np.isfinite(embeddings).all() and np.isfinite(confidences).all()):
+        raise IntegrityError(f"The model {answers.model_digest[:12]} answers with NaN or infinity.")
+    return Reference(embeddings, confidences)
+
+
+def baseline_answers(
+    train: Sequence[Row], test: Sequence[Row], spec: FineTuneSpec, device: Device
+) -> Iterator[tuple[str, Answers]]:
+    """Name and answers of each of the spec's baselines; the base model is loaded once.
+
+    Raises:
+        BaseModelError: The base model cannot be loaded, or was never trained to generate text.
+    """
+    settings, max_length = spec.evaluation, spec.training.max_length
+    examples = sample_examples(train, settings.generation.num_examples, spec.training.seed)
+    base, loaded = None, None
+    for name in settings.baselines:
+        if name == "similar_reply":
+            copied = {"similar_reply": [[row["text"], row["completion"]] for row in train]}
+            yield name, Answers(digest_of(copied), Reply(similar_replies(train, test)))
+            continue
+        if base is None or loaded is None:
+            base = resolve_base(spec.base_model, spec.root)
+            loaded = load_generative_base(base)
+        if name == "base":
+            identity: dict[str, Any] = {"base": base.digest}
+            length = max_length
+            prompts = [prompt_of(row, spec.task) for row in test]
+        else:  # room for the examples, or they would be cut and the baseline be weaker than it is
+            length = max_length * (1 + len(examples))
+            identity = {"few_shot": base.digest, "examples": [str(row["id"]) for row in examples]}
+            prompts = [few_shot_prompt(row, examples, spec.task) for row in test]
+        generator = Generator(loaded, device, length, settings.batch_size, settings.generation)
+        yield name, answer(generator, digest_of(identity), prompts, test)
+
+
+def gather_holdout(test: Sequence[Row], answers: Mapping[str, Answers], slices: Sequence[str]) -> TextHoldout:
+    """Test rows and all answers; slice columns that no row has are left out.
+
+    Raises:
+        DataRefused: There are no rows.
+    """
+    columns = {name: Column.of([_cell(row.get(name)) for row in test]) for name in slices if name not in RESERVED}
+    return text_holdout(
+        [row["completion"] for row in test],
+        {role: item.reply for role, item in answers.items()},
+        Column.of([_cell(row.get("group")) for row in test]),
+        {name: column for name, column in columns.items() if column.values},
+    )
+
+
+def _cell(value: Any) -> str | None:
+    return None if value is None or value == "" else str(value)
+
+
+def score_all(holdout: TextHoldout, answers: Mapping[str, Answers]) -> tuple[Scored, ...]:
+    """Metrics of every role, in the order of `answers`."""
+    return tuple(
+        Scored(role=role, model_digest=item.model_digest, metrics=score(holdout, role))
+        for role, item in answers.items()
+    )
+
+
+def write_predictions(
+    folder: Path, test: Sequence[Row], holdout: TextHoldout, answers: Mapping[str, Answers], slices: Sequence[str]
+) -> None:
+    """predictions/<role>.jsonl: id, target, prediction, scores of the row on its own (chrf, rouge_l, exact_match), nll and
+    num_target_tokens of the reference, num_tokens and stopped of the answer; group, source and slice columns where present."""
+    extra = [name for name in dict.fromkeys(("group", "source", *slices)) if name == "group" or name not in RESERVED]
+    for role, item in answers.items():
+        scores = row_scores(holdout.statistics[role])
+        lines = []
+        for number, row in enumerate(test):
+            line = {"id": str(row["id"]), "target": row["completion"], "prediction": item.reply.texts[number]}
+            line |= {name: float(scores[name][number]) for name in _PER_ROW}
+            if item.reply.nll is not None and item.reply.num_tokens is not None:
+                line |= {
+                    "nll": float(item.reply.nll[number]), "num_target_tokens": int(item.reply.num_tokens[number]),
+                }  # fmt: skip
+            if item.generated is not None:
+                stopped = bool(item.generated.stopped[number])
+                line |= {"num_tokens": int(item.generated.num_tokens[number]), "stopped": stopped}
+            lines.append(line | {name: text for name in extra if (text := _cell(row.get(name))) is not None})
+        write_jsonl(folder / "predictions" / f"{role}.jsonl", lines)
+
+
+def write_tables(folder: Path, holdout: TextHoldout, answers: Mapping[str, Answers]) -> None:
+    """tables.json: per role the metrics per slice with n, and how answers ended."""
+    tables = {
+        "num_rows": holdout.num_rows,
+        "num_groups": None if holdout.groups is None else int(holdout.groups.max()) + 1,
+        "slices": list(holdout.slices or {}),
+        "models": {
+            role: {"per_slice": _per_slice(holdout, role), "answers": _endings(item)} for role, item in answers.items()
+        },
+    }
+    write_durable(folder / "tables.json", canonical_json(tables))
+
+
+def _per_slice(holdout: TextHoldout, role: str) -> list[dict[str, Any]]:
+    """Every metric per value of every slice column; largest slices first."""
+    lines: list[dict[str, Any]] = []
+    for name, column in (holdout.slices or {}).items():
+        sizes = np.bincount(column.codes[column.codes >= 0], minlength=len(column.values))
+        for code in np.argsort(-sizes, kind="stable")[:SMALL_SLICES_SHOWN]:
+            part = holdout.rows(np.flatnonzero(column.codes == code))
+            values = {metric: value_of(part, role, metric) for metric in holdout.statistics[role]}
+            lines.append({"column": name, "value": column.values[code], "n": part.num_rows, **values})
+    return lines
+
+
+def _endings(item: Answers) -> dict[str, Any]:
+    found: dict[str, Any] = {"num_empty": sum(not text for text in item.reply.texts)}
+    if item.generated is not None:
+        generated = item.generated
+        found |= {
+            "num_stopped": int(generated.stopped.sum()), "num_prompts_cut": int(generated.was_cut.sum()),
+            "num_tokens": int(generated.num_tokens.sum()), "num_prompt_tokens": int(generated.num_prompt_tokens.sum()),
+        }  # fmt: skip
+    return found
+
+
+def write_reference(folder: Path, test: Sequence[Row], answers: Answers, seen: Reference) -> None:
+    """The candidate's own picture of normal traffic, which monitoring compares production with."""
+    assert answers.generated is not None
+    reference = folder / "reference"
+    reference.mkdir(parents=True, exist_ok=True)
+    generated = answers.generated
+    lines = [
+        {
+            "id": str(row["id"]), "text": row["text"], "prediction": text, "confidence": float(seen.confidences[number]),
+            "num_chars": len(row["text"]), "num_tokens": int(generated.num_prompt_tokens[number]),
+            "num_answer_chars": len(text), "num_answer_tokens": int(generated.num_tokens[number]),
+            "stopped": bool(generated.stopped[number]),
+        }
+        for number, (row, text) in enumerate(zip(test, generated.texts, strict=True))
+    ]  # fmt: skip
+    write_jsonl(reference / "rows.jsonl", lines)
+    np.save(reference / "embeddings.npy", seen.embeddings.astype(np.float16), allow_pickle=False)

@@ -1,0 +1,237 @@
+"""Batch generation: prompts in, answers out, and how likely a model finds given answers; in the order of the prompts."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import cross_entropy
+
+from ftcore.errors import BaseModelError
+from ftcore.models.adapters import is_adapted, virtual_inputs
+from ftcore.models.devices import Device
+from ftcore.models.loading import LoadedModel
+from ftcore.models.prompts import Prompt, PromptEncoder
+from ftcore.models.tokens import pad, pad_left
+from ftcore.spec import GenerationSpec
+
+_MAX_LOGITS = 1 << 28
+"""Values of one forward pass over whole answers (1 GiB in float32): large vocabularies get smaller batches."""
+_MIN_PROMPT = 8
+
+
+@dataclass(frozen=True)
+class Generated:
+    """One row per prompt, in the order of the prompts."""
+
+    texts: list[str]
+    """Without special tokens and outer white space."""
+    num_tokens: np.ndarray
+    """[prompts] int64: tokens generated, the one that ends the answer included."""
+    stopped: np.ndarray
+    """[prompts] bool: the model ended its answer itself; False: cut at `max_new_tokens`."""
+    num_prompt_tokens: np.ndarray
+    """[prompts] int64: after cutting."""
+    was_cut: np.ndarray
+    """[prompts] bool: the prompt was too long and lost tokens on the left."""
+
+
+class Generator:
+    """A decoder or an encoder-decoder ready to answer. Safe to call from several threads after construction.
+
+    Args:
+        loaded: From `load_model` or `load_generative_base`, not a classifier; moved to the device.
+        device: From `devices.choose`.
+        max_length: Tokens of a prompt; longer ones lose tokens on the left, and more of them where the model's positions
+            would not last for prompt and answer.
+        batch_size: Prompts per forward pass. Prompts of like length go together, so that little is padded.
+        settings: How to generate. Greedy (or beam search) whatever the model's own settings say; others of them hold.
+
+    Raises:
+        BaseModelError: The model has too few positions for answers of `max_new_tokens`, or no token that ends an answer.
+    """
+
+    def __init__(
+        self, loaded: LoadedModel, device: Device, max_length: int, batch_size: int, settings: GenerationSpec
+    ) -> None:
+        assert loaded.kind != "classifier"
+        self.device = device
+        self.batch_size = batch_size
+        self._model = loaded.model.to(device.device).eval()
+        self._is_decoder = loaded.kind == "decoder"
+        self._encoder = PromptEncoder(loaded.tokenizer, self._is_decoder)
+        self._settings, self._eos = _generation_config(loaded, settings)
+        self._pad_id = int(self._settings.pad_token_id)
+        self._positions = _positions(self._model)
+        self._max_prompt = max_length
+        if self._positions is not None:
+            room = self._positions - (settings.max_new_tokens if self._is_decoder else 0)
+            if room < min(_MIN_PROMPT, max_length):
+                hint = "--set evaluation.generation.max_new_tokens=" + str(max(1, self._positions // 2))
+                message = f"The model has {self._positions} positions, too few for a prompt and {settings.max_new_tokens} tokens."
+                raise BaseModelError(message, hint=hint)
+            self._max_prompt = min(max_length, room)
+        self._lock = threading.Lock()
+
+    def generate(self, prompts: Sequence[Prompt]) -> Generated:
+        """Answer every prompt (none is fine).
+
+        Raises:
+            BaseModelError: The chat template refuses the turns of a prompt.
+        """
+        encoded = [self._encoder.prompt(prompt, self._max_prompt) for prompt in prompts]
+        answers: list[list[int]] = [[] for _ in encoded]
+        for rows in self._batches([len(item.ids) for item in encoded]):
+            for row, ids in zip(rows, self._answer([encoded[row].ids for row in rows]), strict=True):
+                answers[row] = ids
+        stopped = np.array([bool(ids) and ids[-1] in self._eos for ids in answers], dtype=bool)
+        return Generated(
+            texts=[self._encoder.text(ids) for ids in answers],
+            num_tokens=np.array([len(ids) for ids in answers], dtype=np.int64),
+            stopped=stopped,
+            num_prompt_tokens=np.array([len(item.ids) for item in encoded], dtype=np.int64),
+            was_cut=np.array([item.was_cut for item in encoded], dtype=bool),
+        )
+
+    def log_likelihoods(self, prompts: Sequence[Prompt], completions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """How unlikely the model finds each completion after its prompt, token by token with the true ones before it.
+
+        Returns:
+            Sum of -ln p over the completion's tokens [rows] float64, and their number [rows] int64. The token that ends the
+            answer counts; prompt tokens do not. A completion that exceeds the model's positions is cut.
+
+        Raises:
+            BaseModelError: The chat template refuses the turns of a prompt.
+        """
+        encoded = [self._encoder.prompt(prompt, self._max_prompt).ids for prompt in prompts]
+        targets = [
+            self._encoder.completion(prompt, completion, self._eos)
+            for prompt, completion in zip(prompts, completions, strict=True)
+        ]
+        if self._positions is not None:
+            used = [len(ids) if self._is_decoder else 0 for ids in encoded]
+            targets = [ids[: self._positions - start] for ids, start in zip(targets, used, strict=True)]
+        widths = [len(ids) + len(target) for ids, target in zip(encoded, targets, strict=True)]
+        sums = np.zeros(len(encoded))
+        score = self._score_decoder if self._is_decoder else self._score_seq2seq
+        for rows in self._batches(widths, bounded=True):
+            sums[rows] = score([encoded[row] for row in rows], [targets[row] for row in rows])
+        return sums, np.array([len(target) for target in targets], dtype=np.int64)
+
+    def embed(self, prompts: Sequence[Prompt]) -> np.ndarray:
+        """[prompts, hidden] float32: last hidden state of the prompt (the encoder's, if any), averaged over tokens."""
+        encoded = [self._encoder.prompt(prompt, self._max_prompt).ids for prompt in prompts]
+        embeddings = np.zeros((len(encoded), int(self._model.config.get_text_config().hidden_size)), dtype=np.float32)
+        for rows in self._batches([len(ids) for ids in encoded], bounded=True):
+            ids, mask = self._tensors(pad([encoded[row] for row in rows], self._pad_id))
+            with torch.inference_mode(), self.device.autocast():
+                if self._is_decoder:
+                    output = self._model(input_ids=ids, attention_mask=mask, output_hidden_states=True)
+                    hidden = output.hidden_states[-1][:, -ids.shape[1] :]  # prompt tuning puts its own vectors first
+                else:
+                    hidden = self._model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
+            weights = mask.unsqueeze(-1).float()
+            embeddings[rows] = ((hidden.float() * weights).sum(dim=1) / weights.sum(dim=1)).cpu().numpy()
+        return embeddings
+
+    def _batches(self, widths: Sequence[int], *, bounded: bool = False) -> Iterator[np.ndarray]:
+        """Positions of rows that go together: of like length, the longest last.
+
+        Args:
+            bounded: The forward pass gives logits at every place, so that long rows share a batch with fewer others.
+        """
+        order = np.argsort(widths, kind="stable")
+        vocabulary = int(self._model.config.get_text_config().vocab_size)
+        start = 0
+        while start < len(order):
+            size = self.batch_size
+            while bounded and size > 1:
+                widest = widths[order[min(start + size, len(order)) - 1]]
+                if size * widest * vocabulary <= _MAX_LOGITS:
+                    break
+                size //= 2
+            yield order[start : start + size]
+            start += size
+
+    def _tensors(self, tensors: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+        return tensors[0].to(self.device.device), tensors[1].to(self.device.device)
+
+    def _answer(self, prompts: list[list[int]]) -> list[list[int]]:
+        """New token ids per prompt, up to and with the one that ends the answer."""
+        ids, mask = self._tensors((pad_left if self._is_decoder else pad)(prompts, self._pad_id))
+        with torch.inference_mode(), self.device.autocast():
+            if not is_adapted(self._model):
+                output = self._model.generate(input_ids=ids, attention_mask=mask, generation_config=self._settings)
+                start = ids.shape[1] if self._is_decoder else 1
+            elif self._is_decoder:
+                inputs, start = virtual_inputs(self._model, ids, mask, self._pad_id)
+                output = self._model.get_base_model().generate(**inputs, generation_config=self._settings)
+            else:
+                with self._lock:  # PEFT changes methods of the base model while it generates
+                    output = self._model.generate(input_ids=ids, attention_mask=mask, generation_config=self._settings)
+                start = 1
+        return [self._until_eos(row) for row in output[:, start:].tolist()]
+
+    def _until_eos(self, ids: list[int]) -> list[int]:
+        for position, token in enumerate(ids):
+            if token in self._eos:
+                return ids[: position + 1]
+        return ids
+
+    def _score_decoder(self, prompts: list[list[int]], targets: list[list[int]]) -> np.ndarray:
+        rows = [[*prompt, *target] for prompt, target in zip(prompts, targets, strict=True)]
+        ids, mask = self._tensors(pad(rows, self._pad_id))
+        wanted = torch.full_like(ids, -100)
+        for row, (prompt, target) in enumerate(zip(prompts, targets, strict=True)):
+            end = len(prompt) + len(target)
+            wanted[row, len(prompt) - 1 : end - 1] = ids[row, len(prompt) : end]  # each place predicts the next token
+        with torch.inference_mode(), self.device.autocast():
+            logits = self._model(input_ids=ids, attention_mask=mask).logits[:, -ids.shape[1] :]
+        return _sum_nll(logits, wanted)
+
+    def _score_seq2seq(self, prompts: list[list[int]], targets: list[list[int]]) -> np.ndarray:
+        ids, mask = self._tensors(pad(prompts, self._pad_id))
+        wanted, target_mask = self._tensors(pad(targets, self._pad_id))
+        start = int(self._settings.decoder_start_token_id)
+        before = torch.cat([torch.full_like(wanted[:, :1], start), wanted[:, :-1]], dim=1)
+        with torch.inference_mode(), self.device.autocast():
+            logits = self._model(input_ids=ids, attention_mask=mask, decoder_input_ids=before).logits
+        return _sum_nll(logits[:, -wanted.shape[1] :], wanted.masked_fill(target_mask == 0, -100))
+
+
+def _sum_nll(logits: torch.Tensor, wanted: torch.Tensor) -> np.ndarray:
+    """[rows] float64: sum of -ln p(wanted) over the places that are not -100."""
+    losses = cross_entropy(logits.float().transpose(1, 2), wanted, ignore_index=-100, reduction="none")
+    sums: np.ndarray = losses.double().sum(dim=1).cpu().numpy()
+    return sums
+
+
+def _generation_config(loaded: LoadedModel, settings: GenerationSpec) -> tuple[Any, frozenset[int]]:
+    config = copy.deepcopy(loaded.model.generation_config)
+    eos = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+    ends = frozenset(int(token) for token in (*eos, loaded.tokenizer.eos_token_id) if token is not None)
+    if not ends:
+        raise BaseModelError("The model knows no token that ends an answer.", hint="set eos_token in its tokenizer")
+    config.eos_token_id = sorted(ends)
+    pad_id = loaded.tokenizer.pad_token_id
+    config.pad_token_id = int(pad_id) if pad_id is not None else min(ends)
+    config.do_sample, config.num_beams = False, settings.num_beams
+    config.temperature = config.top_p = config.top_k = config.min_p = config.typical_p = None
+    config.max_new_tokens, config.max_length = settings.max_new_tokens, None
+    config.forced_eos_token_id = None  # an answer that is cut has not ended
+    config.use_cache, config.cache_implementation, config.return_dict_in_generate = True, None, False
+    if config.decoder_start_token_id is None:
+        config.decoder_start_token_id = getattr(loaded.model.config, "decoder_start_token_id", None)
+    return config, ends
+
+
+def _positions(model: Any) -> int | None:
+    """Tokens that the model has positions for, besides those of a prompt adapter; None: no such limit."""
+    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
+    virtual = model.active_peft_config.num_virtual_tokens if is_adapted(model) else 0
+    return None if limit is None else int(limit) - int(virtual or 0)
