@@ -101,6 +101,9 @@ def test_evaluate_and_judge_run_on_generated_text(task: str, family: str, tmp_pa
     ] > 0.6  # answers are alike
     tables = json.loads((folder / "tables.json").read_text())
     assert tables["slices"] == ["source"] and [part["n"] for part in tables["models"]["base"]["per_slice"]] == [20, 20]
+    told = {role: tables["models"][role]["answers"] for role in ("base", "few_shot")}
+    assert told["few_shot"]["num_prompts_cut"] == 0  # examples get room of their own
+    assert told["few_shot"]["num_prompt_tokens"] > 2 * told["base"]["num_prompt_tokens"]
     reference = read_jsonl(folder / "reference" / "rows.jsonl")
     assert np.load(folder / "reference" / "embeddings.npy").shape == (NUM_TEST, 32)
     assert all(0 < row["confidence"] <= 1 and row["num_tokens"] <= 24 for row in reference)
