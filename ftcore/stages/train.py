@@ -1,4 +1,4 @@
-"""train: prepared rows in, a candidate out (`model/`, for LoRA also `adapter/`, and `history.json`)."""
+"""train: prepared rows in, a candidate out (`model/`, for LoRA also `adapter/`, `history.json` and `preflight.json`)."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     Raises:
         TrainingDiverged: Loss, gradients or weights became NaN or infinite.
         BaseModelError: The base model is missing, fails its checksum or does not load.
+        DataRefused, UsageError: The checks before training found faults.
         IntegrityError: The champion to start from is damaged.
     """
     from ftcore.data.leakage import TrainedRows
@@ -34,7 +35,8 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     if start is not None:
         name = f"champion {start.model_digest[:12]} of {spec.name}"
         champion = saved_model(store.resolve(start.uri) / "model", start.model_digest, name)
-        training = training.model_copy(update={"epochs": training.epochs_from_champion or training.epochs})
+        if training.epochs_from_champion:
+            training = training.model_copy(update={"epochs": training.epochs_from_champion, "max_steps": None})
     device = choose(spec.compute)
     train, validation = read_jsonl(rows / "train.jsonl"), read_jsonl(rows / "validation.jsonl")
     TrainedRows(store, spec.name).add(prepared.train_digest, [*train, *validation])
@@ -70,4 +72,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         num_trainable=tuned.num_trainable,
         num_parameters=tuned.num_parameters,
         started_from=start.model_digest if start is not None else None,
+        micro_batch_size=tuned.micro_batch_size,
+        num_out_of_memory=len(tuned.history.out_of_memory),
+        averaged_steps=tuned.averaged_steps,
     )
