@@ -499,7 +499,7 @@ class FineTuneSpec(Section):
     def _training_fits_task(self) -> FineTuneSpec:
         """A setting that the task would ignore is a fault: nobody should believe that it did something."""
         ignored = [
-            f"training.{name} {getattr(self.training, name)!r} has no effect for task {self.task!r}, only for {' and '.join(tasks)}"
+            f"training.{name} {getattr(self.training, name)!r} has no effect for {self.task}, only for {' and '.join(tasks)}"
             for name, (unset, tasks) in _ONLY_FOR.items()
             if self.task not in tasks and getattr(self.training, name) != unset
         ]
