@@ -124,24 +124,35 @@ def packing(trainer: DurableTrainer) -> Finding:
     )
 
 
+def bytes_needed(job: TrainingTask, trainer: DurableTrainer, device: Device, micro_batch_size: int) -> dict[int, int]:
+    """Estimate of what training takes at its peak beside what is held already, by rows per forward pass: those of
+    `micro_batch_size` and all smaller ones that divide the batch size, largest first.
+
+    Raises:
+        RuntimeError: Out of memory while measuring.
+    """
+    fixed, per_row = activation_bytes(trainer, device)
+    held_by_row = trainer.eval_bytes_per_row() * eval_rows(job.training, micro_batch_size) / micro_batch_size
+    sizes = [size for size in range(micro_batch_size, 0, -1) if job.training.batch_size % size == 0]
+    needed = {size: memory.needs(trainer.model, max(per_row, held_by_row), size, loaded=True) for size in sizes}
+    return {size: round(fixed) + parts.total for size, parts in needed.items()}
+
+
 def _memory(job: TrainingTask, trainer: DurableTrainer, device: Device, rows: int) -> Finding:
     """What a step needs against what is free, and the largest micro-batch that fits."""
     try:
-        fixed, per_row = activation_bytes(trainer, device)
+        totals = bytes_needed(job, trainer, device, rows)
     except (RuntimeError, MemoryError) as error:
         if not memory.is_out_of_memory(error):
             raise
         memory.give_back()
         return Finding("memory", "fault", "a forward pass of two rows does not fit into memory", memory_hint(job))
-    per_row = max(per_row, trainer.eval_bytes_per_row() * eval_rows(job.training, rows) / rows)
-    sizes = [size for size in range(rows, 0, -1) if job.training.batch_size % size == 0]
-    totals = {size: fixed + memory.needs(trainer.model, per_row, size, loaded=True).total for size in sizes}
     free = memory.free_bytes(device)
     needed = f"needs about {totals[rows] / memory.GB:.1f} GB"
     if free is None:
         return Finding("memory", "doubt", f"{needed}; how much is free is not known")
     message = f"{needed}, {free / memory.GB:.1f} GB free"
-    fitting = [size for size in sizes if totals[size] <= free]
+    fitting = [size for size, total in totals.items() if total <= free]
     if totals[rows] <= free:
         return Finding("memory", "ok", message)
     if not fitting:
@@ -162,8 +173,9 @@ def memory_hint(job: TrainingTask) -> str:
 def activation_bytes(trainer: DurableTrainer, device: Device) -> tuple[float, float]:
     """What a forward pass keeps for the backward pass: bytes whatever the rows, and bytes per row as long as the longest.
 
-    Measured on one and two rows by what autograd saves. Checkpointed models keep each layer's input only and compute one layer
-    at a time again, which is added by formula (Korthikanti et al. 2022, arXiv:2205.05198, equation 1).
+    Measured on one and two rows by what autograd saves. Added by formula (Korthikanti et al. 2022, arXiv:2205.05198, equation 1):
+    the gradients of one layer's activations, which the backward pass holds at a time, and with gradient checkpointing, which
+    keeps the inputs of layers only, the activations of that layer, computed again.
 
     Raises:
         RuntimeError: Out of memory.
@@ -173,8 +185,8 @@ def activation_bytes(trainer: DurableTrainer, device: Device) -> tuple[float, fl
     row = trainer.train_dataset[longest]
     one, two = (_kept(trainer, device, [row] * count) for count in (1, 2))
     per_row = float(max(two - one, 0))
-    again = _layer_bytes(model, lengths[longest], device) if trainer.args.activation_checkpointing else 0.0
-    return max(one - per_row, 0.0), per_row + again
+    layer = _layer_bytes(model, lengths[longest], device)
+    return max(one - per_row, 0.0), per_row + layer * (2 if trainer.args.activation_checkpointing else 1)
 
 
 def _kept(trainer: DurableTrainer, device: Device, rows: Sequence[object]) -> int:
