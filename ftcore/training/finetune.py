@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -129,6 +130,33 @@ def fine_tune(
         rows_seen / max(train_s, 1e-9), trainable, total, resumed_from, attempt.micro_batch_size,
         tuple(steps) if len(steps) > 1 else (), tuple(findings),
     )  # fmt: skip
+
+
+def check_before_training(
+    train_rows: Rows,
+    validation_rows: Rows,
+    labels: tuple[str, ...] = (),
+    *,
+    task: Task,
+    base: BaseModel,
+    method: MethodSpec,
+    training: TrainingSpec,
+    device: Device,
+    champion: BaseModel | None = None,
+) -> list[Finding]:
+    """The checks of `fine_tune` alone, with its arguments; faults are among the findings.
+
+    Raises:
+        DataRefused, BaseModelError, UsageError: Rows or model cannot be loaded at all.
+    """
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    device.prepare()
+    job = make_task(task, train_rows, validation_rows, labels, base, training)
+    preflight.require_room_for_weights(champion or base, device)
+    with tempfile.TemporaryDirectory() as nowhere:
+        attempt = _Attempt.begin(job, method, champion, device, Path(nowhere))
+        return preflight.check(job, attempt.trainer, device, attempt.micro_batch_size)
 
 
 @dataclass
