@@ -232,6 +232,12 @@ class TrainingRun(Record):
     num_parameters: int
     started_from: str | None = None
     """Digest of the champion whose weights training started from; None: the base model's."""
+    micro_batch_size: int | None = None
+    """Rows per forward pass at the end; None in records of before there was a choice: the batch size."""
+    num_out_of_memory: int = 0
+    """How often memory ran out and the rows per forward pass were halved."""
+    averaged_steps: tuple[int, ...] = ()
+    """Checkpoints whose mean the weights are; empty: those of `best_step` alone."""
 
     @property
     def digest(self) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,30 @@ def test_perplexity_cannot_decide_where_a_baseline_has_none(tmp_path: Path) -> N
         load_spec(write(tmp_path, text))
     spec = load_spec(write(tmp_path, text + "evaluation: {baselines: [base]}\n"))
     assert spec.gate.metric == "inverse_perplexity"
+
+
+@pytest.mark.parametrize(
+    ("training", "message"),
+    [
+        ("{batch_size: 12, micro_batch_size: 5}", "5 does not divide batch_size 12; wanted one of 1, 2, 3, 4, 6, 12"),
+        ("{max_steps: 5, warmup_steps: 5}", "leaves none of max_steps 5"),
+        ("{packing: true}", "training.packing True has no effect for classification, only for instruction"),
+        ("{neftune_alpha: 5}", "training.neftune_alpha 5.0 has no effect"),
+        ("{class_weights: {card: 0}}", "class_weights.+greater than 0"),
+    ],
+)
+def test_training_settings_that_cannot_be_or_do_nothing(tmp_path: Path, training: str, message: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_spec(write(tmp_path, f"{MINIMAL}training: {training}\n"))
+    assert re.search(message, "\n".join(caught.value.details))
+
+
+def test_settings_that_a_task_ignores_are_named_together(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_spec(
+            write(
+                tmp_path, f"{MINIMAL}task: instruction\ntraining: {{label_smoothing: 0.1, class_weights: balanced}}\n"
+            )
+        )
+    assert "class_weights 'balanced'" in caught.value.details[0] and "label_smoothing 0.1" in caught.value.details[0]
+    assert load_spec(write(tmp_path, f"{MINIMAL}task: seq2seq\ntraining: {{label_smoothing: 0.1}}\n")).task == "seq2seq"

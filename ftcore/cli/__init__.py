@@ -28,6 +28,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "spec": ("ftcore.cli.spec:app", "Check a spec; print the schema."),
     "run": ("ftcore.cli.run:run", "Run the pipeline in one process, without Airflow."),
     "stage": ("ftcore.cli.stage:stage", "Run one stage (what Airflow calls)."),
+    "preflight": ("ftcore.cli.preflight:preflight", "Check rows, model and memory for training, without training."),
     "validate": ("ftcore.cli.validate:validate", "Data quality and leakage verdict, with Data Docs."),
     "quarantine": ("ftcore.cli.quarantine:app", "List rows that were set aside; let rows back in."),
     "leakage": ("ftcore.cli.leakage:leakage", "Find test rows that training would see, in two files."),

@@ -1,8 +1,8 @@
 """Training checkpoints that can be believed: published whole, found again by content, never by name alone.
 
 A checkpoint is a folder `checkpoint-STEP` with a SHA-256 manifest written last and published by one rename. The newest
-checkpoint that verifies, and whose best checkpoint so far verifies too, is where training goes on; whatever lies above it is
-damaged and removed.
+checkpoint that verifies, together with the earlier ones that the candidate may be made of, is where training goes on; whatever
+lies above it is damaged and removed.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ import fcntl
 import json
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from ftcore.errors import IntegrityError
 from ftcore.store import Manifest, publish_folder, storage_errors
 
 STATE = "trainer_state.json"
+RELIES_ON = "relies_on.json"
+"""Steps of the checkpoints that the candidate would be made of if training ended here: a list."""
 
 
 @contextlib.contextmanager
@@ -57,27 +59,27 @@ def is_valid(folder: Path, step: int) -> bool:
     return True
 
 
-def best_step(folder: Path, step: int) -> int:
-    """The step with the lowest validation loss up to a valid checkpoint's step."""
-    state = json.loads((path_of(folder, step) / STATE).read_text(encoding="utf-8"))
-    return int(state["best_global_step"])
+def relies_on(folder: Path, step: int) -> list[int]:
+    """Steps whose checkpoints must be whole if training is to go on from a valid checkpoint."""
+    steps: list[int] = json.loads((path_of(folder, step) / RELIES_ON).read_text(encoding="utf-8"))
+    return steps
 
 
 def latest_valid(folder: Path) -> tuple[int | None, list[int]]:
     """The newest step to resume from, found by verifying downward, and the damaged steps above it, now removed."""
     damaged: list[int] = []
     for step in reversed(steps_in(folder)):
-        if is_valid(folder, step) and is_valid(folder, best_step(folder, step)):
+        if is_valid(folder, step) and all(is_valid(folder, other) for other in relies_on(folder, step)):
             return step, damaged
         damaged.append(step)
         shutil.rmtree(path_of(folder, step))
     return None, damaged
 
 
-def rotate(folder: Path, best: int, keep: int = 2) -> None:
-    """Delete all but the newest `keep` checkpoints and the best one."""
-    for step in steps_in(folder)[:-keep]:
-        if step != best:
+def rotate(folder: Path, needed: Collection[int], newest: int = 2) -> None:
+    """Delete all but the needed checkpoints and the newest ones."""
+    for step in steps_in(folder)[:-newest]:
+        if step not in needed:
             shutil.rmtree(path_of(folder, step))
 
 

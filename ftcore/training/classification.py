@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,15 @@ import torch
 from torch import nn
 from transformers import AutoModelForSequenceClassification, EvalPrediction, PreTrainedModel, TrainingArguments
 
-from ftcore.errors import BaseModelError
+from ftcore.errors import BaseModelError, UsageError
 from ftcore.models.base import BaseModel
 from ftcore.models.loading import load_classifier, read_labels, save_classifier
 from ftcore.models.tokens import backend_tokenizer, pad
 from ftcore.spec import TrainingSpec
 from ftcore.training.examples import TokenDataset, collate
+from ftcore.training.findings import Finding
 from ftcore.training.history import History
+from ftcore.training.lint import label_coverage
 from ftcore.training.methods import HEAD, head_parameters
 from ftcore.training.tasks import PROBE_ROWS, Rows, TrainingTask, load_weights
 from ftcore.training.trainer import DurableTrainer
@@ -69,11 +71,15 @@ class Classification(TrainingTask):
             model,
             history,
             self.training,
+            class_weights(self.training.class_weights, self.labels, self.train.targets),
             args=TrainingArguments(label_names=["labels"], **arguments),
             train_dataset=self.train,
             eval_dataset=self.validation,
             data_collator=functools.partial(collate, pad_id=self.pad_id),
         )
+
+    def lint(self, model: nn.Module) -> list[Finding]:
+        return [label_coverage(self.labels, self.train.targets, self.validation.targets)]
 
     def logits(self, model: nn.Module) -> torch.Tensor:
         rows = self.validation.tokens[:: max(1, len(self.validation) // PROBE_ROWS)]
@@ -89,6 +95,36 @@ class Classification(TrainingTask):
         return load_classifier(folder).model
 
 
+def class_weights(
+    setting: str | Mapping[str, float], labels: Sequence[str], targets: Sequence[int]
+) -> list[float] | None:
+    """Weight of each class, scaled so that the mean over the training rows is 1; None: no weights.
+
+    The loss of a step is divided by its rows, not by their weights, so it does not matter how the step is cut into passes.
+
+    Args:
+        setting: `none`, `balanced` (inverse of the class's share) or label to weight, 1 where none is given.
+        targets: Class index of each training row.
+
+    Raises:
+        UsageError: A weight is for a label that is no class.
+    """
+    if setting == "none":
+        return None
+    counts = [targets.count(index) for index in range(len(labels))]
+    if isinstance(setting, str):
+        raw = [1 / max(count, 1) for count in counts]
+    else:
+        if unknown := sorted(set(setting) - set(labels)):
+            raise UsageError(
+                f"training.class_weights names {len(unknown)} labels that are no class: {', '.join(unknown[:8])}.",
+                hint=f"the classes are {', '.join(labels[:20])}{', …' if len(labels) > 20 else ''}",
+            )
+        raw = [setting.get(label, 1.0) for label in labels]
+    mean = sum(weight * count for weight, count in zip(raw, counts, strict=True)) / len(targets)
+    return [weight / mean for weight in raw]
+
+
 def accuracy(predictions: EvalPrediction) -> dict[str, float]:
     """Share of rows whose highest logit is their class."""
     return {"accuracy": float(np.mean(predictions.predictions.argmax(axis=-1) == predictions.label_ids))}
@@ -99,14 +135,17 @@ class ClassifierTrainer(DurableTrainer):
 
     Args:
         training: Label smoothing (in the training loss only: the validation loss stays comparable between settings), the
-            head's rate, patience.
+            head's rate.
+        class_weights: Weight of each class in the loss of training and validation; None: all alike.
         See `DurableTrainer` for the others.
     """
 
-    def __init__(self, model: nn.Module, history: History, training: TrainingSpec, **arguments: Any) -> None:
-        super().__init__(model, history, training.patience, compute_metrics=accuracy, **arguments)
-        self.label_smoothing = training.label_smoothing
-        self.head_rate_factor = training.head_rate_factor
+    def __init__(
+        self, model: nn.Module, history: History, training: TrainingSpec, class_weights: Sequence[float] | None = None,
+        **arguments: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(model, history, training, compute_metrics=accuracy, **arguments)
+        self.class_weights = None if class_weights is None else torch.tensor(class_weights, device=self.args.device)
         self.model_accepts_loss_kwargs = True  # the loss below divides by the rows of the whole optimiser step
         self._loss_shifts_labels = False
 
@@ -114,13 +153,13 @@ class ClassifierTrainer(DurableTrainer):
         """The parent's, with the head's parameters in groups of their own that have a higher rate."""
         is_new = self.optimizer is None
         optimizer: torch.optim.Optimizer = super().create_optimizer(model)
-        if is_new and self.head_rate_factor != 1.0:
+        if is_new and self.training.head_rate_factor != 1.0:
             head = {id(parameter) for parameter in head_parameters(model or self.model)}
             for group in list(optimizer.param_groups):
                 moved = [item for item in group["params"] if id(item) in head]
                 group["params"] = [item for item in group["params"] if id(item) not in head]
                 if moved:
-                    rate = group["lr"] * self.head_rate_factor
+                    rate = group["lr"] * self.training.head_rate_factor
                     optimizer.add_param_group({**group, "params": moved, "lr": rate})
         return optimizer
 
@@ -133,10 +172,13 @@ class ClassifierTrainer(DurableTrainer):
         However the step is cut into forward passes and processes, the gradient is the same (transformers issue 37766).
         """
         outputs = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"])
-        smoothing = self.label_smoothing if model.training else 0.0
-        total = nn.functional.cross_entropy(
-            outputs.logits.float(), inputs["labels"], label_smoothing=smoothing, reduction="sum"
+        smoothing = self.training.label_smoothing if model.training else 0.0
+        losses = nn.functional.cross_entropy(
+            outputs.logits.float(), inputs["labels"], label_smoothing=smoothing, reduction="none"
         )
+        if self.class_weights is not None:
+            losses = losses * self.class_weights[inputs["labels"]]
+        total = losses.sum()
         if num_items_in_batch is None:
             loss = total / len(inputs["labels"])
         else:  # rows of all processes; their gradients are averaged, not added

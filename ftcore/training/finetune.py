@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import json
-import math
 import shutil
+import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import nn
 from transformers import set_seed
 from transformers.utils import logging as transformers_logging
 
-from ftcore.errors import IntegrityError
+from ftcore.errors import BaseModelError, IntegrityError, UsageError
 from ftcore.models.base import BaseModel
 from ftcore.models.devices import Device
 from ftcore.spec import MethodSpec, Task, TrainingSpec
-from ftcore.training import checkpoints
-from ftcore.training.history import History
-from ftcore.training.methods import apply_method, load_trained_state, num_parameters
+from ftcore.store import write_durable
+from ftcore.training import checkpoints, memory, preflight
+from ftcore.training.averaging import load_final_weights
+from ftcore.training.findings import Finding, refuse_faults
+from ftcore.training.history import History, OutOfMemory
+from ftcore.training.methods import apply_method, num_parameters
+from ftcore.training.settings import smaller_micro_batch, steps_per_epoch, trainer_arguments
 from ftcore.training.tasks import Rows, TrainingTask, make_task
-from ftcore.training.trainer import HISTORY, WEIGHTS, say
+from ftcore.training.trainer import HISTORY, DurableTrainer, say
 
 RELOAD_TOLERANCE = 1e-5
 MERGE_TOLERANCE = 1e-3
@@ -37,7 +40,9 @@ class FineTuned:
     model_digest: str
     history: History
     best_step: int
+    """The checkpoint that the weights are of; of a mean, the best or last one in it."""
     best_validation_loss: float
+    """Of the weights that were kept."""
     num_steps: int
     num_epochs: float
     train_s: float
@@ -48,6 +53,12 @@ class FineTuned:
     num_parameters: int
     resumed_from: int | None
     """Step of the checkpoint that training went on from."""
+    micro_batch_size: int
+    """Rows per forward pass, after what running out of memory made of them."""
+    averaged_steps: tuple[int, ...]
+    """Checkpoints whose mean the weights are; empty: those of `best_step` alone."""
+    findings: tuple[Finding, ...]
+    """Of the checks before training."""
 
 
 def fine_tune(
@@ -64,7 +75,9 @@ def fine_tune(
     output_dir: Path,
     champion: BaseModel | None = None,
 ) -> FineTuned:
-    """Train, keep the weights of the lowest validation loss, and save them.
+    """Check, train, keep the weights of the lowest validation loss (or what `training.final_weights` says), and save them.
+
+    If a pass runs out of memory, training goes on from the last checkpoint with half the rows per pass and as many per step.
 
     Args:
         train_rows: Prepared rows: `text` and `label`, or `messages`.
@@ -76,48 +89,153 @@ def fine_tune(
         training: How.
         device: Where.
         checkpoint_dir: Kept by the caller while a crash may be followed by another attempt.
-        output_dir: Gets `model/`, `history.json` and, for LoRA, `adapter/`.
+        output_dir: Gets `model/`, `history.json`, `preflight.json` and, for LoRA, `adapter/`.
         champion: Checked model whose weights training starts from; None: the base model's.
 
     Raises:
         TrainingDiverged: Loss, gradients or weights became NaN or infinite.
         DataRefused: A split is empty or cannot be learnt from.
-        BaseModelError: The base model does not load.
+        BaseModelError: The base model does not load, or does not fit its tokenizer.
+        UsageError: The model does not fit into memory, or a setting does not fit the model.
         IntegrityError: The saved model does not give the logits of the trained one.
     """
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()  # a fresh head is expected, not news
     device.prepare()
     job = make_task(task, train_rows, validation_rows, labels, base, training)
-    # On CPUs and short rows plain attention trains 1.5 times as fast as the fused kernel (measured, MiniLM, bf16).
-    model = build_model(job, method, champion, attention="eager" if device.device == "cpu" else None)
-    trainable, total = num_parameters(model)
-
-    step, damaged = checkpoints.latest_valid(checkpoint_dir)
-    for bad in damaged:
-        say(f"the checkpoint of step {bad} is damaged; it is set aside for an earlier one")
-    history = History.load(checkpoints.path_of(checkpoint_dir, step) / HISTORY) if step else History()
-    trainer = job.trainer(model, history, _arguments(training, job.num_train, device, checkpoint_dir))
+    preflight.require_room_for_weights(champion or base, device)
+    attempt = _Attempt.begin(job, method, champion, device, checkpoint_dir)
+    findings, resumed_from = attempt.check(), attempt.step
     began_at = time.monotonic()
-    if step is None or not _has_ended(checkpoints.path_of(checkpoint_dir, step)):
-        if step:
-            say(f"going on from the checkpoint of step {step}")
-        trainer.train(resume_from_checkpoint=str(checkpoints.path_of(checkpoint_dir, step)) if step else None)
+    while not attempt.train():
+        out_of_memory = attempt.history.out_of_memory
+        del attempt  # its model and trainer are what fills the memory
+        memory.give_back()
+        attempt = _Attempt.begin(job, method, champion, device, checkpoint_dir, out_of_memory)
     train_s = time.monotonic() - began_at
 
-    best = min(history.validations, key=lambda validation: validation.loss)
+    history, trainer = attempt.history, attempt.trainer
+    steps, loss = load_final_weights(trainer, training, checkpoint_dir)
     # accelerate wrapped the forward pass in autocast; what is saved is compared in full precision
-    model = trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-    _restore(model, checkpoint_dir, best.step)
+    model = trainer.accelerator.unwrap_model(attempt.model, keep_fp32_wrapper=False)
+    trainable, total = num_parameters(model)
     digest = _save(job, model, output_dir)
     history.save(output_dir / HISTORY)
+    write_durable(output_dir / preflight.PREFLIGHT, preflight.to_json(findings))
     num_steps = len(history.loss)
-    num_epochs = num_steps / math.ceil(job.num_train / training.batch_size)
-    rows_seen = (num_epochs * job.num_train) * (1 - (step or 0) / num_steps)
+    num_epochs = num_steps / steps_per_epoch(training, job.num_train)
+    rows_seen = (num_epochs * job.num_train) * (1 - (resumed_from or 0) / num_steps)
     return FineTuned(
-        digest, history, best.step, best.loss, num_steps, num_epochs, train_s, rows_seen / max(train_s, 1e-9),
-        trainable, total, step,
+        digest, history, history.steps_to_keep(training.final_weights, 1)[0], loss, num_steps, num_epochs, train_s,
+        rows_seen / max(train_s, 1e-9), trainable, total, resumed_from, attempt.micro_batch_size,
+        tuple(steps) if len(steps) > 1 else (), tuple(findings),
     )  # fmt: skip
+
+
+def check_before_training(
+    train_rows: Rows,
+    validation_rows: Rows,
+    labels: tuple[str, ...] = (),
+    *,
+    task: Task,
+    base: BaseModel,
+    method: MethodSpec,
+    training: TrainingSpec,
+    device: Device,
+    champion: BaseModel | None = None,
+) -> list[Finding]:
+    """The checks of `fine_tune` alone, with its arguments; faults are among the findings.
+
+    Raises:
+        DataRefused, BaseModelError, UsageError: Rows or model cannot be loaded at all.
+    """
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    device.prepare()
+    job = make_task(task, train_rows, validation_rows, labels, base, training)
+    preflight.require_room_for_weights(champion or base, device)
+    with tempfile.TemporaryDirectory() as nowhere:
+        attempt = _Attempt.begin(job, method, champion, device, Path(nowhere))
+        return preflight.check(job, attempt.trainer, device, attempt.micro_batch_size)
+
+
+@dataclass
+class _Attempt:
+    """One try to train to the end, with one number of rows per forward pass."""
+
+    job: TrainingTask
+    device: Device
+    checkpoint_dir: Path
+    model: nn.Module
+    history: History
+    trainer: DurableTrainer
+    step: int | None
+    """Checkpoint to go on from."""
+    micro_batch_size: int
+
+    @classmethod
+    def begin(
+        cls, job: TrainingTask, method: MethodSpec, champion: BaseModel | None, device: Device, checkpoint_dir: Path,
+        out_of_memory: Sequence[OutOfMemory] = (),
+    ) -> _Attempt:  # fmt: skip
+        """Model, curve so far and trainer, from the newest checkpoint that is whole, or from the beginning."""
+        # On CPUs and short rows plain attention trains 1.5 times as fast as the fused kernel (measured, MiniLM, bf16).
+        model = build_model(job, method, champion, attention="eager" if device.device == "cpu" else None)
+        step, damaged = checkpoints.latest_valid(checkpoint_dir)
+        for bad in damaged:
+            say(f"the checkpoint of step {bad} is damaged; it is set aside for an earlier one")
+        history = History.load(checkpoints.path_of(checkpoint_dir, step) / HISTORY) if step else History()
+        history.out_of_memory += [item for item in out_of_memory if item not in history.out_of_memory]
+        micro = job.training.micro_batch_size or job.training.batch_size
+        for item in history.out_of_memory:
+            micro = min(micro, smaller_micro_batch(job.training.batch_size, item.rows) or 1)
+        arguments = trainer_arguments(job.training, job.num_train, device, checkpoint_dir, micro)
+        trainer = job.trainer(model, history, arguments)
+        return cls(job, device, checkpoint_dir, model, history, trainer, step, micro)
+
+    def check(self) -> list[Finding]:
+        """The checks before training, told line by line.
+
+        Raises:
+            DataRefused, BaseModelError, UsageError: There are faults.
+        """
+        findings = preflight.check(self.job, self.trainer, self.device, self.micro_batch_size)
+        for finding in findings:
+            hint = f" ({finding.hint})" if finding.hint else ""
+            say(f"check {finding.check}: {finding.verdict}, {finding.message}{hint}")
+        refuse_faults(findings)
+        return findings
+
+    def train(self) -> bool:
+        """Train to the end; False if memory ran out, which the history then tells.
+
+        Raises:
+            UsageError: It ran out at one row per forward pass.
+        """
+        if self.step is not None and _has_ended(checkpoints.path_of(self.checkpoint_dir, self.step)):
+            return True
+        if self.step:
+            say(f"going on from the checkpoint of step {self.step}")
+        try:
+            self.trainer.train(
+                resume_from_checkpoint=str(checkpoints.path_of(self.checkpoint_dir, self.step)) if self.step else None
+            )
+        except (RuntimeError, MemoryError) as error:
+            if not memory.is_out_of_memory(error):
+                raise
+            at, rows = self.trainer.state.global_step + 1, self.micro_batch_size
+        else:
+            return True
+        smaller = smaller_micro_batch(self.job.training.batch_size, rows)
+        if smaller is None:
+            raise UsageError(
+                f"Memory ran out at step {at} with one row per forward pass; wanted room for a row of up to "
+                f"{self.job.training.max_length} tokens.",
+                hint=preflight.memory_hint(self.job),
+            )
+        self.history.out_of_memory.append(OutOfMemory(at, rows))
+        say(f"memory ran out at step {at} with {rows} rows per forward pass; again with {smaller}, same rows per step")
+        return False
 
 
 def build_model(
@@ -135,55 +253,19 @@ def build_model(
         BaseModelError: The weights do not load for the task, or the method does not fit the model.
     """
     set_seed(job.training.seed)
-    model = job.load(champion, attention)
-    return apply_method(model, method, job.training, task=job.peft_type, base_name=(champion or job.base).name)
-
-
-def _arguments(training: TrainingSpec, num_rows: int, device: Device, checkpoint_dir: Path) -> dict[str, Any]:
-    """What transformers' and TRL's TrainingArguments have in common."""
-    steps_per_epoch = math.ceil(num_rows / training.batch_size)
-    every = max(1, round(steps_per_epoch * training.eval_every))
-    return {
-        "output_dir": str(checkpoint_dir),
-        "per_device_train_batch_size": training.batch_size,
-        "per_device_eval_batch_size": max(64, training.batch_size),
-        "num_train_epochs": training.epochs,
-        "learning_rate": training.learning_rate,
-        "lr_scheduler_type": "linear",
-        "warmup_steps": math.ceil(math.ceil(training.epochs * steps_per_epoch) * training.warmup_fraction),
-        "weight_decay": training.weight_decay,
-        "max_grad_norm": training.max_grad_norm,
-        "optim": "adamw_torch_fused",
-        "seed": training.seed,
-        "eval_strategy": "steps",
-        "save_strategy": "steps",
-        "eval_steps": every,
-        "save_steps": every,
-        "logging_strategy": "no",
-        "logging_nan_inf_filter": False,
-        "metric_for_best_model": "eval_loss",
-        "greater_is_better": False,
-        "restore_callback_states_from_checkpoint": True,
-        "use_cpu": device.device == "cpu",
-        "bf16": device.precision == "bf16",
-        "dataloader_pin_memory": device.device == "cuda",
-        "remove_unused_columns": False,
-        "report_to": "none",
-        "disable_tqdm": True,
-    }
+    model, name = job.load(champion, attention), (champion or job.base).name
+    if job.training.gradient_checkpointing:
+        if not model.supports_gradient_checkpointing:
+            hint = "--set training.gradient_checkpointing=false"
+            raise BaseModelError(f"{name} ({type(model).__name__}) knows no gradient checkpointing.", hint=hint)
+        model.activation_checkpointing_enable()  # Trainer does so as well, but only after the checks have measured
+    return apply_method(model, method, job.training, task=job.peft_type, base_name=name)
 
 
 def _has_ended(checkpoint: Path) -> bool:
     """True if this checkpoint is the run's last: all steps done, or patience used up."""
     state = json.loads((checkpoint / checkpoints.STATE).read_text(encoding="utf-8"))
     return bool(state["stateful_callbacks"]["TrainerControl"]["args"]["should_training_stop"])
-
-
-def _restore(model: nn.Module, checkpoint_dir: Path, step: int) -> None:
-    if not checkpoints.is_valid(checkpoint_dir, step):
-        hint = "run the same command again: training goes on from the newest checkpoint that is whole"
-        raise IntegrityError(f"The best checkpoint (step {step}) was damaged on disk during training.", hint=hint)
-    load_trained_state(model, load_file(checkpoints.path_of(checkpoint_dir, step) / WEIGHTS))
 
 
 def _save(job: TrainingTask, model: nn.Module, output_dir: Path) -> str:

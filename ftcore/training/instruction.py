@@ -20,8 +20,11 @@ from ftcore.models.loading import load_model, save_model
 from ftcore.models.tokens import pad
 from ftcore.spec import TrainingSpec
 from ftcore.training.conversations import IGNORED, Encoded, encode
+from ftcore.training.findings import Finding
 from ftcore.training.history import History
-from ftcore.training.tasks import PROBE_ROWS, Rows, TrainingTask, load_weights
+from ftcore.training.lint import answers_left, chat_round_trip, stop_learnt
+from ftcore.training.packing import PackingCollator
+from ftcore.training.tasks import PROBE_ROWS, Rows, TrainingTask, load_weights, stop_ids
 from ftcore.training.trainer import DurableTrainer, say
 
 
@@ -38,6 +41,7 @@ class Instruction(TrainingTask):
         validation = self._encode("validation", validation_rows)
         self.validation = sorted(validation, key=lambda row: len(row.input_ids))  # with a fixed order this pads least
         self.num_train = len(self.train)
+        self._messages = train_rows
 
     def _encode(self, split: str, rows: Rows) -> list[Encoded]:
         encoded = [
@@ -63,16 +67,25 @@ class Instruction(TrainingTask):
         return load_weights(AutoModelForCausalLM, champion or self.base, "a causal language model", **settings)
 
     def trainer(self, model: nn.Module, history: History, arguments: dict[str, Any]) -> AnswerTrainer:
+        padded = DataCollatorForLanguageModeling(pad_token_id=self.pad_id)
         return AnswerTrainer(
             model,
             history,
-            self.training.patience,
+            self.training,
             args=SFTConfig(max_length=None, **arguments),
             train_dataset=_dataset(self.train),
             eval_dataset=_dataset(self.validation),
-            data_collator=DataCollatorForLanguageModeling(pad_token_id=self.pad_id),
+            data_collator=PackingCollator(self.pad_id, self.training.max_length) if self.training.packing else padded,
             processing_class=self.tokenizer,
         )
+
+    def lint(self, model: nn.Module) -> list[Finding]:
+        labels, cut = [row.labels for row in self.train], [row.answer_is_cut for row in self.train]
+        return [
+            answers_left(self.train, self.training.max_length),
+            stop_learnt(labels, cut, stop_ids(model, self.tokenizer)),
+            chat_round_trip(self.tokenizer, self._messages),
+        ]
 
     def logits(self, model: nn.Module) -> torch.Tensor:
         rows = self.validation[:: max(1, len(self.validation) // PROBE_ROWS)]
@@ -92,8 +105,13 @@ class Instruction(TrainingTask):
 class AnswerTrainer(DurableTrainer, SFTTrainer):  # type: ignore[misc]
     """TRL's SFTTrainer with this project's habits; rows come with ids and labels."""
 
-    def lengths(self, rows: Any) -> list[int]:
-        return [len(ids) for ids in rows["input_ids"]]
+    def __init__(self, model: nn.Module, history: History, training: TrainingSpec, **arguments: Any) -> None:
+        super().__init__(model, history, training, **arguments)
+        self.model_accepts_loss_kwargs = True  # TRL divides by the answer tokens of the whole step, whatever the model
+        self._loss_shifts_labels = True
+
+    def token_lists(self, rows: Any) -> list[list[int]]:
+        return list(rows["input_ids"])
 
     def training_step(self, *arguments: Any, **named: Any) -> torch.Tensor:
         loss = super().training_step(*arguments, **named)
@@ -104,7 +122,7 @@ class AnswerTrainer(DurableTrainer, SFTTrainer):  # type: ignore[misc]
         seen = self._metrics["eval"].pop("mean_token_accuracy", [])
         self._metrics["eval"].clear()
         if "eval_loss" in logs and seen:
-            logs = {**logs, "eval_accuracy": sum(seen) / len(seen)}
+            logs = {**logs, "eval_accuracy": self._mean(seen)}
         super().log(logs, start_time)
 
 

@@ -14,8 +14,11 @@ from ftcore.models.base import BaseModel
 from ftcore.models.loading import load_model, save_model
 from ftcore.models.tokens import backend_tokenizer
 from ftcore.spec import TrainingSpec
+from ftcore.training.conversations import IGNORED
+from ftcore.training.findings import Finding
 from ftcore.training.history import History
-from ftcore.training.tasks import PROBE_ROWS, Rows, TrainingTask, load_weights
+from ftcore.training.lint import stop_learnt, text_round_trip
+from ftcore.training.tasks import PROBE_ROWS, Rows, TrainingTask, load_weights, stop_ids
 from ftcore.training.trainer import DurableTrainer
 
 
@@ -45,7 +48,7 @@ class Seq2Seq(TrainingTask):
         self.train = self._encode(train_rows)
         self.validation = self._encode(sorted(validation_rows, key=lambda row: len(row["text"])))
         self.num_train = len(self.train)
-        self._collator: DataCollatorForSeq2Seq | None = None
+        self._pairs = train_rows
 
     def _encode(self, rows: Rows) -> PairDataset:
         sources, targets = (
@@ -61,17 +64,23 @@ class Seq2Seq(TrainingTask):
         settings = {"attn_implementation": attention}
         return load_weights(AutoModelForSeq2SeqLM, champion or self.base, "an encoder-decoder model", **settings)
 
-    def trainer(self, model: nn.Module, history: History, arguments: dict[str, Any]) -> DurableTrainer:
-        arguments = {**arguments, "label_smoothing_factor": self.training.label_smoothing}
-        return DurableTrainer(
+    def trainer(self, model: nn.Module, history: History, arguments: dict[str, Any]) -> PairTrainer:
+        return PairTrainer(
             model,
             history,
-            self.training.patience,
+            self.training,
             args=TrainingArguments(prediction_loss_only=True, **arguments),
             train_dataset=self.train,
             eval_dataset=self.validation,
             data_collator=self._batches(model),
         )
+
+    def lint(self, model: nn.Module) -> list[Finding]:
+        whole = [False] * len(self.train)  # the tokenizer cuts before it adds the last token
+        return [
+            stop_learnt(self.train.targets, whole, stop_ids(model, self.tokenizer)),
+            text_round_trip(self.tokenizer, self._pairs),
+        ]
 
     def logits(self, model: nn.Module) -> torch.Tensor:
         rows = [
@@ -85,10 +94,51 @@ class Seq2Seq(TrainingTask):
 
     def _batches(self, model: nn.Module) -> DataCollatorForSeq2Seq:
         """Pads, and shifts the answer to the right for the decoder as the model does it."""
-        return DataCollatorForSeq2Seq(self.tokenizer, model=getattr(model, "base_model", model))
+        plain = model.get_base_model() if hasattr(model, "get_base_model") else model
+        return DataCollatorForSeq2Seq(self.tokenizer, model=plain)
 
     def save(self, model: PreTrainedModel, folder: Path) -> str:
         return save_model(model, self.tokenizer, folder)
 
     def reload(self, folder: Path) -> nn.Module:
         return load_model(folder).model
+
+
+class PairTrainer(DurableTrainer):
+    """Cross-entropy over the tokens of the answers; see `DurableTrainer` for the arguments."""
+
+    def __init__(self, model: nn.Module, history: History, training: TrainingSpec, **arguments: Any) -> None:
+        super().__init__(model, history, training, **arguments)
+        self.model_accepts_loss_kwargs = True  # the loss below divides by the tokens of the whole optimiser step
+        self._loss_shifts_labels = False
+
+    def token_lists(self, rows: Any) -> list[list[int]]:
+        return [source + target for source, target in zip(rows.tokens, rows.targets, strict=True)]
+
+    def eval_bytes_per_row(self) -> float:
+        """Logits of the longest answer in float32: as they are, copied and normalised."""
+        vocabulary = int(self.model.get_input_embeddings().weight.shape[0])
+        return 3.0 * 4 * vocabulary * max(len(target) for target in self.eval_dataset.targets)
+
+    def compute_loss(
+        self, model: nn.Module, inputs: dict[str, torch.Tensor], return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:  # fmt: skip
+        """Summed in float32 and divided by the answer tokens of the optimiser step: models' own losses are means of a pass, which
+        makes tokens of passes with short answers count more.
+
+        Labels are smoothed in training only, so that validation losses stay comparable.
+        """
+        labels = inputs["labels"]
+        wanted = {name: item for name, item in inputs.items() if name != "labels" or "decoder_input_ids" not in inputs}
+        outputs = model(**wanted, use_cache=False)
+        smoothing = self.training.label_smoothing if model.training else 0.0
+        total = nn.functional.cross_entropy(
+            outputs.logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED, label_smoothing=smoothing,
+            reduction="sum",
+        )  # fmt: skip
+        if num_items_in_batch is None:
+            loss = total / labels.ne(IGNORED).sum()
+        else:  # tokens of all processes; their gradients are averaged, not added
+            loss = total / num_items_in_batch * self.accelerator.num_processes
+        return (loss, {"logits": outputs.logits}) if return_outputs else loss

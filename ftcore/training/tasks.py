@@ -14,6 +14,7 @@ from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from ftcore.errors import BaseModelError, DataRefused
 from ftcore.models.base import BaseModel
 from ftcore.spec import Task, TrainingSpec
+from ftcore.training.findings import Finding
 from ftcore.training.history import History
 from ftcore.training.trainer import DurableTrainer
 
@@ -68,6 +69,10 @@ class TrainingTask(ABC):
         """Ready to train; `arguments` are those of transformers' TrainingArguments."""
 
     @abstractmethod
+    def lint(self, model: nn.Module) -> list[Finding]:
+        """What the rows, as training will meet them, cannot teach; `model` is the one that will be trained."""
+
+    @abstractmethod
     def logits(self, model: nn.Module) -> torch.Tensor:
         """What a model in evaluation mode says of a few validation rows; padding left out."""
 
@@ -78,6 +83,14 @@ class TrainingTask(ABC):
     @abstractmethod
     def reload(self, folder: Path) -> nn.Module:
         """Inverse of `save`, in evaluation mode."""
+
+
+def stop_ids(model: nn.Module, tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    """Tokens that generation stops at: those of the model's generation settings, and the tokenizer's end of text."""
+    settings = getattr(model, "generation_config", None)
+    found = getattr(settings, "eos_token_id", None)
+    listed = found if isinstance(found, list) else [found]
+    return {int(token) for token in (*listed, tokenizer.eos_token_id) if token is not None}
 
 
 def load_tokenizer(base: BaseModel) -> PreTrainedTokenizerBase:

@@ -1,7 +1,8 @@
-"""transformers' Trainer with four habits changed, for every task and for TRL's trainers alike.
+"""transformers' Trainer with five habits changed, for every task and for TRL's trainers alike.
 
 It stops at the first NaN or infinity instead of hiding it; checkpoints are published whole and hold only what training
-changes; the order of the rows depends on seed and epoch alone; progress is one line now and then instead of a bar.
+changes; the order of the rows depends on seed and epoch alone; the validation loss is the mean over all rows or tokens, however
+they are cut into batches; progress is one line now and then instead of a bar.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, Traine
 from transformers.trainer_callback import ExportableState
 
 from ftcore.errors import TrainingDiverged
+from ftcore.records import canonical_json
+from ftcore.spec import TrainingSpec
+from ftcore.store import write_durable
 from ftcore.training import checkpoints
 from ftcore.training.examples import LengthGroupedSampler
 from ftcore.training.history import History, Validation
@@ -78,32 +82,45 @@ def say(line: str) -> None:
 class DurableTrainer(Trainer):  # type: ignore[misc]
     """Stands before a Trainer class in the list of bases; see the module's docstring for what differs.
 
-    A subclass whose data set is no sequence of token lists gives `lengths` of its own.
+    A subclass whose data set has no `tokens` gives `token_lists` of its own.
 
     Args:
         model: What is trained; frozen parameters are left out of checkpoints.
         history: Filled step by step.
-        patience: Validations without a lower loss before training ends; 0: never.
+        training: Patience, order of the rows, which checkpoints to keep.
         arguments: Those of the Trainer class behind this one.
     """
 
-    def __init__(self, model: nn.Module, history: History, patience: int, **arguments: Any) -> None:
+    def __init__(self, model: nn.Module, history: History, training: TrainingSpec, **arguments: Any) -> None:
         super().__init__(model, **arguments)
-        self.history = history
+        self.history, self.training = history, training
         self._step_loss = 0.0
+        self._validated: list[tuple[float, int]] = []
         self.remove_callback(PrinterCallback)
         self.add_callback(Progress(history))
-        if patience:
-            self.add_callback(EarlyStopping(early_stopping_patience=patience))
+        if training.patience:
+            self.add_callback(EarlyStopping(early_stopping_patience=training.patience))
 
     def lengths(self, rows: Any) -> list[int]:
         """Tokens of each row, for batches of rows of like length."""
-        return [len(row) for row in rows.tokens]
+        return [len(ids) for ids in self.token_lists(rows)]
+
+    def token_lists(self, rows: Any) -> list[list[int]]:
+        """Token ids of each row."""
+        found: list[list[int]] = rows.tokens
+        return found
+
+    def eval_bytes_per_row(self) -> float:
+        """What a validation pass holds for one row beyond what a training pass would keep for it; 0: nothing to speak of."""
+        return 0.0
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
         # Sorted into optimiser steps, not into forward passes: accumulation must meet the rows that one big batch would.
         rows_per_step = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return LengthGroupedSampler(self.lengths(train_dataset or self.train_dataset), rows_per_step, self.args.seed)
+        lengths = self.lengths(train_dataset or self.train_dataset)
+        if not self.training.group_by_length:
+            lengths = [0] * len(lengths)  # all alike: the shuffled order stays
+        return LengthGroupedSampler(lengths, rows_per_step, self.args.seed)
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """Forward and backward pass of one batch, or of its part where gradients are accumulated.
@@ -142,6 +159,31 @@ class DurableTrainer(Trainer):  # type: ignore[misc]
         metrics: dict[str, float] = super().evaluate(*args, **kwargs)
         return metrics
 
+    def validation_loss(self) -> float:
+        """The loss of the model as it is now; the history stays as it is."""
+        loop = self.evaluation_loop(self.get_eval_dataloader(), "Validation", prediction_loss_only=True)
+        return self._finite("validation loss", float(loop.metrics["eval_loss"]))
+
+    def prediction_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        items = self._get_num_items_in_batch([inputs], self.args.device)
+        result = super().prediction_step(model, inputs, *args, **kwargs)
+        self._validated.append((float(result[0]), int(items)))
+        return result
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """The parent's, with the loss weighted by rows (classification) or answer tokens: it takes the mean of batch means."""
+        self._validated.clear()
+        loop = super().evaluation_loop(*args, **kwargs)
+        loop.metrics["eval_loss"] = self._mean([loss for loss, _ in self._validated])
+        return loop
+
+    def _mean(self, of_batches: list[float]) -> float:
+        """Of a value per validation batch, over the items in them."""
+        sums = [sum(value * items for value, (_, items) in zip(of_batches, self._validated, strict=True))]
+        sums.append(sum(items for _, items in self._validated))
+        total, items = self.accelerator.reduce(torch.tensor(sums, dtype=torch.float64, device=self.args.device), "sum")
+        return float(total / items)
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Keep validations in the history; the parent's own log would make checkpoints grow with every line."""
         if "eval_loss" in logs:
@@ -162,6 +204,7 @@ class DurableTrainer(Trainer):  # type: ignore[misc]
             raise TrainingDiverged(
                 f"Weights became NaN or infinite at step {step}; nothing saved.", hint=_DIVERGED_HINT
             )
+        needed = self.history.steps_to_keep(self.training.final_weights, self.training.average_checkpoints)
         with checkpoints.writing(folder, step) as place:
             save_file(state, place / WEIGHTS)
             self._save_optimizer_and_scheduler(str(place))
@@ -171,7 +214,8 @@ class DurableTrainer(Trainer):  # type: ignore[misc]
                 if isinstance(callback, ExportableState):
                     self.state.stateful_callbacks[type(callback).__name__] = callback.state()
             self.state.save_to_json(str(place / checkpoints.STATE))
-        checkpoints.rotate(folder, self.state.best_global_step)
+            write_durable(place / checkpoints.RELIES_ON, canonical_json([other for other in needed if other != step]))
+        checkpoints.rotate(folder, needed)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         load_trained_state(self.model, load_file(Path(resume_from_checkpoint) / WEIGHTS))
