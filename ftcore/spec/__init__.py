@@ -1,6 +1,7 @@
 """What a user edits: one YAML file per model, checked as a whole before anything runs."""
 
-from ftcore.spec.loading import load_spec, project_root
+from ftcore.spec.loading import load_spec, project_root, setting_of, with_settings
+from ftcore.spec.section import Section
 from ftcore.spec.sections import (
     AlertsSpec,
     ApprovalSpec,
@@ -27,14 +28,16 @@ from ftcore.spec.sections import (
     Part,
     PersonalKind,
     PrepareSpec,
+    RescoreSpec,
     ScheduleSpec,
-    Section,
     Split,
     SplitBy,
     Task,
     TrainingSpec,
+    TuningSpec,
     ValidationSpec,
 )
+from ftcore.spec.space import Dimension
 
 __all__ = [
     "AlertsSpec",
@@ -48,6 +51,7 @@ __all__ = [
     "ComputeSpec",
     "DataFormat",
     "DataSpec",
+    "Dimension",
     "EvaluationSpec",
     "FineTuneSpec",
     "Fraction",
@@ -62,13 +66,17 @@ __all__ = [
     "Part",
     "PersonalKind",
     "PrepareSpec",
+    "RescoreSpec",
     "ScheduleSpec",
     "Section",
     "Split",
     "SplitBy",
     "Task",
     "TrainingSpec",
+    "TuningSpec",
     "ValidationSpec",
     "load_spec",
     "project_root",
+    "setting_of",
+    "with_settings",
 ]

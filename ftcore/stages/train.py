@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import cast
 
@@ -20,43 +19,20 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         IntegrityError: The champion to start from is damaged.
     """
     from ftcore.data.leakage import TrainedRows
-    from ftcore.data.reading import read_jsonl
-    from ftcore.models.base import resolve_base, saved_model
     from ftcore.models.devices import choose
     from ftcore.training.checkpoints import exclusive
-    from ftcore.training.finetune import fine_tune
+    from ftcore.training.inputs import read_inputs, train_on
 
-    prepared = cast(PreparedDataset, inputs["prepare"])
-    rows = store.resolve(prepared.uri)
-    labels = tuple(json.loads((rows / "labels.json").read_text(encoding="utf-8")))
-    base = resolve_base(spec.base_model, spec.root)
-    start, champion, training = cast(ModelRef | None, inputs.get("start")), None, spec.training
-    if start is not None:
-        name = f"champion {start.model_digest[:12]} of {spec.name}"
-        champion = saved_model(store.resolve(start.uri) / "model", start.model_digest, name)
-        training = training.model_copy(update={"epochs": training.epochs_from_champion or training.epochs})
-    device = choose(spec.compute)
-    train, validation = read_jsonl(rows / "train.jsonl"), read_jsonl(rows / "validation.jsonl")
-    TrainedRows(store, spec.name).add(prepared.train_digest, [*train, *validation])
+    prepared, start = cast(PreparedDataset, inputs["prepare"]), cast(ModelRef | None, inputs.get("start"))
+    given, device = read_inputs(spec, inputs, store), choose(spec.compute)
+    TrainedRows(store, spec.name).add(prepared.train_digest, [*given.train, *given.validation])
     with exclusive(output.scratch, output.path / "checkpoints") as checkpoint_dir:
-        tuned = fine_tune(
-            train,
-            validation,
-            labels,
-            task=spec.task,
-            base=base,
-            method=spec.method,
-            training=training,
-            device=device,
-            checkpoint_dir=checkpoint_dir,
-            output_dir=output.path,
-            champion=champion,
-        )
+        tuned = train_on(given, spec, device, checkpoint_dir, output.path)
     return TrainingRun(
         uri=output.uri,
         model_digest=tuned.model_digest,
-        base_digest=base.digest,
-        base_name=base.name,
+        base_digest=given.base.digest,
+        base_name=given.base.name,
         data_digest=prepared.train_digest,
         method=spec.method.name,
         device=device.device,
@@ -70,4 +46,5 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         num_trainable=tuned.num_trainable,
         num_parameters=tuned.num_parameters,
         started_from=start.model_digest if start is not None else None,
+        settings=spec.part(("method", "training")),
     )

@@ -6,6 +6,7 @@ import json
 import math
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from ftcore.training import checkpoints
 from ftcore.training.history import History
 from ftcore.training.methods import apply_method, load_trained_state, num_parameters
 from ftcore.training.tasks import Rows, TrainingTask, make_task
-from ftcore.training.trainer import HISTORY, WEIGHTS, say
+from ftcore.training.trainer import HISTORY, WEIGHTS, Progress, say
 
 RELOAD_TOLERANCE = 1e-5
 MERGE_TOLERANCE = 1e-3
@@ -35,6 +36,7 @@ class FineTuned:
     """What one run gave, besides the files it wrote."""
 
     model_digest: str
+    """Empty where no model was asked for."""
     history: History
     best_step: int
     best_validation_loss: float
@@ -61,8 +63,9 @@ def fine_tune(
     training: TrainingSpec,
     device: Device,
     checkpoint_dir: Path,
-    output_dir: Path,
+    output_dir: Path | None,
     champion: BaseModel | None = None,
+    on_validation: Callable[[History], None] | None = None,
 ) -> FineTuned:
     """Train, keep the weights of the lowest validation loss, and save them.
 
@@ -76,8 +79,9 @@ def fine_tune(
         training: How.
         device: Where.
         checkpoint_dir: Kept by the caller while a crash may be followed by another attempt.
-        output_dir: Gets `model/`, `history.json` and, for LoRA, `adapter/`.
+        output_dir: Gets `model/`, `history.json` and, for LoRA, `adapter/`; None: only the figures are wanted, and no progress.
         champion: Checked model whose weights training starts from; None: the base model's.
+        on_validation: Called after each validation; what it raises ends training and passes through.
 
     Raises:
         TrainingDiverged: Loss, gradients or weights became NaN or infinite.
@@ -98,6 +102,9 @@ def fine_tune(
         say(f"the checkpoint of step {bad} is damaged; it is set aside for an earlier one")
     history = History.load(checkpoints.path_of(checkpoint_dir, step) / HISTORY) if step else History()
     trainer = job.trainer(model, history, _arguments(training, job.num_train, device, checkpoint_dir))
+    trainer.on_validation = on_validation
+    if output_dir is None:
+        trainer.remove_callback(Progress)
     began_at = time.monotonic()
     if step is None or not _has_ended(checkpoints.path_of(checkpoint_dir, step)):
         if step:
@@ -106,11 +113,13 @@ def fine_tune(
     train_s = time.monotonic() - began_at
 
     best = min(history.validations, key=lambda validation: validation.loss)
-    # accelerate wrapped the forward pass in autocast; what is saved is compared in full precision
-    model = trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
-    _restore(model, checkpoint_dir, best.step)
-    digest = _save(job, model, output_dir)
-    history.save(output_dir / HISTORY)
+    digest = ""
+    if output_dir is not None:
+        # accelerate wrapped the forward pass in autocast; what is saved is compared in full precision
+        model = trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+        _restore(model, checkpoint_dir, best.step)
+        digest = _save(job, model, output_dir)
+        history.save(output_dir / HISTORY)
     num_steps = len(history.loss)
     num_epochs = num_steps / math.ceil(job.num_train / training.batch_size)
     rows_seen = (num_epochs * job.num_train) * (1 - (step or 0) / num_steps)

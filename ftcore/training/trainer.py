@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,8 @@ class DurableTrainer(Trainer):  # type: ignore[misc]
     def __init__(self, model: nn.Module, history: History, patience: int, **arguments: Any) -> None:
         super().__init__(model, **arguments)
         self.history = history
+        self.on_validation: Callable[[History], None] | None = None
+        """Called after each validation, before its checkpoint; what it raises ends training."""
         self._step_loss = 0.0
         self.remove_callback(PrinterCallback)
         self.add_callback(Progress(history))
@@ -140,6 +143,8 @@ class DurableTrainer(Trainer):  # type: ignore[misc]
             TrainingDiverged: The loss is NaN or infinite.
         """
         metrics: dict[str, float] = super().evaluate(*args, **kwargs)
+        if self.on_validation is not None:
+            self.on_validation(self.history)
         return metrics
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
