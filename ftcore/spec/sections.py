@@ -297,6 +297,10 @@ class TrainingSpec(Section):
     """Seeds data order, new weights and dropout."""
 
 
+TUNABLE: dict[str, type[Section]] = {"training": TrainingSpec, "method": MethodSpec}
+"""Sections whose fields a search may vary."""
+
+
 class RescoreSpec(Section):
     """The best of many trials looks better than it is: the first few are trained anew, and the mean decides."""
 
@@ -307,16 +311,17 @@ class RescoreSpec(Section):
 
 
 class TuningSpec(Section):
-    """Search for settings before training, on the validation split; the holdout is never looked at. Off while `space` is empty."""
+    """Search for settings before training, on the validation split, never on the holdout. Off while `space` is empty."""
 
     space: dict[str, Dimension] = Field(default_factory=dict)
     """Which settings: a field of `training` or `method` by its dotted name -> {low, high, log, step} or {choices: [...]}."""
     metric: Literal["loss", "accuracy"] = "loss"
     """What is searched for: the lowest validation loss, or the highest validation accuracy, at the checkpoint that is kept."""
-    trials: Annotated[int, Field(ge=1)] = 20
+    trials: Annotated[int, Field(ge=1, le=1000)] = 20
     """Most trials, the pruned and the failed ones counted."""
     minutes: Annotated[float, Field(gt=0)] | None = 60.0
-    """Most minutes in which trials run, re-scoring not counted; a trial that is running then ends. null: no limit."""
+    """Most minutes in which trials run, re-scoring not counted; what is running then ends, once one trial has finished. null: no
+    limit."""
     sampler: Literal["tpe", "random"] = "tpe"
     """tpe: looks where good trials were (tree-structured Parzen estimator); random: everywhere."""
     pruner: Literal["median", "hyperband", "none"] = "median"
@@ -331,7 +336,7 @@ class TuningSpec(Section):
     @field_validator("space")
     @classmethod
     def _space_fits_the_fields(cls, space: dict[str, Dimension]) -> dict[str, Dimension]:
-        faults = list(space_faults(space, {"training": TrainingSpec, "method": MethodSpec}))
+        faults = list(space_faults(space, TUNABLE))
         _raise_all("TuningSpec", [((path,), fault) for path, fault in faults])
         return space
 

@@ -105,7 +105,8 @@ def canonical(value: Any) -> str:
 
 
 def _value_faults(dimension: Dimension, field: FieldInfo) -> Iterator[str]:
-    adapter = TypeAdapter(Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation)
+    annotation: Any = field.annotation
+    adapter: TypeAdapter[Any] = TypeAdapter(Annotated[annotation, *field.metadata] if field.metadata else annotation)
     if dimension.choices is not None:
         yield from _refused(adapter, dimension.choices)
         return
