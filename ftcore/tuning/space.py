@@ -52,7 +52,7 @@ def own_params(spec: FineTuneSpec) -> dict[str, Any] | None:
     for path, dimension in spec.tuning.space.items():
         value = setting_of(spec, path)
         if dimension.choices is not None:
-            same = [index for index, choice in enumerate(dimension.choices) if canonical(choice) == canonical(value)]
+            same = [index for index, choice in enumerate(dimension.choices) if _is_same(choice, value)]
             if not same:
                 return None
             value = _labels(dimension.choices)[same[0]]
@@ -73,6 +73,11 @@ def _holds(distribution: CategoricalDistribution | IntDistribution | FloatDistri
         return False
     steps = (value - distribution.low) / distribution.step if distribution.step else 0.0
     return abs(steps - round(steps)) < 1e-6
+
+
+def _is_same(choice: Any, value: Any) -> bool:
+    """8 is 8.0, but 1 is not true."""
+    return bool(choice == value) and isinstance(choice, bool) == isinstance(value, bool)
 
 
 def _labels(choices: list[Any]) -> list[Any]:

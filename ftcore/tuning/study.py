@@ -103,7 +103,7 @@ def _pruner(spec: FineTuneSpec) -> optuna.pruners.BasePruner:
     if spec.tuning.pruner == "none":
         return optuna.pruners.NopPruner()
     if spec.tuning.pruner == "median":
-        return optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=1)
+        return optuna.pruners.MedianPruner(n_startup_trials=4)
     epochs = spec.tuning.space.get("training.epochs")
     most = max(
         [spec.training.epochs, epochs.high or 0.0, *(epochs.choices or [])] if epochs else [spec.training.epochs]
