@@ -119,10 +119,11 @@ def _search_tasks(spec: FineTuneSpec, spec_path: Path) -> TaskGroup:
     common: dict[str, Any] = {
         "spec_path": str(spec_path),
         "execution_timeout": timedelta(hours=spec.compute.timeout_hours),
+        **_device("tune"),  # the plan too: the device class is part of the search's key
     }
     with TaskGroup("search", prefix_group_id=False) as group:
         workers = SearchOperator(task_id="plan_trials", **common)
-        SearchOperator.partial(task_id="trials", **common, **_device("tune")).expand(worker=workers.output)
+        SearchOperator.partial(task_id="trials", **common).expand(worker=workers.output)
     return group
 
 

@@ -183,7 +183,9 @@ class FinishOperator(BaseOperator):  # type: ignore[misc]
             raise AirflowSkipException("The run was not planned: nothing to finish.")
         has_tune = "tune" in context["dag"].task_ids
         records = {stage: _pull(context, stage) for stage in STAGES if stage != "tune" or has_tune}
-        refusals = {stage: reasons for stage in STAGES if (reasons := _pull(context, stage, key="refused"))}
+        refusals = {stage: reasons for stage in records if (reasons := _pull(context, stage, key="refused"))}
+        if has_tune and (reasons := _pull(context, "plan_trials", key="refused")):
+            refusals["tune"] = reasons
         approval = _pull(context, "approve", key="answer") if "approve" in context["dag"].task_ids else None
         ending = finish_run(open_ledger(), plan, records, refusals, approval, run_of(context))
         self.log.info("%s: %s", ending.outcome, "; ".join(ending.reasons))
