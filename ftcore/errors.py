@@ -12,6 +12,7 @@
     ├── BaseModelError          a base model cannot be found, fails its checksum or is not safetensors
     ├── IntegrityError          stored bytes do not match their manifest, or the ledger's chain is broken
     ├── TrainingDiverged        loss or weights became NaN or infinite
+    ├── TuningFailed            a search for settings ended without one trial that finished
     ├── ServiceUnavailable      MLflow, Airflow or the ftcore server does not answer (worth a retry)
     └── StorageError            the disk refused a write (full, read-only, no permission)
 
@@ -112,6 +113,10 @@ class IntegrityError(FtcoreError):
 
 class TrainingDiverged(FtcoreError):
     """Loss, gradients or weights became NaN or infinite; nothing was saved past the last finite checkpoint."""
+
+
+class TuningFailed(FtcoreError):
+    """A search for settings ended without one trial that finished; `details` say why the trials did not."""
 
 
 class ServiceUnavailable(FtcoreError):

@@ -20,9 +20,9 @@ from typing import Any
 
 from ftcore.errors import IntegrityError, UsageError
 from ftcore.ledger import Ledger
-from ftcore.records import DataRef, Evaluation, ModelRef, PreparedDataset, Record, TrainingRun, digest_of
-from ftcore.spec import FineTuneSpec
-from ftcore.stages import ORDER, STAGES, Stage, require_method
+from ftcore.records import DataRef, Evaluation, ModelRef, PreparedDataset, Record, TrainingRun, TuningResult, digest_of
+from ftcore.spec import FineTuneSpec, with_settings
+from ftcore.stages import ORDER, Stage, require_method, stage_of, stages_of
 from ftcore.store import Store, file_sha256, write_durable
 
 Inputs = Mapping[str, Record | DataRef | None]
@@ -110,13 +110,14 @@ def run_stage(name: str, spec: FineTuneSpec, inputs: Inputs, store: Store) -> St
         FtcoreError: Whatever the stage raises; nothing half-written is left behind.
     """
     require_method(spec.task, name)
-    stage = STAGES[name]
+    stage = stage_of(name, spec)
+    spec = tuned(spec, inputs)
     started = time.monotonic()
     if name == "promote":  # acts on the ledger, which makes it safe to repeat
         with store.writing(name, "none") as output:
             record = importlib.import_module(stage.module).run(spec, inputs, output, store)
         return Step(name, record, False, ("acts on the ledger",), time.monotonic() - started)
-    notes = holdout_notes(spec, inputs, store) if name == "train" else ()
+    notes = holdout_notes(spec, inputs, store) if name in ("tune", "train") else ()
     depends = key_inputs(stage, spec, inputs)
     key = digest_of(depends)
     record = store.find(name, key)
@@ -140,6 +141,39 @@ def run_stage(name: str, spec: FineTuneSpec, inputs: Inputs, store: Store) -> St
     return Step(name, record, False, why, time.monotonic() - started)
 
 
+def share_search(spec: FineTuneSpec, inputs: Inputs, store: Store, worker: int | None = None) -> dict[str, Any]:
+    """A part of `tune` that runs before the stage itself, so that several processes can run trials side by side.
+
+    Args:
+        worker: Run trials as this one; None: make the study and say which workers there are to be.
+
+    Raises:
+        UsageError: The spec has nothing to tune.
+        FtcoreError: What the stage raises.
+    """
+    stage = stage_of("tune", spec)
+    module = importlib.import_module(stage.module)
+    key = digest_of(key_inputs(stage, spec, inputs))
+    is_done = store.find("tune", key) is not None
+    if worker is None:
+        if is_done:
+            return {"workers": [0], "is_done": True}
+        holdout_notes(spec, inputs, store)
+        return {"workers": module.begin(spec, inputs, store.scratch("tune", key), store), "is_done": False}
+    is_done = is_done or not module.work(spec, inputs, store.scratch("tune", key), store, worker)
+    return {"worker": worker, "is_done": is_done}
+
+
+def tuned(spec: FineTuneSpec, inputs: Inputs) -> FineTuneSpec:
+    """The spec with the settings that a search has chosen; the spec itself where `inputs` holds no result of one.
+
+    Raises:
+        SpecError: The record's settings are not of this spec.
+    """
+    result = inputs.get("tune")
+    return with_settings(spec, result.settings) if isinstance(result, TuningResult) else spec
+
+
 def holdout_notes(spec: FineTuneSpec, inputs: Inputs, store: Store) -> tuple[str, ...]:
     """Look the holdout up among the rows that earlier trainings have seen. On every run, for the answer of an earlier one
     does not hold for ever.
@@ -160,15 +194,20 @@ def holdout_notes(spec: FineTuneSpec, inputs: Inputs, store: Store) -> tuple[str
 
 
 def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, Any]:
-    """Everything that a stage's result depends on, as plain JSON; its digest is the key."""
+    """Everything that a stage's result depends on, as plain JSON; its digest is the key.
+
+    A search's result is in it through the settings (`tuned`): the same ones written into the spec give the same key.
+    """
     depends: dict[str, Any] = {
         "stage": stage.name,
         "code": {room: source_digest(room) for room in (f"stages/{stage.name}.py", *stage.rooms)},
         "spec": spec.part(stage.sections),
-        "inputs": {name: _input_identity(stage, inputs.get(name)) for name in stage.inputs},
+        "inputs": {name: _input_identity(stage, inputs.get(name)) for name in stage.inputs if name != "tune"},
         "libraries": library_versions(),
     }
-    needs_base, embeds = stage.name in ("prepare", "train", "evaluate"), _embeds(stage, spec)
+    needs_base, embeds = stage.name in ("prepare", "tune", "train", "evaluate"), _embeds(stage, spec)
+    if stage.name == "tune":
+        depends["libraries"] = depends["libraries"] | {"optuna": importlib.metadata.version("optuna")}
     if stage.name == "validate":
         judged_by, looks_at_tokens = _judged_by(spec)
         depends |= judged_by
@@ -233,7 +272,7 @@ def _input_identity(stage: Stage, value: Record | DataRef | None) -> Any:
         return {**identity, "rev": resolve_rev(value)}
     if isinstance(value, ModelRef):
         return {"model": value.model_digest, "seq": value.seq}
-    if isinstance(value, PreparedDataset) and stage.name == "train":
+    if isinstance(value, PreparedDataset) and stage.name in ("tune", "train"):
         return value.train_digest  # a holdout row put right trains nothing again
     return value.digest
 
@@ -266,18 +305,28 @@ def library_versions() -> dict[str, str]:
 def log_to_mlflow(step: Step, spec: FineTuneSpec, store: Store) -> None:
     """Send a finished stage to MLflow once; a marker beside the output remembers it.
 
+    Args:
+        spec: As the stage ran with it: see `tuned`.
+
     Raises:
-        ServiceUnavailable: MLflow does not answer. The stage's output is kept: the next run logs it and goes on.
+        ServiceUnavailable: MLflow does not answer. The stage's output is kept: the next run logs it and goes on. Trials of a
+            search are no reason to stop: the next run tries again.
     """
     uri = getattr(step.record, "uri", None)
-    if step.stage not in ("train", "evaluate", "judge") or uri is None:
+    if step.stage not in ("tune", "train", "evaluate", "judge") or uri is None:
         return
     marker = store.root / f"{uri}.logged"
     if marker.exists():
         return
-    from ftcore.registry.tracking import log_stage
+    if isinstance(step.record, TuningResult):
+        from ftcore.tuning.tracking import log_search
 
-    log_stage(spec, step.record, store)
+        if not log_search(spec, step.record, store):
+            return
+    else:
+        from ftcore.registry.tracking import log_stage
+
+        log_stage(spec, step.record, store)
     write_durable(marker, "")
 
 
@@ -341,23 +390,24 @@ def run_pipeline(
             holds training for a task without a method.
     """
     for name in (first, last):
-        if name not in STAGES:
-            raise UsageError(f"No stage {name!r}; stages: {', '.join(ORDER)}.")
+        stage_of(name, spec)
     if ORDER.index(first) > ORDER.index(last):
         raise UsageError(f"Nothing lies between {first} and {last}; the order is {', '.join(ORDER)}.")
     require_method(spec.task, last)
     records: dict[str, Record] = {}
-    for name in ORDER[: ORDER.index(last) + 1]:
-        inputs = gather(STAGES[name], spec, ledger, store, records, rev)
+    for name, stage in stages_of(spec).items():
+        if ORDER.index(name) > ORDER.index(last):
+            return
+        inputs = gather(stage, spec, ledger, store, records, rev)
         if ORDER.index(name) < ORDER.index(first):
-            record = store.find(name, digest_of(key_inputs(STAGES[name], spec, inputs)))
+            record = store.find(name, digest_of(key_inputs(stage, tuned(spec, inputs), inputs)))
             if record is None:
                 raise UsageError(f"Stage {name} has no output to start from.", hint=f"ftcore run SPEC --from {name}")
             records[name] = record
             continue
         announce(name)
         step = run_stage(name, spec, inputs, store)
-        log_to_mlflow(step, spec, store)
+        log_to_mlflow(step, tuned(spec, inputs), store)
         records[name] = step.record
         yield step
         if step.record.refused:

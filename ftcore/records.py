@@ -238,10 +238,64 @@ class TrainingRun(Record):
     """How often memory ran out and the rows per forward pass were halved."""
     averaged_steps: tuple[int, ...] = ()
     """Checkpoints whose mean the weights are; empty: those of `best_step` alone."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """The sections `method` and `training` as they were in force: those of the spec, or what a search has chosen."""
 
     @property
     def digest(self) -> str:
         return self.model_digest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rescored:
+    """Settings of one trial, trained anew on fresh seeds."""
+
+    trial: int
+    score: float
+    """What the trial itself had."""
+    mean: float
+    spread: float
+    """Standard deviation over the seeds (n - 1); 0 where there is one."""
+    scores: tuple[float, ...]
+    """One per fresh seed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuningResult(Record):
+    """tune: the settings that the later stages use. Scores are of the validation split."""
+
+    kind: ClassVar[str] = "tuning_result"
+
+    uri: str
+    data_digest: str
+    """`train_digest` of the PreparedDataset searched on."""
+    metric: Literal["loss", "accuracy"]
+    settings: Mapping[str, Any]
+    """Chosen values by dotted field name."""
+    settings_digest: str
+    chosen_trial: int
+    trials_uri: str
+    """One JSON line per trial: settings, state, score, curve, reason."""
+    num_trials: int
+    num_complete: int
+    num_pruned: int
+    num_failed: int
+    search_s: float
+    """Seconds in which trials ran; side by side they count once."""
+    rescore_s: float
+    best_trial: int
+    best_score: float
+    """What the best trial had: too good, for it is the best of many."""
+    own_trial: int | None
+    """The trial of the spec's own settings; None: the space does not hold them, or they did not finish."""
+    rescored: tuple[Rescored, ...] = ()
+    """Best mean first; empty where `tuning.rescore.seeds` is 0."""
+    optimism: float | None = None
+    """By how much the best trial looked better than its settings are on fresh seeds; None: not re-scored."""
+
+    @property
+    def digest(self) -> str:
+        return self.settings_digest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -424,7 +478,7 @@ RECORDS: dict[str, type[Record]] = {
     cls.kind: cls
     for cls in (
         DatasetVersion, ValidationReport, PreparedDataset, TrainingRun, ModelRef, Evaluation, Verdict, Promotion,
-        DriftReport, RetrainRequest, Withdrawal, Released,
+        DriftReport, RetrainRequest, Withdrawal, Released, TuningResult,
     )
 }  # fmt: skip
 

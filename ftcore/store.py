@@ -250,18 +250,21 @@ class Store:
                 folder.rename(target)
             return None
 
+    def scratch(self, stage: str, key: str) -> Path:
+        """Where attempts with this key keep what must survive a crash; see `Output.scratch`."""
+        return self.root / "scratch" / stage / key
+
     @contextlib.contextmanager
     def writing(self, stage: str, key: str) -> Iterator[Output]:
         """A place for one stage run, locked while it is in use. On an exception it is deleted and nothing is published."""
         uri = f"stages/{stage}/{key}"
         temporary = self.root / "tmp" / f"{stage}-{key[:16]}-{uuid.uuid4().hex[:8]}"
-        scratch = self.root / "scratch" / stage / key
         make_folder(temporary)
         lock = os.open(temporary, os.O_RDONLY)
         try:  # the lock tells a sweep of leftovers that the owner lives; where there are no locks, the sweep gets none either
             with contextlib.suppress(OSError):
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            yield Output(temporary, uri, scratch)
+            yield Output(temporary, uri, self.scratch(stage, key))
         finally:
             os.close(lock)
             shutil.rmtree(temporary, ignore_errors=True)

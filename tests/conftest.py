@@ -23,7 +23,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty FTCORE_HOME for every test: none can see or spoil the user's own."""
     folder = tmp_path / "home"
     monkeypatch.setenv("FTCORE_HOME", str(folder))
-    for name in ("FTCORE_LEDGER_URL", "MLFLOW_TRACKING_URI", "FTCORE_ACTOR", "FTCORE_CRASH_AT"):
+    for name in ("FTCORE_LEDGER_URL", "MLFLOW_TRACKING_URI", "FTCORE_ACTOR", "FTCORE_CRASH_AT", "FTCORE_OPTUNA_URL"):
         monkeypatch.delenv(name, raising=False)
     return folder
 

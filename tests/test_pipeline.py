@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -10,10 +11,10 @@ import pytest
 import ftcore
 from ftcore.errors import UsageError
 from ftcore.ledger import open_ledger
-from ftcore.pipeline import _SOURCE, Step, key_inputs, run_pipeline
-from ftcore.records import DataRef, digest_of
+from ftcore.pipeline import _SOURCE, Step, key_inputs, run_pipeline, tuned
+from ftcore.records import DataRef, PreparedDataset, TuningResult, digest_of
 from ftcore.spec import FineTuneSpec, load_spec
-from ftcore.stages import STAGES
+from ftcore.stages import AFTER_TUNING, STAGES, stages_of
 from ftcore.store import Store
 from tests.tiny_bert import build_tiny_bert
 
@@ -61,6 +62,54 @@ def test_a_damaged_output_is_made_again(project: Path, home: Path) -> None:
     again = ingest(project)
     assert not again.reused
     assert again.record == record
+
+
+SPACE = "tuning={space: {training.epochs: {low: 1, high: 9}}}"
+
+
+def test_a_spec_without_a_space_has_no_search_and_its_keys_know_of_none(project: Path) -> None:
+    plain, searching = (load_spec(project / "spec.yaml", extra) for extra in ([], [SPACE]))
+    assert stages_of(plain) == {name: stage for name, stage in STAGES.items() if name != "tune"}
+    assert list(stages_of(searching)) == list(STAGES)
+    for name in AFTER_TUNING:
+        assert "tune" in stages_of(searching)[name].inputs
+        if name != "promote":
+            build_tiny_bert(project / "nowhere")
+            assert "tun" not in json.dumps({**key_inputs(stages_of(plain)[name], plain, {}), "code": ""})
+    with pytest.raises(UsageError, match=r"tiny has no tuning\.space"):
+        next(run_pipeline(plain, Store(), open_ledger(), last="tune"))
+
+
+def test_the_settings_of_a_search_give_the_key_that_they_give_in_the_spec(project: Path) -> None:
+    build_tiny_bert(project / "nowhere")
+    prepared = PreparedDataset(
+        uri="u",
+        content_digest="c",
+        train_digest="t",
+        labels=(),
+        num_rows={},
+        num_quarantined={},
+        num_tokens={},
+        test_digest="h",
+    )
+    found = TuningResult(
+        uri="u", data_digest="t", metric="loss", settings={"training.epochs": 7.5}, settings_digest="s", chosen_trial=1,
+        trials_uri="u", num_trials=1, num_complete=1, num_pruned=0, num_failed=0, search_s=1.0, rescore_s=1.0, best_trial=1,
+        best_score=0.1, own_trial=None,
+    )  # fmt: skip
+    searching = load_spec(project / "spec.yaml", [SPACE])
+    written = load_spec(project / "spec.yaml", ["training.epochs=7.5"])
+    inputs = {"prepare": prepared, "start": None}
+    stage = stages_of(searching)["train"]
+    by_search = key_inputs(stage, tuned(searching, {**inputs, "tune": found}), {**inputs, "tune": found})
+    assert by_search == key_inputs(STAGES["train"], written, inputs)
+    assert by_search != key_inputs(STAGES["train"], searching, inputs)
+
+    def search_key(**changed: str) -> str:
+        changed_record = dataclasses.replace(prepared, **changed)
+        return digest_of(key_inputs(STAGES["tune"], searching, {"prepare": changed_record, "start": None}))
+
+    assert search_key() == search_key(content_digest="other", test_digest="other") != search_key(train_digest="other")
 
 
 def test_unknown_and_empty_ranges_are_usage_errors(project: Path) -> None:

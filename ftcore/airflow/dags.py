@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, TriggerRule, conf
+from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, TaskGroup, TriggerRule, conf
 
 from ftcore.airflow.names import champion_asset, finetuning_id, retrain_asset
 from ftcore.airflow.operators import (
@@ -17,13 +17,14 @@ from ftcore.airflow.operators import (
     FinishOperator,
     FtcoreOperator,
     PlanOperator,
+    SearchOperator,
     StageOperator,
     run_of,
 )
 from ftcore.errors import SpecError
 from ftcore.spec import FineTuneSpec, load_spec
 from ftcore.stack.project import good_specs, spec_faults
-from ftcore.stages import STAGES
+from ftcore.stages import STAGES, stages_of
 
 MAX_FAILED_RUNS = 3
 """After so many failed runs in a row Airflow pauses a fine-tuning DAG: a broken set-up must not burn compute all night. The
@@ -37,14 +38,15 @@ _RETRIES = {
 
 
 def continuous_finetuning(spec_path: Path) -> DAG:
-    """plan -> ingest -> validate -> prepare -> train -> evaluate -> judge -> (approve) -> promote -> finish."""
+    """plan -> ingest -> validate -> prepare -> (search -> tune) -> train -> evaluate -> judge -> (approve) -> promote ->
+    finish."""
     spec = load_spec(spec_path)
     asset = retrain_asset(spec.name)
     cron = spec.schedule.retrain
     schedule = (
         AssetOrTimeSchedule(assets=asset, timetable=CronTriggerTimetable(cron, timezone="UTC")) if cron else [asset]
     )
-    longest = timedelta(hours=2 * spec.compute.timeout_hours + 6)
+    longest = timedelta(hours=(4 if spec.tuning.space else 2) * spec.compute.timeout_hours + 6)
     waiting = timedelta(hours=spec.approval.timeout_hours) if spec.approval.required else timedelta()
     rev = Param(None, type=["null", "string"], title="Data revision", description="Empty: the newest accepted data.")
     with _dag(
@@ -53,7 +55,9 @@ def continuous_finetuning(spec_path: Path) -> DAG:
     ) as dag:  # fmt: skip
         dag.doc_md = _doc(spec)
         tail: Any = PlanOperator(task_id="plan", spec_path=str(spec_path))
-        for stage in STAGES.values():
+        for stage in stages_of(spec).values():
+            if stage.name == "tune":
+                tail = tail >> _search_tasks(spec, spec_path)
             if stage.name == "promote" and spec.approval.required:
                 tail = tail >> ApproveOperator(task_id="approve", spec=spec, retries=0, execution_timeout=None)
             tail = tail >> _stage_task(stage.name, spec, spec_path)
@@ -110,18 +114,35 @@ def finetuning_dags(folder: Path) -> list[DAG]:
     return [faulty_spec(path, error) if error else continuous_finetuning(path) for path, error in faults.items()]
 
 
+def _search_tasks(spec: FineTuneSpec, spec_path: Path) -> TaskGroup:
+    """The study is made, then `tuning.parallel` mapped tasks run its trials; the stage `tune` chooses among them."""
+    common: dict[str, Any] = {
+        "spec_path": str(spec_path),
+        "execution_timeout": timedelta(hours=spec.compute.timeout_hours),
+        **_device("tune"),  # the plan too: the device class is part of the search's key
+    }
+    with TaskGroup("search", prefix_group_id=False) as group:
+        workers = SearchOperator(task_id="plan_trials", **common)
+        SearchOperator.partial(task_id="trials", **common).expand(worker=workers.output)
+    return group
+
+
 def _stage_task(name: str, spec: FineTuneSpec, spec_path: Path) -> StageOperator:
-    device: dict[str, Any] = {"pool": "gpu"} if STAGES[name].isolated else {}
-    if device and "CeleryExecutor" in conf.get("core", "executor", fallback=""):
-        device["queue"] = "gpu"
     return StageOperator(
         task_id=name,
         stage=name,
         spec_path=str(spec_path),
         execution_timeout=timedelta(hours=spec.compute.timeout_hours),
         outlets=[champion_asset(spec.name)] if name == "promote" else [],
-        **device,
+        **_device(name),
     )
+
+
+def _device(stage: str) -> dict[str, Any]:
+    """Where a stage's tasks wait their turn."""
+    if not STAGES[stage].isolated:
+        return {}
+    return {"pool": "gpu"} | ({"queue": "gpu"} if "CeleryExecutor" in conf.get("core", "executor", fallback="") else {})
 
 
 def _watching(purpose: str, spec: FineTuneSpec, cron: str | None, task_id: str, arguments: list[str]) -> DAG:

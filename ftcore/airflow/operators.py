@@ -20,7 +20,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, A
 from ftcore.airflow.names import finetuning_id, retrain_asset
 from ftcore.spec import FineTuneSpec, load_spec
 from ftcore.stack.child import Answer, Child
-from ftcore.stages import STAGES
+from ftcore.stages import STAGES, stages_of
 
 Context = Mapping[str, Any]
 
@@ -82,21 +82,12 @@ class StageOperator(FtcoreOperator):
         self.spec_path = spec_path
 
     def execute(self, context: Context) -> Any:
-        plan = _pull(context, "plan")
-        spec = load_spec(self.spec_path)
-        if spec.digest != plan["spec_digest"]:
-            raise AirflowFailException(f"{self.spec_path} was edited while this run was going: start a new run.")
-        inputs = {name: _pull(context, name) for name in STAGES[self.stage].inputs if name in STAGES}
-        if "data" in STAGES[self.stage].inputs:
-            inputs["data"] = plan["data"]
+        inputs = self.inputs(context)
         if self.stage == "promote":
             _skip_unless_passed(inputs["judge"])
-        with tempfile.TemporaryDirectory(prefix="ftcore-") as folder:
-            file = Path(folder) / "inputs.json"
-            file.write_text(json.dumps({name: value for name, value in inputs.items() if value is not None}))
-            approver = (_pull(context, "approve", key="answer") or {}).get("by")
-            who = {"FTCORE_ACTOR": approver or f"airflow/{self.dag_id}", "FTCORE_APPROVED_BY": approver or ""}
-            answer = self.call([*self.arguments, "--inputs", str(file)], who)
+        approver = (_pull(context, "approve", key="answer") or {}).get("by")
+        who = {"FTCORE_ACTOR": approver or f"airflow/{self.dag_id}", "FTCORE_APPROVED_BY": approver or ""}
+        answer = self.call_on(inputs, who)
         # A verdict other than PASS is a decision, not a failure: promote is skipped and the champion stays.
         if answer.outcome == "refused" and (self.stage != "judge" or answer.record is None):
             self._refuse(context, answer)
@@ -109,12 +100,52 @@ class StageOperator(FtcoreOperator):
             context["outlet_events"][asset].extra = {"model_digest": record["model_digest"], "seq": record["seq"]}
         return record
 
+    def inputs(self, context: Context) -> dict[str, Any]:
+        """Records of the stages before this one, by stage name."""
+        plan = _pull(context, "plan")
+        spec = load_spec(self.spec_path)
+        if spec.digest != plan["spec_digest"]:
+            raise AirflowFailException(f"{self.spec_path} was edited while this run was going: start a new run.")
+        names = stages_of(spec)[self.stage].inputs
+        inputs = {name: _pull(context, name) for name in names if name in STAGES}
+        return inputs | ({"data": plan["data"]} if "data" in names else {})
+
+    def call_on(self, inputs: Mapping[str, Any], env: Mapping[str, str] | None = None) -> Answer:
+        """Run the child with the records in a file."""
+        with tempfile.TemporaryDirectory(prefix="ftcore-") as folder:
+            file = Path(folder) / "inputs.json"
+            file.write_text(json.dumps({name: value for name, value in inputs.items() if value is not None}))
+            return self.call([*self.arguments, "--inputs", str(file)], env)
+
     def _refuse(self, context: Context, answer: Answer) -> None:
         reasons = list((answer.record or {}).get("refused") or answer.last_lines)
         for reason in reasons:
             self.log.error("refused: %s", reason)
         context["ti"].xcom_push(key="refused", value=reasons)
         raise AirflowFailException(f"{self.stage} refused: {'; '.join(reasons)}")
+
+
+class SearchOperator(StageOperator):
+    """What comes before the stage `tune`: the plan, which returns the numbers of the workers, or the trials of one worker.
+
+    Args:
+        worker: Its number; None: the plan.
+        spec_path: Spec file.
+    """
+
+    def __init__(self, *, spec_path: str, worker: int | None = None, **kwargs: Any) -> None:
+        super().__init__(stage="tune", spec_path=spec_path, **kwargs)
+        self.worker = worker
+        part = ["--plan"] if worker is None else ["--worker", str(worker)]
+        self.arguments = ["tune", spec_path, *part]
+
+    def execute(self, context: Context) -> Any:
+        answer = self.call_on(self.inputs(context))
+        if answer.outcome == "refused":
+            self._refuse(context, answer)
+        self.check(answer)
+        assert answer.document is not None
+        return answer.document["workers"] if self.worker is None else answer.document
 
 
 class PlanOperator(BaseOperator):  # type: ignore[misc]
@@ -150,8 +181,11 @@ class FinishOperator(BaseOperator):  # type: ignore[misc]
         plan = _pull(context, "plan")
         if plan is None:
             raise AirflowSkipException("The run was not planned: nothing to finish.")
-        records = {stage: _pull(context, stage) for stage in STAGES}
-        refusals = {stage: reasons for stage in STAGES if (reasons := _pull(context, stage, key="refused"))}
+        has_tune = "tune" in context["dag"].task_ids
+        records = {stage: _pull(context, stage) for stage in STAGES if stage != "tune" or has_tune}
+        refusals = {stage: reasons for stage in records if (reasons := _pull(context, stage, key="refused"))}
+        if has_tune and (reasons := _pull(context, "plan_trials", key="refused")):
+            refusals["tune"] = reasons
         approval = _pull(context, "approve", key="answer") if "approve" in context["dag"].task_ids else None
         ending = finish_run(open_ledger(), plan, records, refusals, approval, run_of(context))
         self.log.info("%s: %s", ending.outcome, "; ".join(ending.reasons))

@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "init": ("ftcore.cli.init:init", "Scaffold a project: spec, DAG files, suite, data repository under DVC."),
     "spec": ("ftcore.cli.spec:app", "Check a spec; print the schema."),
     "run": ("ftcore.cli.run:run", "Run the pipeline in one process, without Airflow."),
+    "tune": ("ftcore.cli.tune:tune", "Search for settings on the validation split."),
     "stage": ("ftcore.cli.stage:stage", "Run one stage (what Airflow calls)."),
     "preflight": ("ftcore.cli.preflight:preflight", "Check rows, model and memory for training, without training."),
     "validate": ("ftcore.cli.validate:validate", "Data quality and leakage verdict, with Data Docs."),

@@ -21,6 +21,7 @@ from ftcore.records import (
     Promotion,
     Record,
     TrainingRun,
+    TuningResult,
     ValidationReport,
     Verdict,
 )
@@ -94,6 +95,12 @@ def summary(record: Record) -> str:
                     f"{sum(record.num_label_suspects.values())} labels to review: {record.uri}/label_review.jsonl"
                 )
             return "; ".join(told)
+        case TuningResult():
+            chosen = " ".join(f"{path}={value}" for path, value in record.settings.items())
+            mean = f"{record.rescored[0].mean:.4f} on fresh seeds" if record.rescored else f"{record.best_score:.4f}"
+            return (
+                f"{record.num_trials} trials; trial {record.chosen_trial}: {chosen}, validation {record.metric} {mean}"
+            )
         case TrainingRun():
             return (
                 f"{record.method} on {record.device} {record.precision}: {record.num_steps} steps in {record.train_s:.0f} s, "

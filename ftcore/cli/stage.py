@@ -14,7 +14,7 @@ from ftcore.spec import load_spec
 
 
 def stage(
-    name: Annotated[str, typer.Argument(help="ingest, validate, prepare, train, evaluate, judge or promote.")],
+    name: Annotated[str, typer.Argument(help="ingest, validate, prepare, tune, train, evaluate, judge or promote.")],
     spec: SpecArgument,
     inputs: Annotated[
         Path | None,
@@ -27,17 +27,16 @@ def stage(
 ) -> None:
     """Run one stage on the records of earlier stages and print its record."""
     from ftcore.ledger import open_ledger
-    from ftcore.pipeline import gather, log_to_mlflow, run_stage
-    from ftcore.stages import ORDER, STAGES
+    from ftcore.pipeline import gather, log_to_mlflow, run_stage, tuned
+    from ftcore.stages import stage_of
     from ftcore.store import Store
 
-    if name not in STAGES:
-        raise UsageError(f"No stage {name!r}; stages: {', '.join(ORDER)}.")
     loaded = load_spec(spec, overrides or ())
-    store = Store()
+    store, row = Store(), stage_of(name, loaded)
     with libraries_on_stderr():
-        step = run_stage(name, loaded, gather(STAGES[name], loaded, open_ledger(), store, _read(inputs)), store)
-        log_to_mlflow(step, loaded, store)
+        given = gather(row, loaded, open_ledger(), store, read_records(inputs))
+        step = run_stage(name, loaded, given, store)
+        log_to_mlflow(step, tuned(loaded, given), store)
     if json:
         print_json(step.to_dict())
     else:
@@ -46,7 +45,12 @@ def stage(
         raise typer.Exit(3)
 
 
-def _read(path: Path | None) -> dict[str, Any]:
+def read_records(path: Path | None) -> dict[str, Any]:
+    """Records of earlier stages by stage name, from a JSON file.
+
+    Raises:
+        UsageError: The file cannot be read.
+    """
     from ftcore.records import DataRef, record_from_dict
 
     if path is None:

@@ -170,7 +170,7 @@ def log_stage(spec: FineTuneSpec, record: Record, store: Store) -> None:
     client = connect()
     with mlflow_errors():
         run = find_or_create_run(client, spec.name, key)
-        _write(client, run, params, metrics, {**tags, "ftcore.spec_digest": spec.digest})
+        write_run(client, run, params, metrics, {**tags, "ftcore.spec_digest": spec.digest})
         _upload_small_files(client, run, store.resolve(record.uri), record.kind)
 
 
@@ -214,10 +214,11 @@ def _of_verdict(record: Verdict) -> tuple[dict[str, Any], dict[str, float], dict
     return {}, metrics, {**tags, "ftcore.reasons": "; ".join(record.reasons)}
 
 
-def _write(
+def write_run(
     client: MlflowClient, run: Any, params: Mapping[str, Any], metrics: Mapping[str, float], tags: Mapping[str, str]
 ) -> None:
-    """Params are written once (MLflow refuses changes); of metrics only those whose newest value differs."""
+    """Log to a run, as often as one likes. Params are written once (MLflow refuses changes); of metrics only those whose newest
+    value differs."""
     from mlflow.entities import Metric, Param, RunTag
 
     new_params = [

@@ -1,6 +1,7 @@
 """What a user edits: one YAML file per model, checked as a whole before anything runs."""
 
-from ftcore.spec.loading import load_spec, project_root
+from ftcore.spec.loading import load_spec, project_root, setting_of, with_settings
+from ftcore.spec.section import Section
 from ftcore.spec.sections import (
     AlertsSpec,
     ApprovalSpec,
@@ -31,15 +32,17 @@ from ftcore.spec.sections import (
     PersonalKind,
     PrepareSpec,
     PresidioSpec,
+    RescoreSpec,
     Schedule,
     ScheduleSpec,
-    Section,
     Split,
     SplitBy,
     Task,
     TrainingSpec,
+    TuningSpec,
     ValidationSpec,
 )
+from ftcore.spec.space import Dimension
 
 __all__ = [
     "AlertsSpec",
@@ -53,6 +56,7 @@ __all__ = [
     "ComputeSpec",
     "DataFormat",
     "DataSpec",
+    "Dimension",
     "EvaluationSpec",
     "FineTuneSpec",
     "Fraction",
@@ -72,13 +76,17 @@ __all__ = [
     "PrepareSpec",
     "PresidioSpec",
     "Schedule",
+    "RescoreSpec",
     "ScheduleSpec",
     "Section",
     "Split",
     "SplitBy",
     "Task",
     "TrainingSpec",
+    "TuningSpec",
     "ValidationSpec",
     "load_spec",
     "project_root",
+    "setting_of",
+    "with_settings",
 ]

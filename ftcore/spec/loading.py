@@ -15,7 +15,8 @@ import yaml
 from pydantic import ValidationError
 
 from ftcore.errors import SpecError, UsageError
-from ftcore.spec.sections import FineTuneSpec, Section
+from ftcore.spec.section import Section
+from ftcore.spec.sections import FineTuneSpec
 
 
 def load_spec(path: str | Path, overrides: Iterable[str] = ()) -> FineTuneSpec:
@@ -42,14 +43,43 @@ def load_spec(path: str | Path, overrides: Iterable[str] = ()) -> FineTuneSpec:
         raise SpecError(f"{path} holds {type(raw).__name__}, wanted a mapping of sections.", hint="ftcore spec schema")
     for override in overrides:
         _apply(raw, override)
+    return _checked(raw, str(path), project_root(path))
+
+
+def with_settings(spec: FineTuneSpec, settings: Mapping[str, Any]) -> FineTuneSpec:
+    """The spec with other values, by dotted field name: what a trial, or a training after a search, runs with.
+
+    Raises:
+        SpecError: The values do not go together, or a field does not take its value; every fault is listed.
+    """
+    raw = spec.model_dump(mode="json")
+    for path, value in settings.items():
+        *parents, last = path.split(".")
+        node = raw
+        for parent in parents:
+            node[parent] = node.get(parent) or {}
+            node = node[parent]
+        node[last] = value
+    return _checked(raw, f"{spec.name} with other settings", spec.root)
+
+
+def setting_of(spec: FineTuneSpec, path: str) -> Any:
+    """The value of a field by its dotted name, as plain JSON; None where a section on the way is not there."""
+    value: Any = spec.model_dump(mode="json")
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value
+
+
+def _checked(raw: dict[str, Any], name: str, root: Path) -> FineTuneSpec:
     try:
         spec = FineTuneSpec.model_validate(raw)
-        spec._root = project_root(path)
-        return spec
     except ValidationError as error:
         faults = _faults(error)
         count = f"{len(faults)} fault{'s' if len(faults) > 1 else ''}"
-        raise SpecError(f"{path} has {count}:", details=faults, hint="ftcore spec schema") from None
+        raise SpecError(f"{name} has {count}:", details=faults, hint="ftcore spec schema") from None
+    spec._root = root
+    return spec
 
 
 def project_root(spec_path: Path) -> Path:

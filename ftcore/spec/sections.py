@@ -12,13 +12,17 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
     StringConstraints,
+    ValidationError,
+    field_validator,
     model_validator,
 )
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from ftcore.spec.section import Section
+from ftcore.spec.space import Dimension, space_faults
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Probability = Annotated[float, Field(gt=0.0, lt=1.0)]
@@ -37,12 +41,6 @@ PersonalKind = Literal["secret", "email", "iban", "card", "national_id", "ip", "
 GenerationMetric = Literal["chrf", "bleu", "rouge_l", "exact_match", "inverse_perplexity"]
 GateMetric = Literal["accuracy", "macro_f1", GenerationMetric]
 MetricName = Literal["accuracy", "macro_precision", "macro_recall", "macro_f1", GenerationMetric]
-
-
-class Section(BaseModel):
-    """Base of all sections: immutable, and closed to unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class ColumnsSpec(Section):
@@ -369,6 +367,60 @@ class GenerationSpec(Section):
     """Training rows that the baseline few_shot puts before each question."""
 
 
+TUNABLE: dict[str, type[Section]] = {"training": TrainingSpec, "method": MethodSpec}
+"""Sections whose fields a search may vary."""
+
+
+class RescoreSpec(Section):
+    """The best of many trials looks better than it is: the first few are trained anew, and the mean decides."""
+
+    top: Annotated[int, Field(ge=1, le=50)] = 3
+    """How many of the best trials are trained anew; the spec's own settings always are, where the space holds them."""
+    seeds: Annotated[int, Field(ge=0, le=20)] = 2
+    """Fresh seeds that each is trained with; 0: none, the best trial is believed."""
+
+
+class TuningSpec(Section):
+    """Search for settings before training, on the validation split, never on the holdout. Off while `space` is empty."""
+
+    space: dict[str, Dimension] = Field(default_factory=dict)
+    """Which settings: a field of `training` or `method` by its dotted name -> {low, high, log, step} or {choices: [...]}."""
+    metric: Literal["loss", "accuracy"] = "loss"
+    """What is searched for: the lowest validation loss, or the highest validation accuracy, at the checkpoint that is kept."""
+    trials: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Most trials, the pruned and the failed ones counted."""
+    minutes: Annotated[float, Field(gt=0)] | None = 60.0
+    """Most minutes in which trials run, re-scoring not counted; what is running then ends, once one trial has finished. null: no
+    limit."""
+    sampler: Literal["tpe", "random"] = "tpe"
+    """tpe: looks where good trials were (tree-structured Parzen estimator); random: everywhere."""
+    pruner: Literal["median", "hyperband", "none"] = "median"
+    """Ends a trial early. median: worse than half of those before it at the same validation; hyperband: successive halving."""
+    parallel: Annotated[int, Field(ge=1, le=64)] = 1
+    """Trials at once: mapped tasks in Airflow, processes in `ftcore run`. With more than one, two searches differ."""
+    seed: Annotated[int, Field(ge=0)] = 17
+    """Seeds the sampler."""
+    rescore: RescoreSpec = RescoreSpec()
+    """How the winner is found among the best."""
+
+    @field_validator("space")
+    @classmethod
+    def _space_fits_the_fields(cls, space: dict[str, Dimension]) -> dict[str, Dimension]:
+        faults = list(space_faults(space, TUNABLE))
+        _raise_all("TuningSpec", [((path,), fault) for path, fault in faults])
+        return space
+
+
+def _raise_all(title: str, faults: list[tuple[tuple[str, ...], str]]) -> None:
+    """Raise one error that holds every fault with its place."""
+    if faults:
+        details = [
+            InitErrorDetails(type=PydanticCustomError("value_error", "{fault}", {"fault": fault}), loc=place, input={})
+            for place, fault in faults
+        ]
+        raise ValidationError.from_exception_data(title, details)
+
+
 class EvaluationSpec(Section):
     """What is measured on the holdout."""
 
@@ -523,6 +575,12 @@ _ONLY_FOR: dict[str, tuple[Any, tuple[Task, ...]]] = {
     "packing": (False, ("instruction",)),
     "neftune_alpha": (None, ("instruction",)),
 }
+# Settings that change what the validation loss is taken over: trials with other values cannot be compared by it.
+_CHANGES_LOSS: dict[str, tuple[Task, ...]] = {
+    "training.max_length": ("instruction", "seq2seq"),
+    "training.loss_on": ("instruction",),
+    "training.class_weights": ("classification",),
+}
 
 
 class FineTuneSpec(Section):
@@ -532,7 +590,7 @@ class FineTuneSpec(Section):
     """Names the model everywhere: DAG ids, MLflow registered model, ledger."""
     task: Task = "classification"
     """What the model does. classification: names a class; instruction: answers in a conversation; seq2seq: turns one text into
-    another. Only classification can be trained so far; data of all three is read, validated and prepared."""
+    another."""
     description: str = ""
     """For people."""
     data: DataSpec = DataSpec()
@@ -542,6 +600,7 @@ class FineTuneSpec(Section):
     base_model: BaseModelSpec
     method: MethodSpec = MethodSpec()
     training: TrainingSpec = TrainingSpec()
+    tuning: TuningSpec = TuningSpec()
     evaluation: EvaluationSpec = EvaluationSpec()
     gate: GateSpec = GateSpec()
     approval: ApprovalSpec = ApprovalSpec()
@@ -590,6 +649,18 @@ class FineTuneSpec(Section):
         ]
         if ignored:
             raise ValueError("; ".join(ignored))
+        return self
+
+    @model_validator(mode="after")
+    def _trials_can_be_compared(self) -> FineTuneSpec:
+        faults: list[tuple[tuple[str, ...], str]] = []
+        if self.tuning.space and self.task == "seq2seq" and self.tuning.metric == "accuracy":
+            faults.append((("tuning", "metric"), "saw 'accuracy'; task seq2seq measures none, wanted loss"))
+        for path, tasks in _CHANGES_LOSS.items():
+            if path in self.tuning.space and self.task in tasks:
+                fault = f"cannot be searched for task {self.task}: it changes what the validation loss is taken over"
+                faults.append((("tuning", "space", path), fault))
+        _raise_all("FineTuneSpec", faults)
         return self
 
     @property

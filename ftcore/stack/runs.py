@@ -97,7 +97,7 @@ def finish_run(
     Args:
         ledger: Open ledger.
         plan: As `Plan.to_dict` gave it.
-        records: Each stage's record; None where the stage has left none.
+        records: Record of each stage that the run has; None where the stage has left none.
         refusals: Reasons by stage that refused.
         approval: `chosen` options and `by` whom (None: nobody, the time ran out); None when nobody was asked.
         run: `dag_id`, `run_id`, `url`.
@@ -146,7 +146,7 @@ def _ending(
     if approval is not None and approval["chosen"] != ["Approve"]:
         who = approval["by"]
         return Ending("held", (f"rejected by {who}" if who else "nobody approved in time",))
-    stopped = next((stage for stage in ORDER if records.get(stage) is None), "finish")
+    stopped = next((stage for stage in ORDER if stage in records and records[stage] is None), "finish")
     return Ending("crashed", (f"{stopped} did not finish",))
 
 

@@ -6,9 +6,13 @@ function `run(spec, inputs, output, store) -> Record`; its heavy imports are its
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ftcore.errors import UsageError
+
+if TYPE_CHECKING:
+    from ftcore.spec import FineTuneSpec
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ STAGES: dict[str, Stage] = {
               ("data", "validation", "html")),
         Stage("prepare", ("ingest", "validate", "released"),
               ("task", "data", "leakage", "prepare", "validation", "base_model", "training"), ("data",)),
+        Stage("tune", ("prepare", "start"), ("task", "base_model", "method", "training", "tuning", "compute"),
+              ("tuning", "training", "models"), isolated=True),
         Stage("train", ("prepare", "start"), ("base_model", "method", "training", "compute"), ("training", "models"),
               isolated=True),
         Stage("evaluate", ("prepare", "train", "champion"), ("task", "evaluation", "compute", "base_model", "training"),
@@ -48,8 +54,35 @@ STAGES: dict[str, Stage] = {
 }  # fmt: skip
 
 ORDER = tuple(STAGES)
+AFTER_TUNING = ORDER[ORDER.index("tune") + 1 :]
+"""Stages that run with the settings that a search has chosen."""
 TRAINABLE = ("classification",)
 """Tasks that the training stage has a method for."""
+
+
+def stages_of(spec: FineTuneSpec) -> dict[str, Stage]:
+    """The stages that a spec has, in order: `tune` where there is a space to search; then every later one needs its record."""
+    if not spec.tuning.space:
+        return {name: stage for name, stage in STAGES.items() if name != "tune"}
+    return {
+        name: replace(stage, inputs=(*stage.inputs, "tune")) if name in AFTER_TUNING else stage
+        for name, stage in STAGES.items()
+    }
+
+
+def stage_of(name: str, spec: FineTuneSpec) -> Stage:
+    """One stage as this spec has it.
+
+    Raises:
+        UsageError: There is none of this name, or the spec has nothing to tune.
+    """
+    if name not in STAGES:
+        raise UsageError(f"No stage {name!r}; stages: {', '.join(ORDER)}.")
+    found = stages_of(spec).get(name)
+    if found is None:
+        hint = "add to the spec: tuning: {space: {training.learning_rate: {low: 5.0e-5, high: 1.0e-3, log: true}}}"
+        raise UsageError(f"{spec.name} has no tuning.space: there is nothing to search.", hint=hint)
+    return found
 
 
 def require_method(task: str, last: str) -> None:
@@ -58,7 +91,7 @@ def require_method(task: str, last: str) -> None:
     Raises:
         UsageError: Before any work is done.
     """
-    if ORDER.index(last) >= ORDER.index("train") and task not in TRAINABLE:
+    if ORDER.index(last) >= ORDER.index("tune") and task not in TRAINABLE:
         message = (
             f"Task {task!r} has no training method yet; wanted {' or '.join(TRAINABLE)} for the stages from train on."
         )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 from ftcore.records import DataRef, ModelRef, PreparedDataset, Record, TrainingRun
 from ftcore.spec import FineTuneSpec
@@ -24,20 +23,20 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         IntegrityError: The champion to start from is damaged.
     """
     from ftcore.data.leakage import TrainedRows
+    from ftcore.models.devices import choose
     from ftcore.training.checkpoints import exclusive
-    from ftcore.training.finetune import fine_tune
+    from ftcore.training.inputs import read_inputs, train_on
 
     prepared, start = cast(PreparedDataset, inputs["prepare"]), cast(ModelRef | None, inputs.get("start"))
-    work = _work(spec, prepared, start, store)
-    TrainedRows(store, spec.name).add(prepared.train_digest, [*work["train_rows"], *work["validation_rows"]])
+    given, device = read_inputs(spec, inputs, store), choose(spec.compute)
+    TrainedRows(store, spec.name).add(prepared.train_digest, [*given.train, *given.validation])
     with exclusive(output.scratch, output.path / "checkpoints") as checkpoint_dir:
-        tuned = fine_tune(**work, checkpoint_dir=checkpoint_dir, output_dir=output.path)
-    base, device = work["base"], work["device"]
+        tuned = train_on(given, spec, device, checkpoint_dir, output.path)
     return TrainingRun(
         uri=output.uri,
         model_digest=tuned.model_digest,
-        base_digest=base.digest,
-        base_name=base.name,
+        base_digest=given.base.digest,
+        base_name=given.base.name,
         data_digest=prepared.train_digest,
         method=spec.method.name,
         device=device.device,
@@ -54,6 +53,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         micro_batch_size=tuned.micro_batch_size,
         num_out_of_memory=len(tuned.history.out_of_memory),
         averaged_steps=tuned.averaged_steps,
+        settings=spec.part(("method", "training")),
     )
 
 
@@ -63,33 +63,7 @@ def preflight(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None],
     Raises:
         As `run`, for what cannot be loaded at all.
     """
-    from ftcore.training.finetune import check_before_training
-
-    prepared, start = cast(PreparedDataset, inputs["prepare"]), cast(ModelRef | None, inputs.get("start"))
-    return check_before_training(**_work(spec, prepared, start, store))
-
-
-def _work(spec: FineTuneSpec, prepared: PreparedDataset, start: ModelRef | None, store: Store) -> dict[str, Any]:
-    """What training needs, by the names of `fine_tune`'s arguments."""
-    from ftcore.data.reading import read_jsonl
-    from ftcore.models.base import resolve_base, saved_model
     from ftcore.models.devices import choose
+    from ftcore.training.inputs import check_on, read_inputs
 
-    rows = store.resolve(prepared.uri)
-    champion, training = None, spec.training
-    if start is not None:
-        name = f"champion {start.model_digest[:12]} of {spec.name}"
-        champion = saved_model(store.resolve(start.uri) / "model", start.model_digest, name)
-        if training.epochs_from_champion:
-            training = training.model_copy(update={"epochs": training.epochs_from_champion, "max_steps": None})
-    return {
-        "train_rows": read_jsonl(rows / "train.jsonl"),
-        "validation_rows": read_jsonl(rows / "validation.jsonl"),
-        "labels": tuple(json.loads((rows / "labels.json").read_text(encoding="utf-8"))),
-        "task": spec.task,
-        "base": resolve_base(spec.base_model, spec.root),
-        "method": spec.method,
-        "training": training,
-        "device": choose(spec.compute),
-        "champion": champion,
-    }
+    return check_on(read_inputs(spec, inputs, store), spec, choose(spec.compute))

@@ -101,3 +101,17 @@ def exclusive(scratch: Path, private: Path) -> Iterator[Path]:
                     shutil.rmtree(private, ignore_errors=True)
                 return
             yield scratch
+
+
+@contextlib.contextmanager
+def shared(scratch: Path) -> Iterator[bool]:
+    """Keep `scratch` from being anybody's alone (`exclusive`) while the block runs. False: it is somebody's already."""
+    with storage_errors(scratch):
+        scratch.mkdir(parents=True, exist_ok=True)
+        with (scratch / "lock").open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True

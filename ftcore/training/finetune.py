@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from ftcore.training.history import History, OutOfMemory
 from ftcore.training.methods import apply_method, num_parameters
 from ftcore.training.settings import smaller_micro_batch, steps_per_epoch, trainer_arguments
 from ftcore.training.tasks import Rows, TrainingTask, make_task
-from ftcore.training.trainer import HISTORY, DurableTrainer, say
+from ftcore.training.trainer import HISTORY, DurableTrainer, Progress, say
 
 RELOAD_TOLERANCE = 1e-5
 MERGE_TOLERANCE = 1e-3
@@ -38,6 +39,7 @@ class FineTuned:
     """What one run gave, besides the files it wrote."""
 
     model_digest: str
+    """Empty where no model was asked for."""
     history: History
     best_step: int
     """The checkpoint that the weights are of; of a mean, the best or last one in it."""
@@ -72,8 +74,9 @@ def fine_tune(
     training: TrainingSpec,
     device: Device,
     checkpoint_dir: Path,
-    output_dir: Path,
+    output_dir: Path | None,
     champion: BaseModel | None = None,
+    on_validation: Callable[[History], None] | None = None,
 ) -> FineTuned:
     """Check, train, keep the weights of the lowest validation loss (or what `training.final_weights` says), and save them.
 
@@ -89,8 +92,10 @@ def fine_tune(
         training: How.
         device: Where.
         checkpoint_dir: Kept by the caller while a crash may be followed by another attempt.
-        output_dir: Gets `model/`, `history.json`, `preflight.json` and, for LoRA, `adapter/`.
+        output_dir: Gets `model/`, `history.json`, `preflight.json` and, for LoRA, `adapter/`; None: only figures are wanted,
+            and no progress.
         champion: Checked model whose weights training starts from; None: the base model's.
+        on_validation: Called after each validation; what it raises ends training and passes through.
 
     Raises:
         TrainingDiverged: Loss, gradients or weights became NaN or infinite.
@@ -104,24 +109,36 @@ def fine_tune(
     device.prepare()
     job = make_task(task, train_rows, validation_rows, labels, base, training)
     preflight.require_room_for_weights(champion or base, device)
-    attempt = _Attempt.begin(job, method, champion, device, checkpoint_dir)
+    begin = functools.partial(
+        _Attempt.begin,
+        job,
+        method,
+        champion,
+        device,
+        checkpoint_dir,
+        on_validation=on_validation,
+        quiet=output_dir is None,
+    )
+    attempt = begin()
     findings, resumed_from = attempt.check(), attempt.step
     began_at = time.monotonic()
     while not attempt.train():
         out_of_memory = attempt.history.out_of_memory
         del attempt  # its model and trainer are what fills the memory
         memory.give_back()
-        attempt = _Attempt.begin(job, method, champion, device, checkpoint_dir, out_of_memory)
+        attempt = begin(out_of_memory)
     train_s = time.monotonic() - began_at
 
     history, trainer = attempt.history, attempt.trainer
+    trainable, total = num_parameters(attempt.model)
     steps, loss = load_final_weights(trainer, training, checkpoint_dir)
-    # accelerate wrapped the forward pass in autocast; what is saved is compared in full precision
-    model = trainer.accelerator.unwrap_model(attempt.model, keep_fp32_wrapper=False)
-    trainable, total = num_parameters(model)
-    digest = _save(job, model, output_dir)
-    history.save(output_dir / HISTORY)
-    write_durable(output_dir / preflight.PREFLIGHT, preflight.to_json(findings))
+    digest = ""
+    if output_dir is not None:
+        # accelerate wrapped the forward pass in autocast; what is saved is compared in full precision
+        model = trainer.accelerator.unwrap_model(attempt.model, keep_fp32_wrapper=False)
+        digest = _save(job, model, output_dir)
+        history.save(output_dir / HISTORY)
+        write_durable(output_dir / preflight.PREFLIGHT, preflight.to_json(findings))
     num_steps = len(history.loss)
     num_epochs = num_steps / steps_per_epoch(training, job.num_train)
     rows_seen = (num_epochs * job.num_train) * (1 - (resumed_from or 0) / num_steps)
@@ -176,7 +193,8 @@ class _Attempt:
     @classmethod
     def begin(
         cls, job: TrainingTask, method: MethodSpec, champion: BaseModel | None, device: Device, checkpoint_dir: Path,
-        out_of_memory: Sequence[OutOfMemory] = (),
+        out_of_memory: Sequence[OutOfMemory] = (), *, on_validation: Callable[[History], None] | None = None,
+        quiet: bool = False,
     ) -> _Attempt:  # fmt: skip
         """Model, curve so far and trainer, from the newest checkpoint that is whole, or from the beginning."""
         # On CPUs and short rows plain attention trains 1.5 times as fast as the fused kernel (measured, MiniLM, bf16).
@@ -191,6 +209,9 @@ class _Attempt:
             micro = min(micro, smaller_micro_batch(job.training.batch_size, item.rows) or 1)
         arguments = trainer_arguments(job.training, job.num_train, device, checkpoint_dir, micro)
         trainer = job.trainer(model, history, arguments)
+        trainer.on_validation = on_validation
+        if quiet:
+            trainer.remove_callback(Progress)
         return cls(job, device, checkpoint_dir, model, history, trainer, step, micro)
 
     def check(self) -> list[Finding]:

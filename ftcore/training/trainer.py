@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,8 @@ class DurableTrainer(Trainer):  # type: ignore[misc]
     def __init__(self, model: nn.Module, history: History, training: TrainingSpec, **arguments: Any) -> None:
         super().__init__(model, **arguments)
         self.history, self.training = history, training
+        self.on_validation: Callable[[History], None] | None = None
+        """Called after each validation, before its checkpoint; what it raises ends training."""
         self._step_loss = 0.0
         self._validated: list[tuple[float, int]] = []
         self.remove_callback(PrinterCallback)
@@ -157,6 +160,8 @@ class DurableTrainer(Trainer):  # type: ignore[misc]
             TrainingDiverged: The loss is NaN or infinite.
         """
         metrics: dict[str, float] = super().evaluate(*args, **kwargs)
+        if self.on_validation is not None:
+            self.on_validation(self.history)
         return metrics
 
     def validation_loss(self) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from ftcore.airflow.operators import FinishOperator, StageOperator
+from ftcore.airflow.operators import FinishOperator, SearchOperator, StageOperator
 from ftcore.ledger import open_ledger
 from ftcore.spec import load_spec
 from ftcore.stack.child import Answer
@@ -86,6 +86,33 @@ def test_only_what_may_succeed_later_is_tried_again(
 ) -> None:
     with pytest.raises(raised):
         stage("prepare", answer, monkeypatch).execute(Task().context())
+
+
+def test_the_parts_of_a_search_give_their_answers_and_a_refused_plan_is_the_stages(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "support_intents.yaml"
+    path.write_text(SPEC.read_text() + "\ntuning: {space: {training.epochs: {low: 1, high: 2}}}\n")
+    task = Task(prepare={"kind": "p"})
+    task.values[("plan", "return_value")]["spec_digest"] = load_spec(path).digest
+    seen: list[list[str]] = []
+
+    def part(answer: Answer, worker: int | None) -> Any:
+        monkeypatch.setattr(SearchOperator, "call", lambda self, arguments, env=None: seen.append(arguments) or answer)
+        return SearchOperator(task_id="t", spec_path=str(path), worker=worker).execute(task.context())
+
+    assert part(left(0, workers=[0, 1]), None) == [0, 1]
+    assert part(left(0, worker=1, is_done=False), 1) == {"worker": 1, "is_done": False}
+    assert [call[:-1] for call in seen] == [
+        ["tune", str(path), "--plan", "--inputs"], ["tune", str(path), "--worker", "1", "--inputs"],
+    ]  # fmt: skip
+    with pytest.raises(AirflowFailException, match="last line"):
+        part(left(3), None)
+    refused = Task(ingest={}, validate={}, prepare={})
+    refused.values[("plan_trials", "refused")] = ["12 % leak"]
+    context = refused.context() | {"dag": SimpleNamespace(task_ids=["tune", "plan_trials"])}
+    with pytest.raises(AirflowFailException, match="tune refused; 12 % leak"):
+        FinishOperator(task_id="finish").execute(context)
 
 
 def test_a_spec_edited_under_a_run_stops_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ from airflow.sdk import DAG, AssetOrTimeSchedule
 from airflow.serialization.serialized_objects import DagSerialization
 
 from ftcore import airflow as ftcore_airflow
-from ftcore.stages import ORDER, STAGES
+from ftcore.spec import load_spec
+from ftcore.stages import STAGES, stages_of
 
 SPEC = Path(__file__).parents[2] / "dags" / "specs" / "support_intents.yaml"
 
@@ -35,13 +36,35 @@ def chain(dag: DAG) -> list[str]:
 
 def test_tasks_follow_the_stages_table() -> None:
     dag = ftcore_airflow.continuous_finetuning(SPEC)
-    assert chain(dag) == ["plan", *ORDER, "finish"]
-    for stage in STAGES.values():
+    stages = stages_of(load_spec(SPEC))
+    assert chain(dag) == ["plan", *stages, "finish"] and "tune" not in stages
+    for stage in stages.values():
         task = dag.get_task(stage.name)
         assert set(stage.inputs) & set(STAGES) <= task.get_flat_relative_ids(upstream=True)
         assert task.pool == ("gpu" if stage.isolated else "default_pool")
         assert task.retries == 3
         assert task.retry_exponential_backoff
+
+
+SPACE = {"space": {"training.learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}, "parallel": 3}
+
+
+def test_a_search_runs_as_mapped_tasks_between_prepare_and_train(tmp_path: Path) -> None:
+    dag = ftcore_airflow.continuous_finetuning(spec_file(tmp_path, tuning=SPACE))
+    found = chain(dag)
+    assert found[found.index("prepare") :][:5] == ["prepare", "plan_trials", "trials", "tune", "train"]
+    trials = dag.get_task("trials")
+    assert trials.is_mapped and trials.pool == "gpu" and trials.retries == 3
+    assert trials.expand_input.value["worker"].operator is dag.get_task("plan_trials")
+    (one,) = [trials.unmap({"worker": 2})]
+    assert one.arguments[-2:] == ["--worker", "2"]
+    assert {task.trigger_rule for task in dag.tasks if task.task_id != "finish"} == {"all_success"}
+    plain = ftcore_airflow.continuous_finetuning(SPEC)
+    assert dag.dagrun_timeout > plain.dagrun_timeout
+    once, twice = (
+        DagSerialization.to_dict(ftcore_airflow.continuous_finetuning(tmp_path / "support_intents.yaml")) for _ in "ab"
+    )
+    assert once == twice
 
 
 def test_one_run_at_a_time_and_no_catching_up() -> None:
