@@ -225,6 +225,8 @@ class TrainingRun(Record):
     num_parameters: int
     started_from: str | None = None
     """Digest of the champion whose weights training started from; None: the base model's."""
+    shots: int | None = None
+    """Rows of each class trained on (few-shot); None: all."""
 
     @property
     def digest(self) -> str:

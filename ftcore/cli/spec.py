@@ -14,6 +14,10 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check a spe
 def check(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = False) -> None:
     """Check a spec as a whole; every fault is listed with its path, the value seen and the values allowed."""
     loaded = load_spec(spec, overrides or ())
+    if loaded.method.peft:  # PEFT takes seconds to import
+        from ftcore.training.methods import check_method
+
+        check_method(loaded.method)
     if json:
         print_json({"ok": True, "name": loaded.name, "digest": loaded.digest, "spec": loaded.model_dump(mode="json")})
     else:

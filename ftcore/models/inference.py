@@ -69,5 +69,8 @@ class Predictor:
         with torch.inference_mode(), self.device.autocast():
             output = self._model(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
         weights = attention_mask.unsqueeze(-1).float()
-        pooled = (output.hidden_states[-1].float() * weights).sum(dim=1) / weights.sum(dim=1)
+        hidden = output.hidden_states[-1][
+            :, -input_ids.shape[1] :
+        ]  # prompt tuning puts its own vectors before the text's
+        pooled = (hidden.float() * weights).sum(dim=1) / weights.sum(dim=1)
         return output.logits.float().softmax(dim=-1).cpu().numpy(), pooled.cpu().numpy()

@@ -1,4 +1,4 @@
-"""train: prepared rows in, a candidate out (`model/`, for LoRA also `adapter/`, and `history.json`)."""
+"""train: prepared rows in, a candidate out (`model/`, for adapters that can be merged also `adapter/`, and `history.json`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
 
     Raises:
         TrainingDiverged: Loss, gradients or weights became NaN or infinite.
-        BaseModelError: The base model is missing, fails its checksum or does not load.
+        BaseModelError: The base model is missing, fails its checksum, does not load or does not fit the method.
+        SpecError: PEFT does not know fields of `method.peft`.
+        UsageError: The spec asks for a device or a package that is not there.
+        DataRefused: A class has fewer rows than `method.shots`.
         IntegrityError: The champion to start from is damaged.
     """
     from ftcore.data.leakage import TrainedRows
@@ -25,19 +28,24 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     from ftcore.models.devices import choose
     from ftcore.training.checkpoints import exclusive
     from ftcore.training.finetune import fine_tune
+    from ftcore.training.shots import few_shot
 
     prepared = cast(PreparedDataset, inputs["prepare"])
     rows = store.resolve(prepared.uri)
     labels = tuple(json.loads((rows / "labels.json").read_text(encoding="utf-8")))
+    device = choose(spec.compute)
+    if spec.method.name == "qlora":
+        device.require_4bit()  # before the base model is fetched
     base = resolve_base(spec.base_model, spec.root)
     start, champion, training = cast(ModelRef | None, inputs.get("start")), None, spec.training
     if start is not None:
         name = f"champion {start.model_digest[:12]} of {spec.name}"
         champion = saved_model(store.resolve(start.uri) / "model", start.model_digest, name)
         training = training.model_copy(update={"epochs": training.epochs_from_champion or training.epochs})
-    device = choose(spec.compute)
     train, validation = read_jsonl(rows / "train.jsonl"), read_jsonl(rows / "validation.jsonl")
     TrainedRows(store, spec.name).add(prepared.train_digest, [*train, *validation])
+    if spec.method.shots is not None:
+        train = few_shot(train, spec.method.shots, spec.training.seed)
     with exclusive(output.scratch, output.path / "checkpoints") as checkpoint_dir:
         tuned = fine_tune(
             train,
@@ -70,4 +78,5 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         num_trainable=tuned.num_trainable,
         num_parameters=tuned.num_parameters,
         started_from=start.model_digest if start is not None else None,
+        shots=spec.method.shots,
     )

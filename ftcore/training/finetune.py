@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,15 @@ from ftcore.models.devices import Device
 from ftcore.spec import MethodSpec, Task, TrainingSpec
 from ftcore.training import checkpoints
 from ftcore.training.history import History
-from ftcore.training.methods import apply_method, load_trained_state, num_parameters
+from ftcore.training.methods import (
+    apply_method,
+    check_method,
+    continue_adapter,
+    load_trained_state,
+    num_parameters,
+    quantised,
+    saving,
+)
 from ftcore.training.tasks import Rows, TrainingTask, make_task
 from ftcore.training.trainer import HISTORY, WEIGHTS, say
 
@@ -76,21 +84,26 @@ def fine_tune(
         training: How.
         device: Where.
         checkpoint_dir: Kept by the caller while a crash may be followed by another attempt.
-        output_dir: Gets `model/`, `history.json` and, for LoRA, `adapter/`.
+        output_dir: Gets `model/`, `history.json` and, for adapters that can be merged, `adapter/`.
         champion: Checked model whose weights training starts from; None: the base model's.
 
     Raises:
         TrainingDiverged: Loss, gradients or weights became NaN or infinite.
         DataRefused: A split is empty or cannot be learnt from.
-        BaseModelError: The base model does not load.
+        BaseModelError: The base model does not load, or the method does not fit it.
+        SpecError: PEFT does not know fields of `method.peft`.
+        UsageError: `qlora` without a CUDA device or without bitsandbytes.
         IntegrityError: The saved model does not give the logits of the trained one.
     """
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()  # a fresh head is expected, not news
     device.prepare()
+    if method.name == "qlora":
+        device.require_4bit()
     job = make_task(task, train_rows, validation_rows, labels, base, training)
     # On CPUs and short rows plain attention trains 1.5 times as fast as the fused kernel (measured, MiniLM, bf16).
-    model = build_model(job, method, champion, attention="eager" if device.device == "cpu" else None)
+    attention = "eager" if device.device == "cpu" else None
+    model = build_model(job, method, champion, attention)
     trainable, total = num_parameters(model)
 
     step, damaged = checkpoints.latest_valid(checkpoint_dir)
@@ -109,7 +122,7 @@ def fine_tune(
     # accelerate wrapped the forward pass in autocast; what is saved is compared in full precision
     model = trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     _restore(model, checkpoint_dir, best.step)
-    digest = _save(job, model, output_dir)
+    digest = _save(job, model, output_dir, lambda: build_model(job, method, champion, attention))
     history.save(output_dir / HISTORY)
     num_steps = len(history.loss)
     num_epochs = num_steps / math.ceil(job.num_train / training.batch_size)
@@ -132,11 +145,19 @@ def build_model(
         attention: transformers' name of the attention implementation; None: its default.
 
     Raises:
+        SpecError: PEFT does not know fields of `method.peft`.
         BaseModelError: The weights do not load for the task, or the method does not fit the model.
     """
+    check_method(method, job.peft_type)
     set_seed(job.training.seed)
-    model = job.load(champion, attention)
-    return apply_method(model, method, job.training, task=job.peft_type, base_name=(champion or job.base).name)
+    if method.name == "qlora":
+        job.loading = quantised.loading()
+    model = apply_method(
+        job.load(champion, attention), method, job.training, task=job.peft_type, base_name=(champion or job.base).name
+    )
+    if champion is not None:
+        continue_adapter(model, champion)
+    return model
 
 
 def _arguments(training: TrainingSpec, num_rows: int, device: Device, checkpoint_dir: Path) -> dict[str, Any]:
@@ -186,23 +207,38 @@ def _restore(model: nn.Module, checkpoint_dir: Path, step: int) -> None:
     load_trained_state(model, load_file(checkpoints.path_of(checkpoint_dir, step) / WEIGHTS))
 
 
-def _save(job: TrainingTask, model: nn.Module, output_dir: Path) -> str:
+def _save(job: TrainingTask, model: Any, output_dir: Path, build: Callable[[], Any]) -> str:
     """Write the model folder (and adapter), load it again, compare logits on a few validation rows.
+
+    Args:
+        build: Makes the model anew as it was before training.
 
     Raises:
         IntegrityError: They differ.
     """
+    if getattr(model, "is_loaded_in_4bit", False):
+        model = quantised.dequantised(model)
     model = model.float().cpu().eval()
     trained = job.logits(model)
-    if hasattr(model, "merge_and_unload"):
-        model.save_pretrained(output_dir / "adapter")
-        shutil.rmtree(output_dir / "adapter" / "README.md", ignore_errors=True)
-        model = model.merge_and_unload()
+    if saving.is_mergeable(model):
+        _save_adapter(job, model, trained, output_dir / "adapter", build)
+        model = saving.merged(model)
         _compare("Merging the adapter", trained, job.logits(model), MERGE_TOLERANCE)
         trained = job.logits(model)
     digest = job.save(model, output_dir / "model")
     _compare("Saving and loading", trained, job.logits(job.reload(output_dir / "model")), RELOAD_TOLERANCE)
     return digest
+
+
+def _save_adapter(job: TrainingTask, model: Any, trained: torch.Tensor, folder: Path, build: Callable[[], Any]) -> None:
+    """Write the adapter so that it fits the untouched base model."""
+    if not saving.changes_base(model):
+        saving.save_adapter(model, folder)
+        return
+    first = build().float().cpu()
+    if saving.save_difference(model, first, folder):
+        again = saving.put_on(saving.untouched(first), folder)
+        _compare("Rewriting the adapter for untouched base weights", trained, job.logits(again), MERGE_TOLERANCE)
 
 
 def _compare(what: str, wanted: torch.Tensor, seen: torch.Tensor, tolerance: float) -> None:

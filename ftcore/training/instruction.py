@@ -16,7 +16,7 @@ from trl.trainer.sft_trainer import DataCollatorForLanguageModeling, SFTTrainer
 from ftcore.data.templates import load_chat_tokenizer
 from ftcore.errors import DataRefused
 from ftcore.models.base import BaseModel
-from ftcore.models.loading import load_generator, save_generator
+from ftcore.models.loading import load_model, save_model
 from ftcore.models.tokens import pad
 from ftcore.spec import TrainingSpec
 from ftcore.training.conversations import IGNORED, Encoded, encode
@@ -59,7 +59,7 @@ class Instruction(TrainingTask):
         """Raises:
         BaseModelError: transformers cannot load it as a causal language model.
         """
-        settings = {"attn_implementation": attention}
+        settings = {"attn_implementation": attention, **self.loading}
         return load_weights(AutoModelForCausalLM, champion or self.base, "a causal language model", **settings)
 
     def trainer(self, model: nn.Module, history: History, arguments: dict[str, Any]) -> AnswerTrainer:
@@ -67,7 +67,7 @@ class Instruction(TrainingTask):
             model,
             history,
             self.training.patience,
-            args=SFTConfig(max_length=None, **arguments),
+            args=SFTConfig(**{"max_length": None, "gradient_checkpointing": False, **arguments}),
             train_dataset=_dataset(self.train),
             eval_dataset=_dataset(self.validation),
             data_collator=DataCollatorForLanguageModeling(pad_token_id=self.pad_id),
@@ -78,15 +78,15 @@ class Instruction(TrainingTask):
         rows = self.validation[:: max(1, len(self.validation) // PROBE_ROWS)]
         input_ids, attention_mask = pad([row.input_ids for row in rows], self.pad_id)
         with torch.inference_mode():
-            logits = model(input_ids=input_ids, attention_mask=attention_mask).logits
-        read: torch.Tensor = logits[attention_mask.bool()]
+            logits = model(input_ids=input_ids, attention_mask=attention_mask).logits[:, -input_ids.shape[1] :]
+        read: torch.Tensor = logits[attention_mask.bool()]  # of virtual tokens none
         return read
 
     def save(self, model: PreTrainedModel, folder: Path) -> str:
-        return save_generator(model, self.tokenizer, folder)
+        return save_model(model, self.tokenizer, folder)
 
     def reload(self, folder: Path) -> nn.Module:
-        return load_generator(folder).model
+        return load_model(folder).model
 
 
 class AnswerTrainer(DurableTrainer, SFTTrainer):  # type: ignore[misc]

@@ -11,7 +11,7 @@ from torch import nn
 from transformers import AutoModelForSeq2SeqLM, DataCollatorForSeq2Seq, PreTrainedModel, TrainingArguments
 
 from ftcore.models.base import BaseModel
-from ftcore.models.loading import load_generator, save_generator
+from ftcore.models.loading import load_model, save_model
 from ftcore.models.tokens import backend_tokenizer
 from ftcore.spec import TrainingSpec
 from ftcore.training.history import History
@@ -58,7 +58,7 @@ class Seq2Seq(TrainingTask):
         """Raises:
         BaseModelError: transformers cannot load it as an encoder-decoder model.
         """
-        settings = {"attn_implementation": attention}
+        settings = {"attn_implementation": attention, **self.loading}
         return load_weights(AutoModelForSeq2SeqLM, champion or self.base, "an encoder-decoder model", **settings)
 
     def trainer(self, model: nn.Module, history: History, arguments: dict[str, Any]) -> DurableTrainer:
@@ -88,7 +88,7 @@ class Seq2Seq(TrainingTask):
         return DataCollatorForSeq2Seq(self.tokenizer, model=getattr(model, "base_model", model))
 
     def save(self, model: PreTrainedModel, folder: Path) -> str:
-        return save_generator(model, self.tokenizer, folder)
+        return save_model(model, self.tokenizer, folder)
 
     def reload(self, folder: Path) -> nn.Module:
-        return load_generator(folder).model
+        return load_model(folder).model
