@@ -60,22 +60,23 @@ def _adapted(model: PreTrainedModel, method: MethodSpec, task: str, base_name: s
         model = prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
     try:
         adapted: Any = get_peft_model(model, config)
+        if not _num_new(adapted):
+            raise ValueError("it adds nothing to train")
         if config.is_prompt_learning:
             _prepare_virtual_tokens(adapted, method)
-        else:
+        elif method.name != "qlora":  # which is merged in full precision
             _check_merging(adapted)
     except (ValueError, TypeError, AttributeError, NotImplementedError, RuntimeError, KeyError) as error:
         hint = "--set method.target_modules=all-linear" if not config.is_prompt_learning else "--set method.name=lora"
         message = f"{method.name} does not fit {base_name}: {first_line(error)}"
         raise BaseModelError(message, hint=hint) from error
-    new = sum(
-        item.numel()
-        for name, item in adapted.named_parameters()
-        if item.requires_grad and "modules_to_save" not in name
-    )
-    if not new:
-        raise BaseModelError(f"{method.name} adds nothing to train to {base_name}.", hint="ftcore spec schema")
     return adapted
+
+
+def _num_new(model: nn.Module) -> int:
+    """Trainable numbers besides whole modules of the model."""
+    named = model.named_parameters()
+    return sum(item.numel() for name, item in named if item.requires_grad and "modules_to_save" not in name)
 
 
 def _prepare_virtual_tokens(model: Any, method: MethodSpec) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from typing import Any
 
 from peft import PeftConfig, TaskType
@@ -154,12 +155,20 @@ def _targets(model: PreTrainedModel, kind: str) -> dict[str, Any]:
     return {"target_modules": "all-linear"} if kind not in ("TRAINABLE_TOKENS",) else {}
 
 
-def _refuse_cut_ties(model: PreTrainedModel, targets: Any, whole: list[str], name: str) -> None:
+def _refuse_cut_ties(model: PreTrainedModel, targets: Any, whole: list[str], base_name: str) -> None:
     """Input and output embeddings that are one tensor would become two, and saving would keep only one of them."""
-    named = [*(targets if isinstance(targets, list) else []), *whole]
-    cut = sorted(item for item in named if item.rpartition(".")[2] in EMBEDDINGS)
-    if cut and model.config.tie_word_embeddings and model.get_output_embeddings() is not None:
+    if not model.config.tie_word_embeddings or model.get_output_embeddings() is None:
+        return
+    cut = []
+    for name in (name for name, _ in model.named_modules() if name.rpartition(".")[2] in EMBEDDINGS):
+        if isinstance(targets, str):  # PEFT takes a string as a regular expression
+            meant = targets != "all-linear" and re.fullmatch(targets, name) is not None
+        else:
+            meant = any(f".{name}".endswith(f".{target}") for target in targets or ())
+        if meant or any(name.endswith(item) for item in whole):
+            cut.append(name)
+    if cut:
         raise BaseModelError(
-            f"{name} uses one tensor for input and output embeddings; an adapter on {', '.join(cut)} would split it.",
+            f"{base_name} uses one tensor for input and output embeddings; an adapter on {', '.join(cut)} would split it.",
             hint="leave it out of method.target_modules and method.modules_to_save, or train with method.name=full",
         )
