@@ -84,9 +84,7 @@ def config_for(model: PreTrainedModel, method: MethodSpec, task: str, base_name:
     fields = {field.name for field in dataclasses.fields(PEFT_TYPE_TO_CONFIG_MAPPING[kind])}
     whole = list(settings.get("modules_to_save") or ())
     if task == "SEQ_CLS" and "modules_to_save" in fields:
-        # PEFT compares the ends of names: without the point a head's `head` would take p-tuning's own `mlp_head` too
-        heads = [f".{name}" if kind in _VIRTUAL else name for name in head_modules(model)]
-        settings["modules_to_save"] = [*whole, *heads]
+        settings["modules_to_save"] = [*whole, *head_modules(model)]
     if settings.get("target_modules") is None and "target_modules" in fields:
         settings |= _targets(model, kind)
     _refuse_cut_ties(model, settings.get("target_modules"), whole, base_name)
