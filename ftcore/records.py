@@ -240,6 +240,8 @@ class TrainingRun(Record):
     """Checkpoints whose mean the weights are; empty: those of `best_step` alone."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """The sections `method` and `training` as they were in force: those of the spec, or what a search has chosen."""
+    shots: int | None = None
+    """Rows of each class trained on (few-shot); None: all."""
 
     @property
     def digest(self) -> str:

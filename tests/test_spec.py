@@ -184,3 +184,39 @@ def test_settings_that_a_task_ignores_are_named_together(tmp_path: Path) -> None
         )
     assert "class_weights 'balanced'" in caught.value.details[0] and "label_smoothing 0.1" in caught.value.details[0]
     assert load_spec(write(tmp_path, f"{MINIMAL}task: seq2seq\ntraining: {{label_smoothing: 0.1}}\n")).task == "seq2seq"
+
+
+@pytest.mark.parametrize(
+    ("method", "faults"),
+    [
+        ("{name: ia3, rank: 8, alpha: 4}", ["ia3 does not read rank", "ia3 does not read alpha"]),
+        ("{name: full, dora: true, peft: {r: 4}}", ["full does not read dora", "full does not read peft"]),
+        ("{name: lora, freeze_layers: 1, virtual_tokens: 3}", ["read freeze_layers (of full)", "read virtual_tokens"]),
+        ("{name: prefix_tuning, target_modules: [query]}", ["prefix_tuning does not read target_modules"]),
+        ("{name: lora, init: orthogonal, rank: 7}", ["needs an even rank, saw 7"]),
+        ("{name: qlora, init: pissa}", ["qlora cannot start from pissa"]),
+        ("{name: lora, init: eva}", ["should match pattern"]),
+        ("{name: lora, peft: {r: 4, task_type: SEQ_CLS}}", ["peft.r is method.rank here", "peft.task_type is set by"]),
+        ("{name: peft, peft: {r: 4}}", ["name peft and peft.peft_type go together"]),
+        ("{name: lora, peft: {peft_type: VERA}}", ["name peft and peft.peft_type go together"]),
+        ("{name: p_tuning, start_from: champion}", ["p_tuning leaves no weights to go on from"]),
+        ("{shots: 0}", ["method.shots: saw 0"]),
+    ],
+)
+def test_settings_that_the_method_does_not_read_are_faults(tmp_path: Path, method: str, faults: list[str]) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_spec(write(tmp_path, f"{MINIMAL}method: {method}\n"))
+    for fault in faults:
+        assert fault in "\n".join(caught.value.details)
+
+
+def test_defaults_of_other_methods_are_no_faults(tmp_path: Path) -> None:
+    names = ("full", "lora", "qlora", "ia3", "prefix_tuning", "prompt_tuning", "p_tuning", "ln_tuning")
+    for name in names:
+        spec = load_spec(write(tmp_path, f"{MINIMAL}method: {{name: {name}, rank: 16, dora: false, peft: {{}}}}\n"))
+        assert FineTuneSpec.model_validate(spec.model_dump(mode="json")).digest == spec.digest
+
+
+def test_shots_are_for_classes(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="has none"):
+        load_spec(write(tmp_path, f"{MINIMAL}task: instruction\nmethod: {{shots: 5}}\n"))

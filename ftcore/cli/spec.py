@@ -16,6 +16,10 @@ def check(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = Fals
     """Check a spec as a whole; every fault is listed with its path, the value seen and the values allowed."""
     loaded = load_spec(spec, overrides or ())
     _check_chat_template(loaded)
+    if loaded.method.peft:  # PEFT takes seconds to import
+        from ftcore.training.methods import check_method
+
+        check_method(loaded.method)
     if json:
         print_json({"ok": True, "name": loaded.name, "digest": loaded.digest, "spec": loaded.model_dump(mode="json")})
     else:

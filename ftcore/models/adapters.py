@@ -14,12 +14,14 @@ import torch
 from torch import nn
 
 from ftcore.errors import IntegrityError
+from ftcore.models.heads import read_last_tokens
 
 FOLDER = "adapter"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
 ADAPTER_CONFIG = "adapter_config.json"
 _WRAPPED = (".modules_to_save.default", ".base_layer")
-"""What PEFT puts into the names of weights that it wraps."""
+"""What PEFT puts into the names of weights that it wraps. Beside a trained copy (`modules_to_save`) it keeps the first values."""
+_FIRST_VALUES = ".original_module"
 
 
 def is_adapted(model: nn.Module) -> bool:
@@ -44,7 +46,7 @@ def base_state(model: Any) -> dict[str, torch.Tensor]:
         plain = name
         for mark in _WRAPPED:
             plain = plain.replace(mark, "")
-        if plain in wanted:  # not the first values that PEFT keeps beside a trained copy
+        if plain in wanted and _FIRST_VALUES not in name:
             state[plain] = tensor
     missing = sorted(wanted - state.keys())
     if missing:
@@ -86,6 +88,8 @@ def put_on(base: nn.Module, folder: Path) -> nn.Module:
     if stored != seen:
         odd = sorted(stored ^ seen)
         raise IntegrityError(f"{folder}: {len(odd)} tensors are missing or left over (first: {odd[0]}).")
+    if model.active_peft_config.is_prompt_learning:
+        read_last_tokens(model)
     adapted: nn.Module = model.eval()
     return adapted
 

@@ -87,11 +87,16 @@ def saved_model(path: Path, digest: str, name: str) -> BaseModel:
 
 
 def base_digest(spec: FineTuneSpec) -> str:
-    """Digest of the spec's base model, for cache keys. Hashes the files (about 0.1 s per 100 MB); imports no torch.
+    """Digest of the spec's base model, for cache keys. Hashes the files (about 0.1 s per 100 MB); only qlora imports torch.
 
     Raises:
         BaseModelError: As `resolve_base`.
+        UsageError: Method `qlora` on a machine that cannot run it; nothing is fetched then.
     """
+    if spec.method.name == "qlora":
+        from ftcore.models.devices import choose
+
+        choose(spec.compute).require_4bit()
     return resolve_base(spec.base_model, spec.root).digest
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -29,6 +30,20 @@ class Device:
         """Apply the process-wide settings; denormal numbers count as zero, because they slow CPUs down."""
         torch.set_num_threads(self.threads)
         torch.set_flush_denormal(True)
+
+    def require_4bit(self) -> None:
+        """Refuse early what would fail after a download.
+
+        Raises:
+            UsageError: Weights in 4 bits need a CUDA device and the package bitsandbytes.
+        """
+        if self.device != "cuda":
+            seen = f"method qlora keeps the base model in 4 bits on a CUDA device; this run is on {self.device}."
+            raise UsageError(seen, hint="--set method.name=lora")
+        if importlib.util.find_spec("bitsandbytes") is None:
+            raise UsageError(
+                "method qlora needs bitsandbytes, which is not installed.", hint="pip install 'ftcore[qlora]'"
+            )
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """Context for a forward pass in the chosen precision."""

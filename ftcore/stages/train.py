@@ -1,4 +1,4 @@
-"""train: prepared rows in, a candidate out (`model/`, for LoRA also `adapter/`, `history.json` and `preflight.json`)."""
+"""train: prepared rows in, a candidate out: `model/`, `adapter/` where one can be merged, and what was seen on the way."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
 
     Raises:
         TrainingDiverged: Loss, gradients or weights became NaN or infinite.
-        BaseModelError: The base model is missing, fails its checksum or does not load.
-        DataRefused, UsageError: The checks before training found faults.
+        BaseModelError: The base model is missing, fails its checksum, does not load or does not fit the method.
+        SpecError: PEFT does not know fields of `method.peft`.
+        UsageError: The spec asks for a device or a package that is not there, or the model does not fit into memory.
+        DataRefused: A class has fewer rows than `method.shots`, or the checks before training found faults.
         IntegrityError: The champion to start from is damaged.
     """
     from ftcore.data.leakage import TrainedRows
@@ -28,7 +30,10 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     from ftcore.training.inputs import read_inputs, train_on
 
     prepared, start = cast(PreparedDataset, inputs["prepare"]), cast(ModelRef | None, inputs.get("start"))
-    given, device = read_inputs(spec, inputs, store), choose(spec.compute)
+    device = choose(spec.compute)
+    if spec.method.name == "qlora":
+        device.require_4bit()  # before the base model is fetched
+    given = read_inputs(spec, inputs, store)
     TrainedRows(store, spec.name).add(prepared.train_digest, [*given.train, *given.validation])
     with exclusive(output.scratch, output.path / "checkpoints") as checkpoint_dir:
         tuned = train_on(given, spec, device, checkpoint_dir, output.path)
@@ -54,6 +59,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         num_out_of_memory=len(tuned.history.out_of_memory),
         averaged_steps=tuned.averaged_steps,
         settings=spec.part(("method", "training")),
+        shots=spec.method.shots,
     )
 
 

@@ -58,7 +58,7 @@ class Classification(TrainingTask):
             BaseModelError: transformers cannot load it as a classifier, or the champion's head cannot take new classes.
         """
         known = read_labels(champion.path) if champion else self.labels
-        settings = {"num_labels": len(known), "attn_implementation": attention}
+        settings = {"num_labels": len(known), "attn_implementation": attention, **self.loading}
         model = load_weights(AutoModelForSequenceClassification, champion or self.base, "a classifier", **settings)
         if model.config.pad_token_id is None:  # decoders find the last token of a row by it
             model.config.pad_token_id = self.pad_id
@@ -213,5 +213,5 @@ def _fit_head(model: PreTrainedModel, known: Sequence[str], labels: Sequence[str
                 new.weight[index] = old.weight[position[label]]
                 if new.bias is not None:
                     new.bias[index] = old.bias[position[label]]
-    model.set_submodule(name, new)
+    model.set_submodule(name, new.to(old.weight.device))
     model.num_labels = model.config.num_labels = len(labels)

@@ -17,6 +17,7 @@ from ftcore.store import Store
 from ftcore.training.findings import Finding
 from ftcore.training.finetune import FineTuned, check_before_training, fine_tune
 from ftcore.training.history import History
+from ftcore.training.shots import few_shot
 
 
 @dataclass(frozen=True)
@@ -74,12 +75,17 @@ def check_on(inputs: TrainingInputs, spec: FineTuneSpec, device: Device) -> list
 
 
 def _work(inputs: TrainingInputs, spec: FineTuneSpec, device: Device) -> dict[str, Any]:
-    """By the names of `fine_tune`'s arguments."""
+    """By the names of `fine_tune`'s arguments.
+
+    Raises:
+        DataRefused: A class has fewer rows than `method.shots`.
+    """
     training = spec.training
     if inputs.champion is not None and training.epochs_from_champion:
         training = training.model_copy(update={"epochs": training.epochs_from_champion, "max_steps": None})
+    train, shots = inputs.train, spec.method.shots
     return {
-        "train_rows": inputs.train,
+        "train_rows": train if shots is None else few_shot(train, shots, training.seed),
         "validation_rows": inputs.validation,
         "labels": inputs.labels,
         "task": spec.task,

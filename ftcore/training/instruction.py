@@ -63,7 +63,7 @@ class Instruction(TrainingTask):
         """Raises:
         BaseModelError: transformers cannot load it as a causal language model.
         """
-        settings = {"attn_implementation": attention}
+        settings = {"attn_implementation": attention, **self.loading}
         return load_weights(AutoModelForCausalLM, champion or self.base, "a causal language model", **settings)
 
     def trainer(self, model: nn.Module, history: History, arguments: dict[str, Any]) -> AnswerTrainer:
@@ -91,8 +91,8 @@ class Instruction(TrainingTask):
         rows = self.validation[:: max(1, len(self.validation) // PROBE_ROWS)]
         input_ids, attention_mask = pad([row.input_ids for row in rows], self.pad_id)
         with torch.inference_mode():
-            logits = model(input_ids=input_ids, attention_mask=attention_mask).logits
-        read: torch.Tensor = logits[attention_mask.bool()]
+            logits = model(input_ids=input_ids, attention_mask=attention_mask).logits[:, -input_ids.shape[1] :]
+        read: torch.Tensor = logits[attention_mask.bool()]  # of virtual tokens none
         return read
 
     def save(self, model: PreTrainedModel, folder: Path) -> str:

@@ -61,7 +61,7 @@ class Seq2Seq(TrainingTask):
         """Raises:
         BaseModelError: transformers cannot load it as an encoder-decoder model.
         """
-        settings = {"attn_implementation": attention}
+        settings = {"attn_implementation": attention, **self.loading}
         return load_weights(AutoModelForSeq2SeqLM, champion or self.base, "an encoder-decoder model", **settings)
 
     def trainer(self, model: nn.Module, history: History, arguments: dict[str, Any]) -> PairTrainer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import torch
@@ -42,6 +43,8 @@ class TrainingTask(ABC):
     """PEFT's name of the task."""
     num_train: int
     """Rows of the training split, as training meets them."""
+    loading: Mapping[str, Any] = MappingProxyType({})
+    """Further settings of `from_pretrained` that the method needs."""
 
     def __init__(self, train_rows: Rows, validation_rows: Rows, base: BaseModel, training: TrainingSpec) -> None:
         if not train_rows or not validation_rows:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ftcore.errors import BaseModelError
+from ftcore.errors import BaseModelError, UsageError
 from ftcore.models.loading import load_classifier
 from ftcore.records import PreparedDataset, TrainingRun
 from ftcore.spec import FineTuneSpec
@@ -30,11 +31,14 @@ def prepared(home: Path) -> PreparedDataset:
     )  # fmt: skip
 
 
-def run(base: str, prepared: PreparedDataset, key: str, **base_model: str) -> TrainingRun:
+def run(
+    base: str, prepared: PreparedDataset, key: str, method: dict[str, Any] | None = None, **base_model: str
+) -> TrainingRun:
     spec = FineTuneSpec.model_validate(
         {
             "name": "tiny",
             "base_model": {"name": base, **base_model},
+            "method": method or {},
             "training": {"epochs": 2, "batch_size": 8, "max_length": 16},
             "compute": {"device": "cpu", "precision": "fp32", "threads": 1},
         }
@@ -68,3 +72,15 @@ def test_a_base_model_that_fails_its_checksum_leaves_nothing(
         run(str(base.path), prepared, "bad", sha256="0" * 64)
     assert not (home / "stages" / "train").exists()
     assert not list((home / "tmp").iterdir())
+
+
+def test_few_shots_are_recorded(prepared: PreparedDataset, tmp_path: Path, home: Path) -> None:
+    base = build_tiny_bert(tmp_path / "base")
+    record = run(str(base.path), prepared, "few", method={"shots": 2, "name": "lora", "rank": 4})
+    assert (record.shots, record.num_steps, record.method) == (2, 2, "lora")  # 6 rows in one batch, 2 epochs
+    assert (home / record.uri / "adapter" / "adapter_model.safetensors").is_file()
+
+
+def test_four_bits_are_refused_before_the_base_model_is_fetched(prepared: PreparedDataset, home: Path) -> None:
+    with pytest.raises(UsageError, match="qlora"):
+        run("org/absent", prepared, "q", method={"name": "qlora"}, revision="0" * 40)
