@@ -34,6 +34,7 @@ _SOURCE = (".py", ".txt", ".css", ".json")
 _COMPUTING = (
     "accelerate", "cleanlab", "datasets", "dvc", "ftfy", "great-expectations", "numpy", "pandas", "peft", "phonenumbers",
     "py3langid", "rapidfuzz", "sacrebleu", "safetensors", "scikit-learn", "scipy", "tokenizers", "torch", "transformers",
+    "trl",
 )  # fmt: skip
 
 
