@@ -115,7 +115,7 @@ def paste(settings: Any) -> list[str]:
         node = nested
         for parent in parents:
             node = node.setdefault(parent, {})
-        node[last] = float(f"{value:.6g}") if isinstance(value, float) else value
+        node[last] = value
     return yaml.safe_dump(nested, sort_keys=True).splitlines()
 
 

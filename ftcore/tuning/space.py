@@ -85,9 +85,16 @@ def _labels(choices: list[Any]) -> list[Any]:
     return choices if all(isinstance(item, _PLAIN) for item in choices) else [canonical(item) for item in choices]
 
 
+def _rounded(value: float, dimension: Dimension) -> float:
+    """Six digits: what people copy from a table is what was trained with."""
+    assert dimension.low is not None
+    assert dimension.high is not None
+    return min(max(float(f"{value:.6g}"), dimension.low), dimension.high)
+
+
 def _meaning(value: Any, dimension: Dimension) -> Any:
     if dimension.choices is None:
-        return value
+        return _rounded(value, dimension) if isinstance(value, float) else value
     labels = _labels(dimension.choices)
     if labels is dimension.choices:
         return value

@@ -59,7 +59,8 @@ def test_from_the_command_line_to_the_training_and_back_into_the_spec(project: P
     assert trained.settings == effective.part(("method", "training"))
     assert trained.settings["training"]["max_length"] == found.settings["training.max_length"] != 16
 
-    plain = with_settings(effective, {"tuning.space": {}})
+    written = {f"training.{name}": value for name, value in pasted["training"].items()}
+    plain = with_settings(spec, {"tuning.space": {}, **written})
     assert "tune" not in stages_of(plain)
     steps = run(plain, "train")
     assert "tune" not in steps and steps["train"].reused  # type: ignore[attr-defined]

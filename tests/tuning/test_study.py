@@ -40,6 +40,8 @@ def test_own_settings_are_tried_first_where_the_space_holds_them(tiny_base: Base
         ("training.batch_size", {"choices": [4, 16]}),
     ):
         assert own_params(make_spec(tiny_base, {path: dimension})) is None
+    rate = settings_of({"training.learning_rate": 0.00012345678}, make_spec(tiny_base))
+    assert rate == {"training.learning_rate": 0.000123457}
     whole = {"training.head_rate_factor": {"choices": [1, 4]}}
     assert own_params(make_spec(tiny_base, whole)) == {"training.head_rate_factor": 1}, "1.0 in the spec"
     assert own_params(make_spec(tiny_base, {"training.dropout": {"choices": [None, 0.1]}})) == {
