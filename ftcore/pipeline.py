@@ -22,7 +22,7 @@ from ftcore.errors import IntegrityError, UsageError
 from ftcore.ledger import Ledger
 from ftcore.records import DataRef, Evaluation, ModelRef, PreparedDataset, Record, TrainingRun, digest_of
 from ftcore.spec import FineTuneSpec
-from ftcore.stages import ORDER, STAGES, Stage, require_method
+from ftcore.stages import ORDER, STAGES, Stage
 from ftcore.store import Store, file_sha256, write_durable
 
 Inputs = Mapping[str, Record | DataRef | None]
@@ -106,10 +106,8 @@ def run_stage(name: str, spec: FineTuneSpec, inputs: Inputs, store: Store) -> St
     """Run one stage, or find its verified earlier output.
 
     Raises:
-        UsageError: The task has no training method, and the stage is training or a later one.
         FtcoreError: Whatever the stage raises; nothing half-written is left behind.
     """
-    require_method(spec.task, name)
     stage = STAGES[name]
     started = time.monotonic()
     if name == "promote":  # acts on the ledger, which makes it safe to repeat
@@ -337,15 +335,13 @@ def run_pipeline(
     Stages before `first` must have been run before: they are reused, never run.
 
     Raises:
-        UsageError: A stage name is unknown, the range is empty, a stage before `first` has no output to reuse, or the range
-            holds training for a task without a method.
+        UsageError: A stage name is unknown, the range is empty, or a stage before `first` has no output to reuse.
     """
     for name in (first, last):
         if name not in STAGES:
             raise UsageError(f"No stage {name!r}; stages: {', '.join(ORDER)}.")
     if ORDER.index(first) > ORDER.index(last):
         raise UsageError(f"Nothing lies between {first} and {last}; the order is {', '.join(ORDER)}.")
-    require_method(spec.task, last)
     records: dict[str, Record] = {}
     for name in ORDER[: ORDER.index(last) + 1]:
         inputs = gather(STAGES[name], spec, ledger, store, records, rev)

@@ -21,21 +21,24 @@ def send(
     spec: SpecName,
     identity: Annotated[str | None, typer.Option("--id", help="The id that the answer carried.")] = None,
     label: Annotated[str | None, typer.Option(help="The right label.")] = None,
+    reply: Annotated[str | None, typer.Option(help="A better reply than the generated one.")] = None,
+    rating: Annotated[str | None, typer.Option(help="up or down: thumbs for a generated reply.")] = None,
     file: Annotated[
-        Path | None, typer.Option(help="Many at once: CSV or JSONL with id, label, optional source.")
+        Path | None,
+        typer.Option(help="Many at once: CSV or JSONL with id; label, or reply and rating; optional source."),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Note the right label of one or many answers, straight into the feedback log (no server needed)."""
-    from ftcore.serving.labels import append_labels, read_labels
+    """Note what is right of one or many answers, straight into the feedback log (no server needed)."""
+    from ftcore.serving.feedback import append_feedback, read_feedback
 
-    if (file is None) == (identity is None or label is None):
-        raise UsageError(
-            "Wanted either --id and --label, or --file.", hint="ftcore feedback send SPEC --id ID --label LABEL"
-        )
-    rows = read_labels(file) if file is not None else [{"id": identity, "label": label}]
-    accepted = append_labels(spec_name(spec), rows)
-    print_json({"accepted": accepted}) if json else print_line(f"{accepted} label(s) noted.")
+    given = {name: text for name, text in (("label", label), ("reply", reply), ("rating", rating)) if text is not None}
+    if (file is None) == (identity is None or not given):
+        message = "Wanted either --id and one of --label, --reply, --rating, or --file."
+        raise UsageError(message, hint="ftcore feedback send SPEC --id ID --label LABEL")
+    rows = read_feedback(file) if file is not None else [{"id": identity, **given}]
+    accepted = append_feedback(spec_name(spec), rows)
+    print_json({"accepted": accepted}) if json else print_line(f"{num_of(accepted, 'answer')} noted.")
 
 
 @app.command()

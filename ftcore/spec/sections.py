@@ -483,7 +483,7 @@ class FineTuneSpec(Section):
     """Names the model everywhere: DAG ids, MLflow registered model, ledger."""
     task: Task = "classification"
     """What the model does. classification: names a class; instruction: answers in a conversation; seq2seq: turns one text into
-    another. Only classification can be trained so far; data of all three is read, validated and prepared."""
+    another."""
     description: str = ""
     """For people."""
     data: DataSpec = DataSpec()

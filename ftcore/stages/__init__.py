@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ftcore.errors import UsageError
-
 
 @dataclass(frozen=True)
 class Stage:
@@ -38,8 +36,7 @@ STAGES: dict[str, Stage] = {
               ("data", "validation", "html")),
         Stage("prepare", ("ingest", "validate", "released"),
               ("task", "data", "leakage", "prepare", "validation", "base_model", "training"), ("data",)),
-        Stage("train", ("prepare", "start"), ("base_model", "method", "training", "compute"), ("training", "models"),
-              isolated=True),
+        Stage("train", ("prepare", "start"), ("task", "base_model", "method", "training", "compute"), ("training", "models", "data/templates.py"), isolated=True),
         Stage("evaluate", ("prepare", "train", "champion"), ("task", "evaluation", "compute", "base_model", "training"),
               ("evaluation", "training", "models", "data/cleaning.py", "registry/package.py"), isolated=True),
         Stage("judge", ("evaluate", "withdrawal"), ("task", "gate"), ("evaluation",)),
@@ -48,18 +45,3 @@ STAGES: dict[str, Stage] = {
 }  # fmt: skip
 
 ORDER = tuple(STAGES)
-TRAINABLE = ("classification",)
-"""Tasks that the training stage has a method for."""
-
-
-def require_method(task: str, last: str) -> None:
-    """Refuse a run up to `last` that would reach training with a task that cannot be trained.
-
-    Raises:
-        UsageError: Before any work is done.
-    """
-    if ORDER.index(last) >= ORDER.index("train") and task not in TRAINABLE:
-        message = (
-            f"Task {task!r} has no training method yet; wanted {' or '.join(TRAINABLE)} for the stages from train on."
-        )
-        raise UsageError(message, hint="ftcore run SPEC --to prepare")
