@@ -1,4 +1,4 @@
-"""`ftcore feedback send` and `ftcore feedback collect`: labels back in, labels out as a data version."""
+"""`ftcore feedback send` and `ftcore feedback collect`: feedback back in, and out as a data version."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from ftcore.cli._output import JsonFlag, SetOption, SpecArgument, libraries_on_s
 from ftcore.errors import UsageError, num_of
 from ftcore.spec import load_spec
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Send labels back; turn them into a data version.")
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Send feedback back; turn it into a data version.",
+)
 
 
 @app.command()
@@ -43,7 +47,8 @@ def send(
 
 @app.command()
 def collect(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = False) -> None:
-    """Make labelled production rows a new data version, if enough have come, and attach it to the open retrain request."""
+    """Make labelled production rows, or corrected replies, a new data version, if enough have come, and attach it to the open
+    retrain request."""
     from ftcore.ledger import open_ledger
     from ftcore.ledger.ledger import SERVICE
     from ftcore.monitoring.feedback import MIN_NEW_LABEL_ROWS, collect_feedback, feedback_counts
@@ -60,20 +65,19 @@ def collect(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = Fa
         print_json({"data": asdict(ref) if ref else None, **counts, "held_back": held_back, **left_out,
                     "followed": collected.followed})  # fmt: skip
         return
+    what = "labelled answers" if loaded.task == "classification" else "corrected replies"
     if collected.followed:
         print_line(f"The spec's own data has moved on: {collected.followed[:12]} is taken over.")
     if ref:
         print_line(f"New data version {ref.rev[:12]} in {ref.repo}.")
     else:
         needed, matched = loaded.monitoring.min_feedback_rows, counts["matched"]
-        print_line(
-            f"No new data version: {matched} labelled answers in the logs, of which fewer than {needed} can join."
-        )
+        print_line(f"No new data version: {matched} {what} in the logs, of which fewer than {needed} can join.")
     for label, num_rows in collected.held_back.items():
         print_line(
             f"Held back: the new label {label!r} has {num_of(num_rows, 'row')} so far, wanted {MIN_NEW_LABEL_ROWS}."
         )
     if collected.num_left_out:
-        print_line(f"Left out: {collected.num_left_out} labelled answers with which the data set would be refused:")
+        print_line(f"Left out: {collected.num_left_out} {what} with which the data set would be refused:")
         for reason in collected.reasons:
             print_line(f"  - {reason}")

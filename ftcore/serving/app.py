@@ -33,8 +33,8 @@ from ftcore.models.prompts import Prompt
 from ftcore.serving.batching import Batcher
 from ftcore.serving.bodies import BoundedBodies
 from ftcore.serving.champion import Champion, Loader, Slot, load_champion
-from ftcore.serving.log import LogWriter, feedback_folder, now_utc, predictions_folder
-from ftcore.serving.models import ReplyModel, is_reply, text_of
+from ftcore.serving.log import LogWriter, feedback_folder, is_reply, now_utc, predictions_folder
+from ftcore.serving.models import ReplyModel, text_of
 from ftcore.serving.requests import MAX_BODY_BYTES, FeedbackRequest, PredictRequest
 from ftcore.store import Store
 

@@ -128,8 +128,3 @@ def prompt_of(row: Mapping[str, Any]) -> Prompt:
     """What a logged row asked: its turns, or its text."""
     turns: Prompt | None = row.get("messages")
     return str(row["text"]) if turns is None else turns
-
-
-def is_reply(row: Mapping[str, Any]) -> bool:
-    """Whether a row of a prediction log or a reference holds a reply and no class."""
-    return "num_answer_chars" in row
