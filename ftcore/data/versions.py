@@ -138,6 +138,10 @@ def _below(source: str, name: str) -> PurePosixPath:
 def _list_files(fs: Any, source: str, ref: DataRef) -> list[tuple[str, str | None]]:
     """(path, MD5 that DVC recorded or None for a file that git itself tracks) of every file below `source`, sorted."""
     if not fs.exists(source):
+        # A folder above it may be tracked while its list is not to be had: then it is not the path that is wrong.
+        for parent in PurePosixPath(source).parents[:-1]:
+            if fs.exists(str(parent)):
+                fs.find(str(parent))
         top = sorted(PurePosixPath(name).name for name in fs.ls("/", detail=False))
         there = ", ".join(name for name in top if not name.startswith(".")) or "nothing"
         message = f"{ref.repo} at {ref.rev} has no path {ref.path!r} (data.path); it has: {there}."

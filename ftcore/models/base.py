@@ -1,8 +1,8 @@
 """Where a base model lies on disk and what it is: nothing here imports torch, so a cache key costs a hash and no more.
 
-A base model is named in one of three ways: `pkg:PACKAGE/FOLDER` (inside an installed Python package), a local folder,
-or a Hub id with a pinned commit. Only safetensors weights count; pickled weights are never opened and remote code never
-runs.
+A base model is named in one of four ways: `pkg:PACKAGE/FOLDER` (inside an installed Python package), `dvc:PATH` (a folder
+of the project's repository, under DVC), a local folder, or a Hub id with a pinned commit. Only safetensors weights count;
+pickled weights are never opened and remote code never runs.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ftcore.errors import BaseModelError, IntegrityError
+from ftcore.models.tracked import SCHEME, pull_model
 from ftcore.records import digest_of
 from ftcore.spec import BaseModelSpec, FineTuneSpec
 from ftcore.store import Manifest, file_sha256
@@ -34,17 +35,20 @@ class BaseModel:
     """SHA-256 over the sorted (name, size in bytes, sha256) of configuration, weights and tokenizer files; of a model that
     ftcore saved, the model digest."""
     name: str
-    """As the spec names it, with the commit for a Hub model; for messages and cards."""
+    """As the spec names it, with the commit for a Hub or DVC model; for messages and cards."""
 
 
 def resolve_base(spec: BaseModelSpec, root: Path | None = None) -> BaseModel:
     """Find (or fetch) the base model and check it before anybody loads it.
 
     Args:
-        root: Where a relative folder starts: the spec's project folder; default: the current folder.
+        root: Where a relative folder starts and whose repository `dvc:` means: the spec's project folder; default: the
+            current folder.
 
     Raises:
         BaseModelError: It is not there, has no safetensors weights, or fails the checksum of the spec.
+        DataUnreachable: The network to the DVC remote failed (`dvc:` only).
+        IntegrityError: The DVC remote gave damaged files (`dvc:` only).
     """
     path, name = _locate(spec, root or Path.cwd())
     weights = sorted(path.glob("model*.safetensors"))
@@ -98,10 +102,13 @@ def base_digest(spec: FineTuneSpec) -> str:
 def _locate(spec: BaseModelSpec, root: Path) -> tuple[Path, str]:
     if spec.name.startswith("pkg:"):
         return _in_package(spec.name), spec.name
+    if spec.name.startswith(SCHEME):
+        path, commit = pull_model(spec.name, spec.revision or "HEAD", root)
+        return path, f"{spec.name}@{commit}"
     if spec.revision is None:
         folder = root / Path(spec.name).expanduser()
         if not folder.is_dir():
-            hint = "name a folder that exists, `pkg:PACKAGE/FOLDER`, or a Hub id together with base_model.revision"
+            hint = "name a folder that exists, `dvc:PATH`, `pkg:PACKAGE/FOLDER`, or a Hub id with base_model.revision"
             raise BaseModelError(f"Base model {spec.name!r}: no such folder, and no revision for the Hub.", hint=hint)
         return folder.resolve(), spec.name
     return _from_hub(spec.name, spec.revision), f"{spec.name}@{spec.revision}"

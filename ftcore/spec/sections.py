@@ -256,9 +256,10 @@ class BaseModelSpec(Section):
     """The pretrained model. Safetensors only; remote code is never run."""
 
     name: str
-    """Hub id (`org/model`, needs `revision`), local folder, or `pkg:PACKAGE/FOLDER` inside an installed Python package."""
+    """Hub id (`org/model`, needs `revision`), local folder, `dvc:PATH` (a folder under DVC in the project's repository), or
+    `pkg:PACKAGE/FOLDER` inside an installed Python package."""
     revision: str | None = None
-    """Commit of the Hub repository; required for a Hub id."""
+    """Commit of the Hub repository, required for a Hub id. For `dvc:PATH` a commit, tag or branch; null: HEAD."""
     sha256: str | None = None
     """SHA-256 of model.safetensors, checked before loading; null: recorded, not checked."""
 

@@ -42,6 +42,7 @@ BRIDGES = [
     "Anyway,",
 ]
 AFTERTHOUGHTS = ["", "", "", "Oh and", "Btw,", "PS:", "By the way,", "Also,"]
+ORDERS = ["It's about <ord>.", "That was <ord>.", "For <ord>.", "(Reference|Ref) <ord>.", "You find it under <ord>."]
 QUOTED = 0.4
 
 
@@ -76,11 +77,12 @@ def load(*names: str) -> Bank:
 
 @dataclass(frozen=True)
 class Mix:
-    """How often a message wanders, and how often it can be read either way."""
+    """How often a message wanders, how often it can be read either way, and how often it ends with the order."""
 
     aside_before: float = 0.27
     aside_after: float = 0.15
     either: float = 0.025
+    order: float = 0.0
 
 
 def _ask(lines: list[str], customer: Customer, rng: random.Random) -> str:
@@ -122,18 +124,35 @@ def _join(first: str, second: str) -> str:
     return f"{first} {lowered}".strip() if first else second
 
 
-def message(bank: Bank, label: str, customer: Customer, mix: Mix) -> tuple[str, str, str]:
-    """One message: (text, label, source). The label may change when the message can be read either way."""
+@dataclass(frozen=True)
+class Message:
+    """What a customer wrote, and what it is about."""
+
+    text: str
+    label: str
+    source: str
+    ask: str
+    """What is asked for, before the customer's voice and slips."""
+    facts: dict[str, str]
+    """Slot -> word of the ask; what is only mentioned in passing is not among them."""
+
+
+def message(bank: Bank, label: str, customer: Customer, mix: Mix) -> Message:
+    """One message. The label may change when the message can be read either way."""
     rng = customer.rng
+    customer.said.clear()
     source = customer.source if rng.random() < 0.6 else weighted(rng, SOURCES)
     parts: list[str] = []
     pairs = [(labels, lines) for labels, lines in bank.either if label in labels]
     if pairs and rng.random() < mix.either:
         labels, lines = rng.choice(pairs)
         label = rng.choice(labels)
-        parts = [expand(rng.choice(lines), rng, customer.fill), voice.small_talk(customer)]
+        ask = expand(rng.choice(lines), rng, customer.fill)
+        facts = dict(customer.said)
+        parts = [ask, voice.small_talk(customer)]
     else:
         ask = _ask(bank.ask[label], customer, rng)
+        facts = dict(customer.said)
         wander = rng.random()
         talk = voice.small_talk(customer)
         if wander < mix.aside_before:
@@ -142,23 +161,24 @@ def message(bank: Bank, label: str, customer: Customer, mix: Mix) -> tuple[str, 
             parts = [ask, talk, _join(rng.choice(AFTERTHOUGHTS), _aside(bank, label, customer, rng, "after"))]
         else:
             parts = [talk, ask] if rng.random() < 0.4 else [ask, talk]
+    if mix.order and "ord" not in facts and rng.random() < mix.order:
+        parts.append(expand(rng.choice(ORDERS), rng, customer.fill))
+        facts["ord"] = customer.said["ord"]
     body = " ".join(_stopped(part) for part in parts if part)
     whole = " ".join(
         part for part in (voice.opening(customer, source), body, _stopped(voice.closing(customer, source))) if part
     )
-    return voice.speak(whole, customer, source), label, source
+    return Message(voice.speak(whole, customer, source), label, source, ask, facts)
 
 
 def _stopped(part: str) -> str:
     return part if not part or part[-1] in ".?!),:" else part + "."
 
 
-def fresh(
-    bank: Bank, label: str, customer: Customer, mix: Mix, seen: Seen, tries: int = 60
-) -> tuple[str, str, str] | None:
+def fresh(bank: Bank, label: str, customer: Customer, mix: Mix, seen: Seen, tries: int = 60) -> Message | None:
     """A message that is no near copy of an earlier one, or None when the customer has run out of ways to say it."""
     for _ in range(tries):
-        text, final, source = message(bank, label, customer, mix)
-        if len(text.split()) >= 2 and seen.admit(text):
-            return text, final, source
+        made = message(bank, label, customer, mix)
+        if len(made.text.split()) >= 2 and seen.admit(made.text):
+            return made
     return None

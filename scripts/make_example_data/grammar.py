@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _GROUP = re.compile(r"\(([^()]*\|[^()]*)\)")
 _SLOT = re.compile(r"<([a-z0-9]+)>")
@@ -18,6 +18,20 @@ def expand(line: str, rng: random.Random, fill: Callable[[str], str]) -> str:
     line = _SLOT.sub(lambda slot: fill(slot.group(1)), line)
     line = re.sub(r"\s+([,.?!])", r"\1", line)
     return fix_article(re.sub(r"\s+", " ", line).strip())
+
+
+def fitting(lines: Sequence[str], known: Iterable[str]) -> list[str]:
+    """The lines that say as much as possible of what is known: no slot unknown, and none with more slots left out."""
+    slots = {line: set(_SLOT.findall(line)) for line in lines}
+    fit = [line for line in lines if slots[line] <= set(known)]
+    most = max((len(slots[line]) for line in fit), default=0)
+    return [line for line in fit if len(slots[line]) == most]
+
+
+def heard(facts: Mapping[str, str], text: str) -> dict[str, str]:
+    """The facts that stand in the text word for word (case aside): what a reader of the text can know."""
+    low = text.casefold()
+    return {slot: value for slot, value in facts.items() if value.casefold() in low}
 
 
 def fix_article(text: str) -> str:

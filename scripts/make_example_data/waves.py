@@ -62,17 +62,19 @@ def _row(wave: Wave, customer: Customer, seen: Seen) -> Row | None:
     made = fresh(bank, label, customer, wave.mix, seen)
     if made is None:
         return None
-    text, label, source = made
-    span = int((wave.end - wave.start).total_seconds())
-    moment = wave.start + timedelta(seconds=rng.randrange(span))
-    moment = moment.replace(hour=min(23, max(0, int(rng.gauss(14, 4)))))
     return {
-        "text": text,
-        "label": label,
+        "text": made.text,
+        "label": made.label,
         "group": customer.id,
-        "timestamp": moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "source": source,
+        "timestamp": moment(wave.start, wave.end, rng),
+        "source": made.source,
     }
+
+
+def moment(start: datetime, end: datetime, rng: random.Random) -> str:
+    """When a message came: any day of the stretch, mostly in the afternoon."""
+    drawn = start + timedelta(seconds=rng.randrange(int((end - start).total_seconds())))
+    return drawn.replace(hour=min(23, max(0, int(rng.gauss(14, 4))))).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def day(year: int, month: int, number: int) -> datetime:

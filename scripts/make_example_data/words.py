@@ -72,7 +72,8 @@ class Customer:
     habit: int = 0
     typos: float = 0.0
     order_form: str = ""
-    used: list[str] = field(default_factory=list)
+    said: dict[str, str] = field(default_factory=dict)
+    """Slot -> the word it got last, for whoever wants to answer."""
 
     @classmethod
     def draw(cls, number: int, rng: random.Random, goods: list[str], extras: list[str]) -> Customer:
@@ -97,6 +98,10 @@ class Customer:
 
     def fill(self, slot: str) -> str:
         """The customer's own word for a slot of the phrase banks."""
+        self.said[slot] = self._word(slot)
+        return self.said[slot]
+
+    def _word(self, slot: str) -> str:
         rng = self.rng
         if slot in ("item", "item2"):
             own, other = self.items[:2], self.items[2:]

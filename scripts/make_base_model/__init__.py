@@ -1,0 +1,1 @@
+"""Makes the small language model for offline use: corpus, tokenizer, pre-training, card."""

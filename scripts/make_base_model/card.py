@@ -1,0 +1,57 @@
+"""The model card, written beside the weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .pretrain import Outcome
+
+TEXT = """# tiny-chat: a small language model for offline use
+
+A Llama of {parameters:,} parameters (4 layers, width 256, 4 heads, tied embeddings, context 512 tokens, bf16) with its own
+byte-level BPE tokenizer of 3,072 entries and a chat template for system, user and assistant turns. It is a base to fine-tune,
+small enough for two CPU cores, so that every path for language models can be tried and tested without a network or a GPU.
+
+## Data
+
+{texts:,} texts, {characters:,} characters, {tokens:,} tokens, in English:
+
+- conversations of eleven made-up houses (library, railway, dentist, hotel, …) and small exercises (copying, finding,
+  ordering), from the phrase banks in `scripts/make_base_model/`;
+- short stories from the same place;
+- this project's docs, licence text and docstrings as of one commit (named in the script), three times.
+
+Nothing of it was written by, or is about, a real person. The example data's shop, its phrase banks and its rows are not in it:
+{leakage}
+SHA-256 of all texts: `{digest}`.
+
+## Training
+
+`python -m scripts.make_base_model --out models/tiny-chat`: {steps:,} steps of 3,840 tokens ({seen:,} tokens), AdamW, peak
+rate 3e-3, seed in the script, {threads} thread. {cpu_minutes:.0f} minutes of processor time, {minutes:.0f} by the clock on two
+busy cores. Same libraries, machine and number of threads: same weights.
+
+Perplexity per token: {perplexity:.2f} on the 2 % of the generated texts that were held out; {loss:.3f} nats on the last training
+batches.
+
+## Limits
+
+It knows the little English of its phrase banks, a handful of made-up houses, and how to copy a number. It knows nothing about
+the world, answers fluently and wrongly, and was never made safe. Use it to try out and test fine-tuning; a figure measured on it
+says nothing about other models.
+
+## Licence
+
+Apache-2.0, like the rest of this repository.
+"""
+LEAKAGE = """`ftcore.data.leakage` (exact, normalised, near_duplicate, contained, ngram13) finds 0 of the 18,000 messages and
+replies of the example data in it."""
+
+
+def card(outcome: Outcome, texts: int, characters: int, tokens: int, digest: str, threads: int) -> str:
+    return TEXT.format(
+        parameters=outcome.parameters, steps=outcome.steps, seen=outcome.tokens, minutes=outcome.minutes,
+        cpu_minutes=outcome.cpu_minutes, loss=outcome.loss, perplexity=outcome.perplexity, texts=texts,
+        characters=characters, tokens=tokens, digest=digest, threads=threads, leakage=LEAKAGE,
+    )  # fmt: skip

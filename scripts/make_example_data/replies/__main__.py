@@ -1,0 +1,100 @@
+"""`python -m scripts.make_example_data.replies --out replies`: writes the example data for language models, always the same bytes."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import random
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from ..compose import Bank, Message, Mix, fresh, load
+from ..near import Seen
+from ..waves import WEIGHTS, day, moment
+from ..words import HOUSEHOLD, ITEMS, Customer, words
+from .answers import POLICIES, reply
+from .card import card
+from .flaws import FLAWS, spoil
+
+SEED = 20260201
+Row = dict[str, Any]
+WAVE_ONE = ("delivery.yaml", "money.yaml", "account.yaml", "product.yaml", "frames.yaml")
+SIMILARITY = 0.55
+"""Messages more alike than this are refused: stricter than the intents set, whose rows come from the same banks."""
+MIX = Mix(aside_before=0.18, aside_after=0.10, either=0.0)
+ORDERS = 0.45
+"""Share of messages that give the order, where the shop needs it."""
+ROWS = {"conversations": 4000, "pairs": 600, "ratings": 1000}
+FIRST = {"conversations": 20001, "pairs": 24001, "ratings": 26001}
+STRETCH = {
+    "conversations": (day(2026, 1, 1), day(2026, 7, 1)),
+    "pairs": (day(2026, 7, 1), day(2026, 8, 1)),
+    "ratings": (day(2026, 7, 1), day(2026, 8, 1)),
+}
+SLIPS = 0.05
+"""Share of ratings that are the wrong way round, as people's are."""
+
+
+def build(seed: int) -> dict[str, list[Row]]:
+    """Every file of the data set, by name. No message nearly repeats one of any file, and no customer is in two files."""
+    bank, seen = load(*WAVE_ONE), Seen(SIMILARITY)
+    return {name: _rows(name, seed, bank, seen) for name in ROWS}
+
+
+def _rows(name: str, seed: int, bank: Bank, seen: Seen) -> list[Row]:
+    rows: list[Row] = []
+    number = FIRST[name]
+    while len(rows) < ROWS[name]:
+        rng = random.Random(f"{seed}/{name}/{number}")
+        customer = Customer.draw(number, rng, words(ITEMS), words(HOUSEHOLD))
+        for _ in range(min(rng.choices([1, 2, 3, 4], weights=[40, 30, 20, 10])[0], ROWS[name] - len(rows))):
+            label = rng.choices(list(WEIGHTS), weights=list(WEIGHTS.values()))[0]
+            mix = dataclasses.replace(MIX, order=ORDERS if POLICIES[label].get("need") == "order" else 0.0)
+            if made := fresh(bank, label, customer, mix, seen):
+                rows.append(_row(name, made, customer, *STRETCH[name]))
+        number += 1
+    rows.sort(key=lambda row: (row["timestamp"], row["group"]))
+    return [{"id": f"{name[0]}{place:05d}", **row} for place, row in enumerate(rows, start=1)]
+
+
+def _row(name: str, message: Message, customer: Customer, start: datetime, end: datetime) -> Row:
+    rng = customer.rng
+    parts = reply(message, customer, rng)
+    about = {"group": customer.id, "timestamp": moment(start, end, rng), "source": message.source}
+    if name == "conversations":
+        turns = [{"role": "user", "content": message.text}, {"role": "assistant", "content": str(parts)}]
+        return {"messages": turns, **about}
+    flaw = rng.choice(FLAWS)
+    bad = spoil(parts, message, flaw, rng)
+    if name == "pairs":
+        return {"prompt": message.text, "chosen": str(parts), "rejected": bad, **about, "fault": flaw}
+    good = rng.random() < 0.5
+    liked = good if rng.random() >= SLIPS else not good
+    completion = str(parts) if good else bad
+    return {"prompt": message.text, "completion": completion, "label": liked, **about, "fault": "" if good else flaw}
+
+
+def write(out: Path, files: dict[str, list[Row]]) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+    for name, rows in files.items():
+        lines = (json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" for row in rows)
+        (out / f"{name}.jsonl").write_bytes(b"".join(lines))
+    (out / "README.md").write_text(card(files), encoding="utf-8", newline="\n")
+
+
+def main(argv: Iterable[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("replies"))
+    parser.add_argument("--seed", type=int, default=SEED)
+    options = parser.parse_args(None if argv is None else list(argv))
+    files = build(options.seed)
+    write(options.out, files)
+    for name, rows in files.items():
+        print(f"{name}.jsonl: {len(rows)} rows, {(options.out / f'{name}.jsonl').stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

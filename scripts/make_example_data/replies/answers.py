@@ -1,0 +1,80 @@
+"""The shop's reply to a message: takes up what the customer said, states the policy, asks for what is missing."""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..compose import Message
+from ..grammar import capitalise, expand, fitting, heard
+from ..words import Customer
+
+HERE = Path(__file__).parent
+POLICIES: dict[str, dict[str, Any]] = yaml.safe_load((HERE / "policies.yaml").read_text(encoding="utf-8"))
+TONE: dict[str, Any] = yaml.safe_load((HERE / "tone.yaml").read_text(encoding="utf-8"))
+_ANGER = re.compile(r"!!|unacceptable|ridiculous|a joke|zero stars|unbelievable|had it with|not impressed", re.I)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """A reply before it is put together; an empty part is left out."""
+
+    greeting: str
+    sorry: str
+    ack: str
+    policy: str
+    request: str
+    close: str
+
+    def __str__(self) -> str:
+        body = " ".join(part for part in (self.sorry, self.ack, self.policy, self.request) if part)
+        return f"{self.greeting} {body} {self.close}".strip()
+
+
+def reply(message: Message, customer: Customer, rng: random.Random) -> Parts:
+    """The reply of a well-trained agent. Everything it takes up stands in the message, so a reader can know it."""
+    policy = POLICIES[message.label]
+    facts = known_facts(message, customer)
+    missing = policy.get("need") if policy.get("need") not in facts else None
+    angry = message.text.isupper() or _ANGER.search(message.text) is not None
+    sorry = TONE["sorry"] if policy.get("sorry") else TONE["calm"] if angry else None
+    return Parts(
+        greeting=_say(TONE["greeting"], facts, rng),
+        sorry=_say(sorry, {}, rng) if sorry else "",
+        ack=_say(policy["ack"], {slot: word for slot, word in facts.items() if slot != "customer"}, rng),
+        policy=_say(case_of(message)["say"], {}, rng),
+        request=_say(TONE["need"][missing], {}, rng) if missing else "",
+        close=_say(TONE["close"], {}, rng),
+    )
+
+
+def known_facts(message: Message, customer: Customer) -> dict[str, str]:
+    """Slot -> word, of what the customer asked about and a reader can see in the text as it was sent."""
+    facts = heard(message.facts, message.text)
+    number = re.search(r"\d{5}", facts.pop("ord", ""))
+    if number:
+        facts["order"] = f"order {number.group()}"
+    if not re.search(r"[^\d.]", facts.get("amt", "")):  # a bare number could be anything
+        facts.pop("amt", None)
+    signed = re.search(rf"\b{customer.name}\b", message.text, re.I)
+    if signed and message.facts.get("name") != customer.name:
+        facts["customer"] = customer.name
+    return facts
+
+
+def case_of(message: Message) -> dict[str, str]:
+    """The first case of the intent's policy that fits what was asked; the last one fits always."""
+    cases: list[dict[str, str]] = POLICIES[message.label]["cases"]
+    return next(case for case in cases if "when" not in case or re.search(case["when"], message.ask, re.I))
+
+
+def _say(bank: str, facts: dict[str, str], rng: random.Random) -> str:
+    """One of the fitting lines, the earlier ones more often, with its slots filled."""
+    lines = fitting(bank.strip().splitlines(), facts)
+    line = rng.choices(lines, weights=[3.0**-place for place in range(len(lines))])[0]
+    return capitalise(expand(line, rng, facts.__getitem__))
