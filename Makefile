@@ -45,7 +45,7 @@ lint: $(VENV)/.dev
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker/compose.yaml
 	$(BIN)/python scripts/make_spec_reference.py --check
-	$(BIN)/ftcore spec check dags/specs/support_intents.yaml
+	for spec in dags/specs/*.yaml; do $(BIN)/ftcore spec check $$spec || exit; done
 
 format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .

@@ -22,7 +22,7 @@ from ftcore.errors import IntegrityError, UsageError
 from ftcore.ledger import Ledger
 from ftcore.records import DataRef, Evaluation, ModelRef, PreparedDataset, Record, TrainingRun, TuningResult, digest_of
 from ftcore.spec import FineTuneSpec, with_settings
-from ftcore.stages import ORDER, Stage, require_method, stage_of, stages_of
+from ftcore.stages import ORDER, Stage, stage_of, stages_of
 from ftcore.store import Store, file_sha256, write_durable
 
 Inputs = Mapping[str, Record | DataRef | None]
@@ -107,10 +107,8 @@ def run_stage(name: str, spec: FineTuneSpec, inputs: Inputs, store: Store) -> St
     """Run one stage, or find its verified earlier output.
 
     Raises:
-        UsageError: The task has no training method, and the stage is training or a later one.
         FtcoreError: Whatever the stage raises; nothing half-written is left behind.
     """
-    require_method(spec.task, name)
     stage = stage_of(name, spec)
     spec = tuned(spec, inputs)
     started = time.monotonic()
@@ -387,14 +385,12 @@ def run_pipeline(
     Stages before `first` must have been run before: they are reused, never run.
 
     Raises:
-        UsageError: A stage name is unknown, the range is empty, a stage before `first` has no output to reuse, or the range
-            holds training for a task without a method.
+        UsageError: A stage name is unknown, the range is empty, or a stage before `first` has no output to reuse.
     """
     for name in (first, last):
         stage_of(name, spec)
     if ORDER.index(first) > ORDER.index(last):
         raise UsageError(f"Nothing lies between {first} and {last}; the order is {', '.join(ORDER)}.")
-    require_method(spec.task, last)
     records: dict[str, Record] = {}
     for name, stage in stages_of(spec).items():
         if ORDER.index(name) > ORDER.index(last):

@@ -120,16 +120,6 @@ def test_unknown_and_empty_ranges_are_usage_errors(project: Path) -> None:
             list(run_pipeline(spec, Store(), open_ledger(), first=first, last=last))
 
 
-@pytest.mark.parametrize("last", ["train", "promote"])
-def test_a_task_without_a_training_method_is_refused_before_any_work(project: Path, home: Path, last: str) -> None:
-    spec = load_spec(project / "spec.yaml", ["task=instruction"])
-    with pytest.raises(UsageError, match="'instruction' has no training method") as caught:
-        next(run_pipeline(spec, Store(), open_ledger(), last=last))
-    assert "--to prepare" in caught.value.hint
-    assert not (home / "stages").exists()
-    assert next(run_pipeline(spec, Store(), open_ledger(), last="prepare")).stage == "ingest"
-
-
 def test_starting_late_needs_earlier_outputs(project: Path) -> None:
     spec = load_spec(project / "spec.yaml")
     with pytest.raises(UsageError, match="ingest has no output"):

@@ -13,7 +13,8 @@ from ftcore.cli._output import JsonFlag, print_json, print_line, print_table
 from ftcore.errors import UsageError
 
 _FILE_HELP = (
-    "JSONL or CSV with text, prediction, confidence (any of them); plain text, a message a line; or a prediction log."
+    "JSONL or CSV with text, prediction or reply, confidence (any of them); plain text, a message a line; or a prediction "
+    "log."
 )
 FileOption = Annotated[Path, typer.Option(help=_FILE_HELP)]
 

@@ -1,4 +1,4 @@
-"""`ftcore feedback send` and `ftcore feedback collect`: labels back in, labels out as a data version."""
+"""`ftcore feedback send` and `ftcore feedback collect`: feedback back in, and out as a data version."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from ftcore.cli._output import JsonFlag, SetOption, SpecArgument, libraries_on_s
 from ftcore.errors import UsageError, num_of
 from ftcore.spec import load_spec
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Send labels back; turn them into a data version.")
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Send feedback back; turn it into a data version.",
+)
 
 
 @app.command()
@@ -21,26 +25,30 @@ def send(
     spec: SpecName,
     identity: Annotated[str | None, typer.Option("--id", help="The id that the answer carried.")] = None,
     label: Annotated[str | None, typer.Option(help="The right label.")] = None,
+    reply: Annotated[str | None, typer.Option(help="A better reply than the generated one.")] = None,
+    rating: Annotated[str | None, typer.Option(help="up or down: thumbs for a generated reply.")] = None,
     file: Annotated[
-        Path | None, typer.Option(help="Many at once: CSV or JSONL with id, label, optional source.")
+        Path | None,
+        typer.Option(help="Many at once: CSV or JSONL with id; label, or reply and rating; optional source."),
     ] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Note the right label of one or many answers, straight into the feedback log (no server needed)."""
-    from ftcore.serving.labels import append_labels, read_labels
+    """Note what is right of one or many answers, straight into the feedback log (no server needed)."""
+    from ftcore.serving.feedback import append_feedback, read_feedback
 
-    if (file is None) == (identity is None or label is None):
-        raise UsageError(
-            "Wanted either --id and --label, or --file.", hint="ftcore feedback send SPEC --id ID --label LABEL"
-        )
-    rows = read_labels(file) if file is not None else [{"id": identity, "label": label}]
-    accepted = append_labels(spec_name(spec), rows)
-    print_json({"accepted": accepted}) if json else print_line(f"{accepted} label(s) noted.")
+    given = {name: text for name, text in (("label", label), ("reply", reply), ("rating", rating)) if text is not None}
+    if (file is None) == (identity is None or not given):
+        message = "Wanted either --id and one of --label, --reply, --rating, or --file."
+        raise UsageError(message, hint="ftcore feedback send SPEC --id ID --label LABEL")
+    rows = read_feedback(file) if file is not None else [{"id": identity, **given}]
+    accepted = append_feedback(spec_name(spec), rows)
+    print_json({"accepted": accepted}) if json else print_line(f"{num_of(accepted, 'answer')} noted.")
 
 
 @app.command()
 def collect(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = False) -> None:
-    """Make labelled production rows a new data version, if enough have come, and attach it to the open retrain request."""
+    """Make labelled production rows, or corrected replies, a new data version, if enough have come, and attach it to the open
+    retrain request."""
     from ftcore.ledger import open_ledger
     from ftcore.ledger.ledger import SERVICE
     from ftcore.monitoring.feedback import MIN_NEW_LABEL_ROWS, collect_feedback, feedback_counts
@@ -57,20 +65,19 @@ def collect(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = Fa
         print_json({"data": asdict(ref) if ref else None, **counts, "held_back": held_back, **left_out,
                     "followed": collected.followed})  # fmt: skip
         return
+    what = "labelled answers" if loaded.task == "classification" else "corrected replies"
     if collected.followed:
         print_line(f"The spec's own data has moved on: {collected.followed[:12]} is taken over.")
     if ref:
         print_line(f"New data version {ref.rev[:12]} in {ref.repo}.")
     else:
         needed, matched = loaded.monitoring.min_feedback_rows, counts["matched"]
-        print_line(
-            f"No new data version: {matched} labelled answers in the logs, of which fewer than {needed} can join."
-        )
+        print_line(f"No new data version: {matched} {what} in the logs, of which fewer than {needed} can join.")
     for label, num_rows in collected.held_back.items():
         print_line(
             f"Held back: the new label {label!r} has {num_of(num_rows, 'row')} so far, wanted {MIN_NEW_LABEL_ROWS}."
         )
     if collected.num_left_out:
-        print_line(f"Left out: {collected.num_left_out} labelled answers with which the data set would be refused:")
+        print_line(f"Left out: {collected.num_left_out} {what} with which the data set would be refused:")
         for reason in collected.reasons:
             print_line(f"  - {reason}")

@@ -20,12 +20,11 @@ def preflight(
     """Prepare the data (or reuse it), then check rows, tokenizer, model and memory. Nothing is trained."""
     from ftcore.ledger import open_ledger
     from ftcore.pipeline import gather, run_pipeline
-    from ftcore.stages import STAGES, require_method
+    from ftcore.stages import STAGES
     from ftcore.stages.train import preflight as check
     from ftcore.store import Store
 
     loaded, store, ledger = load_spec(spec, overrides or ()), Store(), open_ledger()
-    require_method(loaded.task, "train")
     with libraries_on_stderr():
         steps = list(run_pipeline(loaded, store, ledger, last="prepare", rev=rev))
         refused = steps[-1].record.refused

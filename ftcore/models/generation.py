@@ -78,6 +78,15 @@ class Generator:
             self._max_prompt = min(max_length, room)
         self._lock = threading.Lock()
 
+    def check(self, prompts: Sequence[Prompt]) -> None:
+        """See that the prompts can be encoded; nothing is generated.
+
+        Raises:
+            BaseModelError: The chat template refuses the turns of a prompt.
+        """
+        for prompt in prompts:
+            self._encoder.prompt(prompt, self._max_prompt)
+
     def generate(self, prompts: Sequence[Prompt]) -> Generated:
         """Answer every prompt (none is fine).
 

@@ -52,7 +52,7 @@ def accept_rows(
         folder: The data version that the rows would join; not changed.
         rows: Canonical columns.
         to_files: Rows -> the files that hold them, by their path inside the data folder.
-        known: Labels of the data version.
+        known: Labels of the data version; replies have none: then no row is left that could be let in.
         min_rows: Fewer are not worth a version.
         released: Digests of the rows that a person has let out of quarantine.
 
@@ -68,7 +68,7 @@ def accept_rows(
         reasons.update(dict.fromkeys(refused))
         fit = [row for row in left if row["id"] not in unfit]
         if len(fit) == len(left):
-            fit = [row for row in left if row["label"] in known]
+            fit = [row for row in left if row.get("label") in known]
         if len(fit) == len(left):
             break
         left = fit

@@ -12,6 +12,9 @@ _MEANING = {
     "confidence": "the model's confidence has another distribution (KS distance {effect:.2f})",
     "length": "message lengths have another distribution (KS distance {effect:.2f})",
     "embeddings": "messages are of another kind (embeddings tell the windows apart with AUC {auc:.2f})",
+    "reply_length": "reply lengths have another distribution (KS distance {effect:.2f})",
+    "ended": "the share of replies that the model ended itself moved by {effect:.1%}",
+    "repeats": "the share of replies repeated word by word moved by {effect:.1%}",
     "vocabulary": "messages use other words (they tell the windows apart with AUC {auc:.2f})",
 }
 
@@ -41,7 +44,7 @@ def decide(
             reason = f"The {side} has {count} rows; at least {min_rows} are needed to decide."
             return Decision("insufficient", (reason,), None)
     if not tests:
-        reason = "The two windows share no column that could be tested (label, confidence, length, embeddings)."
+        reason = "The two windows share no column that could be tested (label, confidence, length, embeddings, reply)."
         return Decision("insufficient", (reason,), None)
     p_value = min(test.p_adjusted for test in tests)
     significant = sorted(

@@ -1,18 +1,18 @@
-"""Labels that came back from production become a new data version that retraining can learn from.
+"""Feedback that came back from production becomes a new data version that retraining can learn from.
 
 The feedback log is joined with the prediction log by the id that each answer carried. What is new since the last version is
 written as one more file, `feedback-<n>.jsonl`, in the user's own column names, to the data repository under FTCORE_HOME; a
-label that was corrected since replaces the old one in its place.
+label that was corrected since replaces the old one in its place. For models that write replies the same holds for corrected
+replies; ratings of replies go along as `ratings/feedback-<n>.jsonl`, which no pattern for training rows reads.
 Rows with which the data set would be refused are left out and named in the answer; the next call looks at them again.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
@@ -21,6 +21,7 @@ from ftcore.data.reading import read_jsonl, read_splits
 from ftcore.data.versions import DataRepository, pull
 from ftcore.errors import UsageError
 from ftcore.ledger import Ledger
+from ftcore.monitoring.corrections import RATINGS, join_replies, writable, writer_of
 from ftcore.monitoring.upstream import FEEDBACK_FILES, follow_own_data
 from ftcore.records import DataRef, DatasetVersion, canonical_json
 from ftcore.registry.package import read_lineage
@@ -61,7 +62,7 @@ class Collected:
 
 
 def collect_feedback(spec: FineTuneSpec, store: Store, ledger: Ledger, actor: str) -> Collected:
-    """Make a new data version from labelled production rows, if there are enough new ones.
+    """Make a new data version from labelled production rows (or corrected replies), if there are enough new ones.
 
     The spec's own data may have moved on since the last version: then the feedback joins its newest state. Rows with which the
     pipeline would refuse the data set are left out. The version is recorded in the ledger and attached to
@@ -84,7 +85,8 @@ def collect_feedback(spec: FineTuneSpec, store: Store, ledger: Ledger, actor: st
         if any(current.glob(FEEDBACK_FILES)) and _current_rev(ledger, spec.name) != ref.rev:
             _record(spec, ledger, ref, current, actor)  # a crash came between publishing and recording
         followed = follow_own_data(spec, repository, trained_on, current)
-        collected = dataclasses.replace(_collect(spec, store, ledger, repository, current), followed=followed)
+        collect = _collect if spec.task == "classification" else _collect_replies
+        collected = dataclasses.replace(collect(spec, store, ledger, repository, current), followed=followed)
         if followed and collected.data is None and any(current.glob(FEEDBACK_FILES)):
             collected = dataclasses.replace(collected, data=repository.newest())
     if collected.data is not None:
@@ -102,31 +104,74 @@ def _collect(spec: FineTuneSpec, store: Store, ledger: Ledger, repository: DataR
     taken = {str(row[columns.id]): str(row[columns.label]) for rows in held.values() for row in rows}
     known = {str(row["label"]) for row in _rows(spec, current) if row["label"]}
     joined = join(_logged(store, spec.name, "feedback"), _logged(store, spec.name, "predictions"), known, taken)
+
+    def write(row: Row) -> Row:
+        return in_user_columns(row, columns)
+
+    collected, files = _accept(spec, ledger, current, joined.rows, _Files("", held, columns.id, write), known)
+    collected = dataclasses.replace(collected, held_back=joined.held_back)
+    if not files:
+        return collected
+    return dataclasses.replace(collected, data=repository.add(files, "Labelled rows from production"))
+
+
+def _collect_replies(
+    spec: FineTuneSpec, store: Store, ledger: Ledger, repository: DataRepository, current: Path
+) -> Collected:
+    """As `_collect`. Ratings alone make no version: they go along with corrected replies."""
+    held = {path.name: read_jsonl(path) for path in sorted(current.glob(FEEDBACK_FILES))}
+    rated = {f"{RATINGS}/{path.name}": read_jsonl(path) for path in sorted((current / RATINGS).glob(FEEDBACK_FILES))}
+    taken = {str(row["id"]): str(row["completion"]) for row in _rows(spec, current)}
+    ratings = {str(row["id"]): str(row["rating"]) for rows in rated.values() for row in rows}
+    joined = join_replies(
+        _logged(store, spec.name, "feedback"), _logged(store, spec.name, "predictions"), taken, ratings
+    )
+    write = writer_of(spec.data)
+    rows, unwritable = writable(joined.rows, write)
+    collected, files = _accept(spec, ledger, current, rows, _Files("", held, spec.data.columns.id, write), set())
+    num_left_out = collected.num_left_out + len(joined.rows) - len(rows)
+    collected = dataclasses.replace(collected, num_left_out=num_left_out, reasons=(*unwritable, *collected.reasons))
+    if not files:
+        return collected
+    files |= _Files(f"{RATINGS}/", rated, "id", dict)(joined.ratings)
+    return dataclasses.replace(collected, data=repository.add(files, "Corrected replies from production"))
+
+
+def _accept(
+    spec: FineTuneSpec, ledger: Ledger, current: Path, rows: Sequence[Row], to_files: _Files, known: set[str]
+) -> tuple[Collected, dict[str, bytes]]:
+    """The files to publish; none if too few rows are new and fit. The outcome names the rest."""
     min_rows = spec.monitoring.min_feedback_rows
-    if len(joined.rows) < min_rows:
-        return Collected(None, joined.held_back)
-    check_pattern(f"feedback-{len(held) + 1}.jsonl", spec.data)
+    if len(rows) < min_rows:
+        return Collected(None), {}
+    check_pattern(f"feedback-{len(to_files.held) + 1}.jsonl", spec.data)
     # Only now: it loads Great Expectations, which takes seconds.
     from ftcore.monitoring.acceptance import accept_rows
 
-    to_files = functools.partial(_to_files, held, columns)
     released = ledger.released(spec.name)
     free = released.rows if released else ()
-    accepted = accept_rows(spec, current, joined.rows, to_files, known=known, min_rows=min_rows, released=free)
-    data = None
-    if accepted.rows:
-        data = repository.add(to_files(accepted.rows), f"{len(accepted.rows)} labelled rows from production")
-    return Collected(data, joined.held_back, accepted.num_left_out, accepted.reasons)
+    accepted = accept_rows(spec, current, rows, to_files, known=known, min_rows=min_rows, released=free)
+    collected = Collected(None, num_left_out=accepted.num_left_out, reasons=accepted.reasons)
+    return collected, to_files(accepted.rows) if accepted.rows else {}
 
 
-def _to_files(held: Mapping[str, Sequence[Row]], columns: ColumnsSpec, rows: Sequence[Row]) -> dict[str, bytes]:
-    """The feedback files with `rows` in them: a corrected row in the place of the old one, new ones in one more file."""
-    new = {str(row["id"]): in_user_columns(row, columns) for row in rows}
-    files = {name: [new.get(str(row[columns.id]), row) for row in before] for name, before in held.items()}
-    there = {str(row[columns.id]) for before in held.values() for row in before}
-    if more := [row for identity, row in new.items() if identity not in there]:
-        files[f"feedback-{len(held) + 1}.jsonl"] = more
-    return {name: "".join(canonical_json(row) + "\n" for row in content).encode() for name, content in files.items()}
+@dataclass(frozen=True)
+class _Files:
+    """Rows -> the feedback files with them: a corrected row in the place of the old one, new ones in one more file."""
+
+    folder: str
+    held: Mapping[str, Sequence[Row]]
+    """The files so far, by their path inside the data folder."""
+    id_column: str
+    write: Callable[[Row], Row]
+
+    def __call__(self, rows: Sequence[Row]) -> dict[str, bytes]:
+        new = {str(row["id"]): self.write(row) for row in rows}
+        files = {name: [new.get(str(row[self.id_column]), row) for row in before] for name, before in self.held.items()}
+        there = {str(row[self.id_column]) for before in self.held.values() for row in before}
+        if more := [row for identity, row in new.items() if identity not in there]:
+            files[f"{self.folder}feedback-{len(self.held) + 1}.jsonl"] = more
+        return {name: "".join(canonical_json(row) + "\n" for row in rows).encode() for name, rows in files.items()}
 
 
 def join(
@@ -138,13 +183,13 @@ def join(
     spaces is taken for it.
 
     Args:
-        feedback: Rows with `id`, `label`, in time order.
+        feedback: Rows with `id`, `label`, in time order; rows without a label are about replies and do not count.
         predictions: Rows of the prediction log.
         known: Labels of the data set.
         taken: Id -> label of the rows that a data version has already; they come again only with another label.
     """
     by_form = {_form(label): label for label in sorted(known)}
-    labels = {str(row["id"]): clean_text(str(row["label"])) for row in feedback}
+    labels = {str(row["id"]): clean_text(str(row["label"])) for row in feedback if row.get("label")}
     answered = {str(row["id"]): row for row in predictions}
     found: list[Row] = []
     for identity, row in answered.items():
@@ -245,6 +290,10 @@ def _current_rev(ledger: Ledger, spec: str) -> str | None:
 def feedback_counts(spec: FineTuneSpec, store: Store) -> dict[str, int]:
     """For people: how much feedback lies in the logs, joined or not."""
     feedback, predictions = _logged(store, spec.name, "feedback"), _logged(store, spec.name, "predictions")
-    joined = join(feedback, predictions, known={str(row["label"]) for row in feedback})
     counts = {"feedback": len(feedback), "predictions": len(predictions)}
+    if spec.task != "classification":
+        replies = join_replies(feedback, predictions)
+        counts |= {"matched": len(replies.rows), "ratings": len(replies.ratings)}
+        return {**counts, "unknown_ids": replies.unknown}
+    joined = join(feedback, predictions, known={str(row["label"]) for row in feedback if row.get("label")})
     return {**counts, "matched": len(joined.rows), "unknown_ids": joined.unknown}

@@ -19,12 +19,13 @@ from ftcore.errors import UsageError
 from ftcore.monitoring.decision import Decision, decide
 from ftcore.monitoring.tests import Sample, compare_windows
 from ftcore.records import DriftTest
-from ftcore.serving.log import read_log, read_segment
+from ftcore.serving.log import is_reply, read_log, read_segment
 
 NAMES = {
     "text": ("text", "message", "input"),
     "prediction": ("prediction", "label"),
     "confidence": ("confidence", "score"),
+    "reply": ("reply", "completion"),
 }
 """Column -> the names it may have in a file, the first one found wins."""
 MIN_HISTORY = 5
@@ -39,6 +40,8 @@ class Columns:
     text: list[str] | None = None
     prediction: list[str] | None = None
     confidence: NDArray[np.float64] | None = None
+    reply: list[str] | None = None
+    ended: list[bool] | None = None
 
 
 def compare_files(
@@ -53,8 +56,9 @@ def compare_files(
 ) -> tuple[Decision, list[DriftTest]]:
     """Decide on drift between two files.
 
-    Predictions and confidences are tested where both files have them; texts give message length, and their words (TF-IDF, 64
-    latent dimensions fitted on both windows together, so that the permutation test stays exact) stand in for embeddings.
+    Predictions (or generated replies) and confidences are tested where both files have them; texts give message length, and
+    their words (TF-IDF, 64 latent dimensions fitted on both windows together, so that the permutation test stays exact) stand
+    in for embeddings.
 
     Args:
         history: Folder of files of earlier windows that were fine. With five or more, a test's floor is raised to the
@@ -98,7 +102,7 @@ def _compare(before: Columns, now: Columns, alpha: float, min_effect: float, see
 
 def _sample(columns: Columns, words: NDArray[np.float64] | None) -> Sample:
     length = None if columns.text is None else np.array([len(text) for text in columns.text], dtype=float)
-    return Sample(columns.prediction, columns.confidence, length, words)
+    return Sample(columns.prediction, columns.confidence, length, words, columns.reply, columns.ended)
 
 
 def word_space(
@@ -131,14 +135,20 @@ def read_columns(path: Path) -> Columns:
     except (OSError, csv.Error) as error:
         raise UsageError(f"Cannot read {path}: {error}.") from None
     found = {column: _column(rows, names) for column, names in NAMES.items()}
+    ended = None
+    if rows and all(map(is_reply, rows)):  # a log of replies: they are no classes
+        found["reply"], found["prediction"] = [str(row["prediction"]) for row in rows], None
+        ended = [bool(row["stopped"]) for row in rows]
     if rows and not any(values is not None for values in found.values()):
         seen = ", ".join(sorted(map(str, rows[0]))[:12])
-        raise UsageError(f"{path} has none of the columns text, prediction, confidence; it has: {seen}.")
+        raise UsageError(f"{path} has none of the columns text, prediction, confidence, reply; it has: {seen}.")
     return Columns(
         len(rows),
         text=None if found["text"] is None else [str(value) for value in found["text"]],
         prediction=None if found["prediction"] is None else [str(value) for value in found["prediction"]],
         confidence=None if found["confidence"] is None else _numbers(found["confidence"], path),
+        reply=None if found["reply"] is None else [str(value) for value in found["reply"]],
+        ended=ended,
     )
 
 

@@ -24,9 +24,10 @@ from ftcore.html.elements import (
     table,
 )
 from ftcore.html.page import page
-from ftcore.monitoring.charts import effect_bar, histogram, label_chart
-from ftcore.monitoring.tests import Sample
+from ftcore.monitoring.charts import SIDES, effect_bar, histogram, label_chart
+from ftcore.monitoring.tests import Sample, repeated_share
 from ftcore.records import DriftReport, DriftTest
+from ftcore.serving.log import is_reply
 
 _HEADLINE = {
     "drift": "Production has changed",
@@ -40,6 +41,9 @@ _EXPLAINED = {
     "confidence": ("Confidence", "Kolmogorov-Smirnov distance"),
     "length": ("Message length", "Kolmogorov-Smirnov distance"),
     "embeddings": ("Embeddings (MMD)", "2·AUC − 1 of telling the windows apart"),
+    "reply_length": ("Reply length", "Kolmogorov-Smirnov distance"),
+    "ended": ("Replies ended by the model", "change of their share beyond chance"),
+    "repeats": ("Replies repeated word by word", "change of their share beyond chance"),
     "vocabulary": ("Words (MMD)", "2·AUC − 1 of telling the windows apart"),
 }
 
@@ -67,6 +71,7 @@ def render_page(
         _facts(report),
         _tests(report.tests, alpha),
         _labels(reference, current),
+        _replies(reference, current),
         _distributions(reference, current),
         _examples(examples),
         _more(links, notes),
@@ -144,10 +149,23 @@ def _labels(reference: Sample, current: Sample) -> Element | None:
     return section(None, label_chart(title, reference.labels, current.labels))
 
 
+def _replies(reference: Sample, current: Sample) -> Element | None:
+    """Shares of the replies that the model ended itself, and of those that come more than once."""
+    rows: list[list[Node]] = []
+    if reference.ended and current.ended:
+        shares = [sum(side) / len(side) for side in (reference.ended, current.ended)]
+        rows.append(["ended by the model", *(f"{share:.1%}" for share in shares)])
+    if reference.replies and current.replies:
+        shares = [repeated_share(side) for side in (reference.replies, current.replies)]
+        rows.append(["repeated word by word", *(f"{share:.1%}" for share in shares)])
+    return section("Replies", table(["share", *SIDES], rows, numbers=[1, 2])) if rows else None
+
+
 def _distributions(reference: Sample, current: Sample) -> Element | None:
     pairs: list[tuple[str, NDArray[np.floating] | None, NDArray[np.floating] | None, str]] = [
         ("Confidence", reference.confidence, current.confidence, "probability"),
         ("Message length", reference.length, current.length, "characters"),
+        ("Reply length", reference.reply_length, current.reply_length, "characters"),
     ]
     charts = [
         histogram(title, before, now, unit)
@@ -160,13 +178,13 @@ def _distributions(reference: Sample, current: Sample) -> Element | None:
 def _examples(examples: Sequence[Mapping[str, Any]]) -> Element | None:
     if not examples:
         return None
-    rows: list[list[Node]] = [
-        [quote(_short(str(row["text"]))), code(str(row["prediction"])), f"{float(row['confidence']):.2f}"]
-        for row in examples
-    ]
-    return section(
-        "Messages least like the reference", table(["message", "predicted as", "confidence"], rows, numbers=[2])
-    )
+    replies = is_reply(examples[0])
+    rows: list[list[Node]] = []
+    for row in examples:
+        answer = quote(_short(str(row["prediction"]))) if replies else code(str(row["prediction"]))
+        rows.append([quote(_short(str(row["text"]))), answer, f"{float(row['confidence']):.2f}"])
+    head = ["message", "reply" if replies else "predicted as", "confidence"]
+    return section("Messages least like the reference", table(head, rows, numbers=[2]))
 
 
 def _short(text: str) -> str:

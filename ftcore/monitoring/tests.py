@@ -9,7 +9,13 @@ outputs the strongest single signal, joined by one multivariate test on its embe
 - `embeddings`: kernel two-sample test (MMD; Gretton et al., JMLR 2012) with an RBF kernel, bandwidth from the median
   distance, permutations.
 
-Both resampling tests are exact for exchangeable rows at any window size, unlike asymptotic chi-square with rare classes.
+Generated replies are no classes; in the place of `labels` stand three tests of how a model writes:
+
+- `reply_length`: Kolmogorov-Smirnov on the characters of the reply;
+- `ended`: the share of replies that the model ended itself, tested as `labels` are with two classes;
+- `repeats`: the share of rows whose reply another row of the window has word by word, under redrawing of the pooled replies.
+
+All resampling tests are exact for exchangeable rows at any window size, unlike asymptotic chi-square with rare classes.
 Holm's correction over whatever tests could run keeps the family-wise false-alarm rate. A floor under the effect size
 keeps changes that are real but small from raising alarms in large windows.
 
@@ -18,14 +24,16 @@ at most about that share.
 
 | test | effect | what 0.1 means |
 |---|---|---|
-| labels | total variation distance, less its mean under no change | 10 % of the traffic moved to other classes |
-| confidence, length | KS distance | at some value, the cumulative shares differ by 10 points |
+| labels, ended | total variation distance, less its mean under no change | 10 % of the traffic moved to other classes |
+| confidence, length, reply_length | KS distance | at some value, the cumulative shares differ by 10 points |
+| repeats | difference of the shares, less its mean under no change | 10 % more, or fewer, of the replies are repeated ones |
 | embeddings | 2 AUC - 1 of the kernel's own classifier, leave-one-out | it tells current rows from reference rows with AUC 0.55 |
 """
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -40,7 +48,8 @@ Floats = NDArray[np.floating]
 MMD_ROWS = 1_000
 """Rows per side of the kernel test; larger windows are subsampled (the kernel matrix grows with the square)."""
 
-NUM_TESTS = 4
+NUM_TESTS, NUM_REPLY_TESTS = 4, 6
+"""How many tests there are at most: for classes, for replies."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +58,20 @@ class Sample:
 
     labels: Sequence[str] | None = None
     confidence: Floats | None = None
-    """[rows] probability of the predicted class."""
+    """[rows] probability of the predicted class; of a reply the geometric mean over its tokens."""
     length: Floats | None = None
     """[rows] characters."""
     embeddings: Floats | None = None
     """[rows, dimensions]"""
+    replies: Sequence[str] | None = None
+    """Generated texts; a sample with replies has no labels."""
+    ended: Sequence[bool] | None = None
+    """Whether the model ended the reply itself."""
+
+    @property
+    def reply_length(self) -> Floats | None:
+        """[rows] characters of the reply."""
+        return None if self.replies is None else np.array([float(len(reply)) for reply in self.replies])
 
 
 def compare_windows(
@@ -66,7 +84,8 @@ def compare_windows(
         min_effect: Floor recorded with every test.
         seed: Of the resampling: the same windows and seed give the same report.
     """
-    resamples = num_resamples(alpha)
+    writes = reference.replies is not None and current.replies is not None
+    resamples = num_resamples(alpha, NUM_REPLY_TESTS if writes else NUM_TESTS)
     rng = np.random.default_rng(seed)
     tests = []
     if reference.labels is not None and current.labels is not None:
@@ -77,15 +96,22 @@ def compare_windows(
         tests.append(ks_test("length", reference.length, current.length))
     if reference.embeddings is not None and current.embeddings is not None:
         tests.append(mmd_test(reference.embeddings, current.embeddings, resamples, rng))
+    if reference.reply_length is not None and current.reply_length is not None:
+        tests.append(ks_test("reply_length", reference.reply_length, current.reply_length))
+    if reference.ended is not None and current.ended is not None:
+        sides = [[str(bool(ended)) for ended in side] for side in (reference.ended, current.ended)]
+        tests.append(replace(label_test(sides[0], sides[1], resamples, rng), name="ended"))
+    if reference.replies is not None and current.replies is not None:
+        tests.append(repeats_test(reference.replies, current.replies, resamples, rng))
     return holm([replace(test, floor=min_effect) for test in tests])
 
 
-def num_resamples(alpha: float) -> int:
+def num_resamples(alpha: float, num_tests: int = NUM_TESTS) -> int:
     """Resamples B, so that the smallest possible p = 1 / (B + 1) stays under alpha even after Holm over all tests.
 
     At least 999; otherwise 2.5 times the bare minimum.
     """
-    return max(999, math.ceil(2.5 * NUM_TESTS / alpha))
+    return max(999, math.ceil(2.5 * num_tests / alpha))
 
 
 def label_test(reference: Sequence[str], current: Sequence[str], resamples: int, rng: np.random.Generator) -> DriftTest:
@@ -114,6 +140,38 @@ def label_test(reference: Sequence[str], current: Sequence[str], resamples: int,
         name="labels", statistic=full, p_value=p_value, p_adjusted=p_value,
         effect=max(0.0, distance - chance), floor=0.0,
     )  # fmt: skip
+
+
+def repeated_share(replies: Sequence[str]) -> float:
+    """Share of the rows whose reply another row has word by word."""
+    return sum(count for count in Counter(replies).values() if count > 1) / max(1, len(replies))
+
+
+def repeats_test(
+    reference: Sequence[str], current: Sequence[str], resamples: int, rng: np.random.Generator
+) -> DriftTest:
+    """Does the model repeat itself more, or less? Difference of the shares of repeated replies, p (two-sided) by redrawing the
+    current window from the pooled replies: a larger window repeats more by chance alone, and so do its redraws."""
+    names = {reply: position for position, reply in enumerate(dict.fromkeys([*reference, *current]))}
+    before, now = (np.bincount([names[reply] for reply in side], minlength=len(names)) for side in (reference, current))
+    pooled = before + now
+    drawn = rng.multivariate_hypergeometric(pooled, len(current), size=resamples)
+
+    def difference(here: NDArray[np.int64], there: NDArray[np.int64]) -> Floats:
+        shares = [np.where(side > 1, side, 0).sum(axis=-1) / side.sum(axis=-1) for side in (here, there)]
+        return np.asarray(shares[0] - shares[1])
+
+    observed, null = float(difference(now, before)), difference(drawn, pooled - drawn)
+    chance = float(null.mean())
+    p_value = _resampled_p(abs(observed - chance), np.abs(null - chance))
+    return DriftTest(
+        name="repeats",
+        statistic=observed,
+        p_value=p_value,
+        p_adjusted=p_value,
+        effect=abs(observed - chance),
+        floor=0.0,
+    )
 
 
 def ks_test(name: str, reference: Floats, current: Floats) -> DriftTest:

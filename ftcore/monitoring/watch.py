@@ -22,7 +22,8 @@ from ftcore.monitoring.trigger import raise_alarm, record_decision
 from ftcore.monitoring.windows import Row, Window, newest_window
 from ftcore.records import DriftReport, digest_of
 from ftcore.serving.champion import load_champion
-from ftcore.serving.log import predictions_folder, read_log
+from ftcore.serving.log import is_reply, predictions_folder, read_log
+from ftcore.serving.models import prompt_of
 from ftcore.spec import FineTuneSpec
 from ftcore.store import Output, Store, write_durable
 
@@ -87,10 +88,10 @@ def _measure(spec: FineTuneSpec, store: Store, head: Head, window: Window, torn:
     settings = spec.monitoring
     package = store.resolve(head.package_uri)
     model = load_champion(head, store)  # verifies the package, so its reference can be trusted too
-    found = model.predict(model.clean([str(row["text"]) for row in window.rows]))
+    embeddings = model.embed([prompt_of(row) for row in window.rows])
     reference_rows, reference = read_reference(package / "reference")
     # The reference is stored in half precision; the current side gets the same rounding.
-    current = sample(window.rows, found.embeddings.astype(np.float16))
+    current = sample(window.rows, embeddings.astype(np.float16))
     seed = int(window.digest[:8], 16)
     tests = compare_windows(reference, current, alpha=settings.alpha, min_effect=settings.min_effect, seed=seed)
     decision = decide(
@@ -152,9 +153,12 @@ def read_reference(folder: Path) -> tuple[list[Row], Sample]:
 
 
 def sample(rows: list[Row] | tuple[Row, ...], embeddings: np.ndarray[Any, Any] | None) -> Sample:
-    """Rows with `prediction`, `confidence`, `num_chars` as columns."""
+    """Rows with `prediction`, `confidence`, `num_chars` as columns; where the predictions are replies, also `stopped`."""
+    answers, replies = [str(row["prediction"]) for row in rows], any(map(is_reply, rows))
     return Sample(
-        labels=[str(row["prediction"]) for row in rows],
+        labels=None if replies else answers,
+        replies=answers if replies else None,
+        ended=[bool(row["stopped"]) for row in rows] if replies else None,
         confidence=np.array([float(row["confidence"]) for row in rows]),
         length=np.array([float(row["num_chars"]) for row in rows]),
         embeddings=embeddings,
@@ -162,13 +166,19 @@ def sample(rows: list[Row] | tuple[Row, ...], embeddings: np.ndarray[Any, Any] |
 
 
 def frame(rows: list[Row] | tuple[Row, ...]) -> pd.DataFrame:
-    """What Evidently gets: no text, no ids."""
-    columns = {
-        name: [row.get(name) for row in rows] for name in ("prediction", "confidence", "num_chars", "num_tokens")
-    }
+    """What Evidently gets: no text, no ids. Replies are told by their numbers alone."""
+    names = ["prediction", "confidence", "num_chars", "num_tokens"]
+    if any(map(is_reply, rows)):
+        names = [*names[1:], "num_answer_chars", "num_answer_tokens", "stopped"]
+    columns = {name: [_plain(row.get(name)) for row in rows] for name in names}
     return pd.DataFrame(
         {name: values for name, values in columns.items() if any(value is not None for value in values)}
     )
+
+
+def _plain(value: Any) -> Any:
+    """Truth values as words: Evidently would take them for numbers."""
+    return ("yes" if value else "no") if isinstance(value, bool) else value
 
 
 def _insufficient(

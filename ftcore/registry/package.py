@@ -1,7 +1,7 @@
 """The model package: everything needed to serve, watch and explain one model, in one verified folder.
 
 packages/<model_digest>/
-  model/          safetensors, config, tokenizer, labels.json (what is served)
+  model/          safetensors, config, tokenizer, labels.json of a classifier (what is served)
   adapter/        LoRA weights, if the method made any
   reference/      rows and embeddings that monitoring compares production with
   spec.yaml       the spec as it was

@@ -1,7 +1,8 @@
 """MLflow's model registry: one registered model per spec, one version per model, the alias `champion` on one of them.
 
 A version is what MLflow users know: a folder with an `MLmodel` file of the transformers and pyfunc flavours, which
-`mlflow.transformers.load_model("models:/NAME@champion")` loads. ftcore itself never loads through MLflow. Everything here may be
+`mlflow.transformers.load_model("models:/NAME@champion")` loads. An encoder-decoder has no pipeline in transformers 5: it has the
+first flavour alone, and `return_type="components"` loads it. ftcore itself never loads through MLflow. Everything here may be
 repeated: a version is found again by its tag `ftcore.model_digest`.
 """
 
@@ -29,6 +30,16 @@ if TYPE_CHECKING:
 ALIAS = "champion"
 MODEL_TAG = "ftcore.model_digest"
 PROMOTION_TAG = "ftcore.promotion_id"
+_PIPELINES = {"classifier": ("text-classification", "TextClassificationPipeline"),
+              "decoder": ("text-generation", "TextGenerationPipeline"),
+              "seq2seq": ("text2text-generation", "Text2TextGenerationPipeline")}  # fmt: skip
+_OUTPUTS = {
+    "classifier": '[{"type": "string", "name": "label", "required": true}, '
+    '{"type": "double", "name": "score", "required": true}]',
+    "decoder": '[{"type": "string", "required": true}]',
+    "seq2seq": '[{"type": "string", "required": true}]',
+}
+_ADAPTER = "adapter"  # inside model/, where an adapter could not be merged
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json",
                     "merges.txt", "spiece.model", "tokenizer.model", "added_tokens.json", "chat_template.jinja")  # fmt: skip
 
@@ -124,7 +135,8 @@ def _write_mlflow_folder(folder: Path, package: Path, run_id: str, model_digest:
     for name in _TOKENIZER_FILES:
         if (package / "model" / name).is_file():
             _link_or_copy(package / "model" / name, tokenizer / name)
-    versions = {name: importlib.metadata.version(name) for name in ("mlflow", "transformers", "torch")}
+    libraries = ["mlflow", "transformers", "torch", *(["peft"] if (package / "model" / _ADAPTER).is_dir() else [])]
+    versions = {name: importlib.metadata.version(name) for name in libraries}
     (folder / "requirements.txt").write_text("".join(f"{name}=={version}\n" for name, version in versions.items()))
     python_env = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
     (folder / "python_env.yaml").write_text(yaml.safe_dump(python_env))
@@ -135,32 +147,38 @@ def _mlmodel(package: Path, run_id: str, model_digest: str, versions: dict[str, 
     """The MLmodel file that `mlflow.transformers.save_model` would write (MLflow 3.17, flavor_config.py)."""
     config = yaml.safe_load((package / "model" / "config.json").read_text(encoding="utf-8"))  # JSON is YAML
     settings = yaml.safe_load((package / "model" / "tokenizer_config.json").read_text(encoding="utf-8"))
+    kind = "seq2seq" if config.get("is_encoder_decoder") else "decoder"
+    if (package / "model" / "labels.json").is_file():
+        kind = "classifier"
+    task, pipeline = _PIPELINES[kind]
     transformers_flavor = {
         "code": None,
         "components": ["tokenizer"],
-        "instance_type": "TextClassificationPipeline",
+        "instance_type": pipeline,
         "model_binary": "model",
         "pipeline_model_type": config["architectures"][0],
         "source_model_name": package.name,
-        "task": "text-classification",
+        "task": task,
         "tokenizer_type": settings.get("tokenizer_class", "PreTrainedTokenizerFast"),
         "transformers_version": versions["transformers"],
     }
+    if (package / "model" / _ADAPTER).is_dir():
+        transformers_flavor["peft_adaptor"] = f"model/{_ADAPTER}"
     pyfunc_flavor = {
         "env": {"virtualenv": "python_env.yaml"},
         "loader_module": "mlflow.transformers",
         "python_version": platform.python_version(),
     }
-    columns = (
-        '[{"type": "string", "name": "label", "required": true}, {"type": "double", "name": "score", "required": true}]'
-    )
+    flavors = {"transformers": transformers_flavor}
+    if kind != "seq2seq":
+        flavors["python_function"] = pyfunc_flavor
     return {
         "artifact_path": "model",
-        "flavors": {"python_function": pyfunc_flavor, "transformers": transformers_flavor},
+        "flavors": flavors,
         "metadata": {MODEL_TAG: model_digest},
         "mlflow_version": versions["mlflow"],
         "run_id": run_id,
-        "signature": {"inputs": '[{"type": "string", "required": true}]', "outputs": columns, "params": None},
+        "signature": {"inputs": '[{"type": "string", "required": true}]', "outputs": _OUTPUTS[kind], "params": None},
     }
 
 

@@ -3,10 +3,13 @@
 | call | answer |
 |---|---|
 | `POST /v1/{spec}/predict` | one `{id, label, confidence}` per text, and the digest of the model that answered |
-| `POST /v1/{spec}/feedback` | 202 once the labels are on disk |
+| `POST /v1/{spec}/feedback` | 202 once labels, corrected replies or ratings are on disk |
 | `GET /v1/{spec}/version` | which model answers, since when |
 | `GET /live` | 200 while the process runs, with or without a champion |
 | `GET /health` | 200 if every spec has a champion that answers, else 503; `fault`: why that is not the ledger's newest |
+
+A model that writes replies answers texts and conversations with `{id, reply, confidence, num_tokens, stopped}`: the length of the
+reply, and whether the model ended it itself.
 
 Errors are `{"error": {"message", "hint"}}`: 404 unknown spec, 413 and 422 faulty input, 503 no champion yet or disk full.
 """
@@ -16,7 +19,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,10 +29,12 @@ from fastapi.responses import JSONResponse
 
 from ftcore.errors import FtcoreError, ServiceUnavailable, StorageError, UsageError
 from ftcore.ledger import Ledger, open_ledger
+from ftcore.models.prompts import Prompt
 from ftcore.serving.batching import Batcher
 from ftcore.serving.bodies import BoundedBodies
 from ftcore.serving.champion import Champion, Loader, Slot, load_champion
-from ftcore.serving.log import LogWriter, feedback_folder, now_utc, predictions_folder
+from ftcore.serving.log import LogWriter, feedback_folder, is_reply, now_utc, predictions_folder
+from ftcore.serving.models import ReplyModel, text_of
 from ftcore.serving.requests import MAX_BODY_BYTES, FeedbackRequest, PredictRequest
 from ftcore.store import Store
 
@@ -39,14 +44,11 @@ POLL_S = 1.0
 
 @dataclass(frozen=True)
 class Answer:
-    """One text's answer, with the model that gave it."""
+    """One prompt's answer, with the model that gave it."""
 
     champion: Champion
-    label: str
-    confidence: float
-    num_chars: int
-    """Of the text as the model saw it: cleaned, not cut."""
-    num_tokens: int
+    row: Mapping[str, Any]
+    """As `answer` of the model gives it."""
 
 
 class Served:
@@ -59,40 +61,37 @@ class Served:
         self.predictions = LogWriter(predictions_folder(home, slot.spec))
         self.feedback = LogWriter(feedback_folder(home, slot.spec))
 
-    def _predict(self, texts: Sequence[str]) -> list[Answer]:
+    def _predict(self, prompts: Sequence[Prompt]) -> list[Answer]:
         champion = self.champion()  # read once: the whole batch is answered by one model
-        cleaned = champion.model.clean(texts)
-        found = champion.model.predict(cleaned)
-        rows = zip(found.labels, found.confidences, map(len, cleaned), found.num_tokens, strict=True)
-        return [
-            Answer(champion, label, float(confidence), chars, int(tokens)) for label, confidence, chars, tokens in rows
-        ]
+        return [Answer(champion, row) for row in champion.model.answer(prompts)]
 
     async def predict(self, body: PredictRequest) -> dict[str, Any]:
-        messages = body.messages
-        answers = await self.batcher.ask([message.text for message in messages])
+        items = body.all_items
+        prompts = [item.prompt for item in items]
+        # Before it shares a batch: what one request may not ask must not fail the others.
+        fault = await asyncio.to_thread(self.champion().model.fault_of, prompts)
+        if fault is not None:
+            raise _unfit(fault)
+        answers = await self.batcher.ask(prompts)
         rows = [
             {
                 "id": uuid.uuid4().hex, "at": now_utc(), "model_digest": answer.champion.head.model_digest,
-                "prediction": answer.label, "confidence": answer.confidence, "num_chars": answer.num_chars,
-                "num_tokens": answer.num_tokens, **message.model_dump(exclude_none=True),
+                **answer.row, "text": text_of(prompt), **item.model_dump(exclude_none=True),
             }
-            for message, answer in zip(messages, answers, strict=True)
+            for item, prompt, answer in zip(items, prompts, answers, strict=True)
         ]  # fmt: skip
         await asyncio.wrap_future(self.predictions.append(rows))
-        shown = [
-            {
-                "id": row["id"],
-                "label": row["prediction"],
-                "confidence": row["confidence"],
-                "model_digest": row["model_digest"],
-            }
-            for row in rows
-        ]
+        shown = [_shown(row) for row in rows]
         return {"spec": self.slot.spec, "model_digest": shown[0]["model_digest"], "predictions": shown}
 
     async def take_feedback(self, body: FeedbackRequest) -> dict[str, Any]:
-        rows = [{**item.model_dump(exclude_none=True), "at": now_utc()} for item in body.all_items]
+        items = body.all_items
+        if champion := self.slot.current:
+            replies = isinstance(champion.model, ReplyModel)
+            if any((item.label is None) != replies for item in items):
+                wanted = "writes replies; wanted `reply` or `rating`" if replies else "names classes; wanted `label`"
+                raise _unfit(f"the model of this spec {wanted}")
+        rows = [{**item.model_dump(exclude_none=True), "at": now_utc()} for item in items]
         await asyncio.wrap_future(self.feedback.append(rows))
         return {"accepted": len(rows)}
 
@@ -111,8 +110,7 @@ class Served:
         head = champion.head
         return {
             "spec": self.slot.spec, "model_digest": head.model_digest, "seq": head.seq, "promotion_id": head.promotion_id,
-            "since": head.since, "loaded_at": champion.loaded_at, "labels": list(champion.model.predictor.labels),
-            "fault": self.slot.fault,
+            "since": head.since, "loaded_at": champion.loaded_at, **champion.model.about(), "fault": self.slot.fault,
         }  # fmt: skip
 
     def champion(self) -> Champion:
@@ -198,12 +196,12 @@ def _add_routes(app: FastAPI, served: dict[str, Served]) -> None:
 
     @app.post("/v1/{spec}/predict")
     async def predict(spec: str, body: PredictRequest) -> dict[str, Any]:
-        """Classify texts. Answers carry ids; send the right label back under the same id."""
+        """Classify texts, or reply to them. Answers carry ids; send the right label or a better reply back under the same id."""
         return await find(spec).predict(body)
 
     @app.post("/v1/{spec}/feedback", status_code=202)
     async def feedback(spec: str, body: FeedbackRequest) -> dict[str, Any]:
-        """Take labels for earlier answers; the last one for an id counts."""
+        """Take labels, corrected replies or ratings for earlier answers; the last one of each for an id counts."""
         return await find(spec).take_feedback(body)
 
     @app.get("/v1/{spec}/version")
@@ -224,6 +222,18 @@ def _add_routes(app: FastAPI, served: dict[str, Served]) -> None:
         return JSONResponse({"ready": ready, "specs": states}, status_code=200 if ready else 503)
 
 
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the caller gets of a logged row."""
+    answer: dict[str, Any] = {"label": row["prediction"]}
+    if is_reply(row):
+        answer = {"reply": row["prediction"], "num_tokens": row["num_answer_tokens"], "stopped": row["stopped"]}
+    return {"id": row["id"], **answer, "confidence": row["confidence"], "model_digest": row["model_digest"]}
+
+
+def _unfit(fault: str) -> RequestValidationError:
+    return RequestValidationError([{"loc": ("body",), "msg": fault, "type": "value_error"}])
+
+
 async def _ftcore_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, FtcoreError)
     unavailable = isinstance(error, (ServiceUnavailable, StorageError))
@@ -239,7 +249,9 @@ async def _faulty_input(request: Request, error: Exception) -> JSONResponse:
         place = ".".join(str(part) for part in fault["loc"] if part != "body") or "body"
         faults.append(f"{place}: {fault['msg'].removeprefix('Value error, ')}")
     more = f" (and {len(faults) - 5} more faults)" if len(faults) > 5 else ""
-    return _error(422, "; ".join(faults[:5]) + more, 'POST {"text": "…"} or {"texts": ["…", …]}; see /docs')
+    return _error(
+        422, "; ".join(faults[:5]) + more, 'POST {"text": "…"}, {"texts": ["…", …]} or {"messages": […]}; see /docs'
+    )
 
 
 def _error(status: int, message: str, hint: str) -> JSONResponse:

@@ -9,17 +9,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+Prompt = TypeVar("Prompt")
 Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
-class _Waiting(Generic[Answer]):
-    texts: Sequence[str]
+class _Waiting(Generic[Prompt, Answer]):
+    texts: Sequence[Prompt]
     future: asyncio.Future[list[Answer]]
 
 
-class Batcher(Generic[Answer]):
-    """Collects texts of concurrent requests and answers them with one call of `predict`.
+class Batcher(Generic[Prompt, Answer]):
+    """Collects texts (or conversations) of concurrent requests and answers them with one call of `predict`.
 
     Args:
         predict: Texts -> one answer per text, in order; runs in a thread of its own, one call at a time. It is asked anew for
@@ -29,17 +30,17 @@ class Batcher(Generic[Answer]):
     """
 
     def __init__(
-        self, predict: Callable[[Sequence[str]], list[Answer]], max_rows: int = 64, max_wait_s: float = 0.002
+        self, predict: Callable[[Sequence[Prompt]], list[Answer]], max_rows: int = 64, max_wait_s: float = 0.002
     ) -> None:
         self._predict = predict
         self._max_rows = max_rows
         self._max_wait_s = max_wait_s
-        self._queue: asyncio.Queue[_Waiting[Answer]] = asyncio.Queue()
+        self._queue: asyncio.Queue[_Waiting[Prompt, Answer]] = asyncio.Queue()
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="predict")
         self._task = asyncio.get_running_loop().create_task(self._run())
-        self._held: _Waiting[Answer] | None = None  # taken from the queue, did not fit, comes first next time
+        self._held: _Waiting[Prompt, Answer] | None = None  # taken from the queue, did not fit, comes first next time
 
-    async def ask(self, texts: Sequence[str]) -> list[Answer]:
+    async def ask(self, texts: Sequence[Prompt]) -> list[Answer]:
         """Answers for `texts`, in order; raises whatever `predict` raised for the batch."""
         future: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
         self._queue.put_nowait(_Waiting(texts, future))
@@ -71,7 +72,7 @@ class Batcher(Generic[Answer]):
                     waiting.future.set_result(answers[start:end])
                 start = end
 
-    async def _gather(self) -> list[_Waiting[Answer]]:
+    async def _gather(self) -> list[_Waiting[Prompt, Answer]]:
         first = self._held or await self._queue.get()
         self._held = None
         batch, rows = [first], len(first.texts)

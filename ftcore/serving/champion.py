@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ftcore.data.cleaning import clean_text, squeeze_text
 from ftcore.errors import FtcoreError, IntegrityError
 from ftcore.ledger import Head, Ledger
 from ftcore.models.devices import choose
-from ftcore.models.inference import Predictions, Predictor
-from ftcore.models.loading import load_classifier
+from ftcore.models.generation import Generator
+from ftcore.models.inference import Predictor
+from ftcore.models.loading import load_model
 from ftcore.registry.package import package_spec, verify_package
 from ftcore.serving.log import now_utc
+from ftcore.serving.models import AnyModel, Model, ReplyModel
 from ftcore.store import Store
 
-Loader = Callable[[Head, Store], "Model"]
+Loader = Callable[[Head, Store], AnyModel]
 
 RETRY_POLLS = 30
 """A champion that failed to load is tried again after so many polls (it may have been a full disk or a full GPU)."""
@@ -25,27 +26,12 @@ RETRY_POLLS = 30
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Model:
-    """A predictor with the cleaning that its training rows went through: production must look to it as training did."""
-
-    predictor: Predictor
-    fix_encoding: bool
-
-    def clean(self, texts: Sequence[str]) -> list[str]:
-        """Texts as the model should see them."""
-        return [clean_text(text) if self.fix_encoding else squeeze_text(text) for text in texts]
-
-    def predict(self, cleaned: Sequence[str]) -> Predictions:
-        """Answers for texts that `clean` returned."""
-        return self.predictor.predict(cleaned)
-
-
-def load_champion(head: Head, store: Store) -> Model:
-    """Verify a champion's package, then load its model as its spec says (length, device, precision, cleaning).
+def load_champion(head: Head, store: Store) -> AnyModel:
+    """Verify a champion's package, then load its model as its spec says (length, device, precision, cleaning, generation).
 
     Raises:
-        IntegrityError: The package is missing, damaged, or not the model that the ledger names.
+        IntegrityError: The package is missing, damaged, not the model that the ledger names, or not one of its spec's task.
+        BaseModelError: The model has too few positions for the spec's answers.
     """
     folder = store.resolve(head.package_uri)
     verify_package(folder)
@@ -54,9 +40,14 @@ def load_champion(head: Head, store: Store) -> Model:
     spec = package_spec(folder)
     device = choose(spec.compute)
     device.prepare()
-    loaded = load_classifier(folder / "model")
-    predictor = Predictor(loaded, device, spec.training.max_length, spec.evaluation.batch_size)
-    return Model(predictor, spec.prepare.fix_encoding)
+    loaded, cleans, settings = load_model(folder / "model"), spec.prepare.fix_encoding, spec.evaluation
+    if (loaded.kind == "classifier") != (spec.task == "classification"):
+        raise IntegrityError(f"{folder} holds a {loaded.kind}, its spec has the task {spec.task}.")
+    if loaded.kind == "classifier":
+        return Model(Predictor(loaded, device, spec.training.max_length, settings.batch_size), cleans)
+    answers = settings.generation
+    generator = Generator(loaded, device, spec.training.max_length, settings.batch_size, answers)
+    return ReplyModel(generator, cleans, answers.max_new_tokens)
 
 
 @dataclass(frozen=True)
@@ -64,7 +55,7 @@ class Champion:
     """One model that answers; replaced as a whole, so a reader always sees a matching pair."""
 
     head: Head
-    model: Model
+    model: AnyModel
     loaded_at: str
 
 

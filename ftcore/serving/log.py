@@ -51,6 +51,11 @@ def feedback_folder(home: Path, spec: str) -> Path:
     return home / "feedback" / spec
 
 
+def is_reply(row: Mapping[str, Any]) -> bool:
+    """Whether a row of a prediction log, or of a reference, holds a reply and no class."""
+    return "num_answer_chars" in row
+
+
 def frame(row: Mapping[str, Any]) -> bytes:
     """One row as one framed line.
 

@@ -43,9 +43,9 @@ STAGES: dict[str, Stage] = {
         Stage("prepare", ("ingest", "validate", "released"),
               ("task", "data", "leakage", "prepare", "validation", "base_model", "training"), ("data",)),
         Stage("tune", ("prepare", "start"), ("task", "base_model", "method", "training", "tuning", "compute"),
-              ("tuning", "training", "models"), isolated=True),
-        Stage("train", ("prepare", "start"), ("base_model", "method", "training", "compute"), ("training", "models"),
-              isolated=True),
+              ("tuning", "training", "models", "data/templates.py"), isolated=True),
+        Stage("train", ("prepare", "start"), ("task", "base_model", "method", "training", "compute"),
+              ("training", "models", "data/templates.py"), isolated=True),
         Stage("evaluate", ("prepare", "train", "champion"), ("task", "evaluation", "compute", "base_model", "training"),
               ("evaluation", "training", "models", "data/cleaning.py", "registry/package.py"), isolated=True),
         Stage("judge", ("evaluate", "withdrawal"), ("task", "gate"), ("evaluation",)),
@@ -56,8 +56,6 @@ STAGES: dict[str, Stage] = {
 ORDER = tuple(STAGES)
 AFTER_TUNING = ORDER[ORDER.index("tune") + 1 :]
 """Stages that run with the settings that a search has chosen."""
-TRAINABLE = ("classification",)
-"""Tasks that the training stage has a method for."""
 
 
 def stages_of(spec: FineTuneSpec) -> dict[str, Stage]:
@@ -83,16 +81,3 @@ def stage_of(name: str, spec: FineTuneSpec) -> Stage:
         hint = "add to the spec: tuning: {space: {training.learning_rate: {low: 5.0e-5, high: 1.0e-3, log: true}}}"
         raise UsageError(f"{spec.name} has no tuning.space: there is nothing to search.", hint=hint)
     return found
-
-
-def require_method(task: str, last: str) -> None:
-    """Refuse a run up to `last` that would reach training with a task that cannot be trained.
-
-    Raises:
-        UsageError: Before any work is done.
-    """
-    if ORDER.index(last) >= ORDER.index("tune") and task not in TRAINABLE:
-        message = (
-            f"Task {task!r} has no training method yet; wanted {' or '.join(TRAINABLE)} for the stages from train on."
-        )
-        raise UsageError(message, hint="ftcore run SPEC --to prepare")

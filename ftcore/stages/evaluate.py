@@ -133,13 +133,14 @@ def _generate(
 
 def _cleaned(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Rows as a server that cleans would see them; clean ones and reference answers stay as they are."""
-    from ftcore.data.cleaning import clean_text
+    from ftcore.data.cleaning import clean_lines, clean_text
 
     cleaned = []
     for row in rows:
-        row = {**row, "text": clean_text(row["text"])}
         if "messages" in row:
-            asked = [{**turn, "content": clean_text(turn["content"])} for turn in row["messages"][:-1]]
-            row["messages"] = [*asked, row["messages"][-1]]
-        cleaned.append(row)
+            asked = [{**turn, "content": clean_lines(turn["content"])} for turn in row["messages"][:-1]]
+            text = "\n".join(turn["content"] for turn in asked)
+            cleaned.append({**row, "text": text, "messages": [*asked, row["messages"][-1]]})
+        else:
+            cleaned.append({**row, "text": clean_text(row["text"])})
     return cleaned

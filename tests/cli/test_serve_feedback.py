@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from ftcore.errors import UsageError
-from ftcore.serving.labels import append_labels, read_labels
+from ftcore.serving.feedback import append_feedback, read_feedback
 from ftcore.serving.log import feedback_folder, read_log
 from ftcore.serving.server import check_port
 
@@ -37,13 +37,13 @@ def free_port() -> int:
 def test_labels_from_a_file_are_all_noted_or_none(home: Path, tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text(f"id,label,source,note\n{GOOD},login,agent,x\n{'1' * 32},billing,,y\n", encoding="utf-8")
-    assert append_labels("s", read_labels(path)) == 2
+    assert append_feedback("s", read_feedback(path)) == 2
     rows, _ = read_log(feedback_folder(home, "s"))
     assert [(row["label"], row.get("source")) for row in rows] == [("login", "agent"), ("billing", None)]
     path.write_text(f"id,label\n{GOOD},login\nnot-an-id,billing\n{GOOD},\n", encoding="utf-8")
     with pytest.raises(UsageError) as caught:
-        append_labels("s", read_labels(path))
-    assert caught.value.message.startswith("2 of 3 labels have faults")
+        append_feedback("s", read_feedback(path))
+    assert caught.value.message.startswith("2 of 3 rows have faults")
     assert caught.value.details[0].startswith("row 1: id:")
     assert len(read_log(feedback_folder(home, "s"))[0]) == 2
 

@@ -68,7 +68,7 @@ def test_logs_jsonl_and_csv_read_alike(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "lines", "part"),
     [
-        ("a.jsonl", ['{"x": 1}'], "none of the columns text, prediction, confidence; it has: x"),
+        ("a.jsonl", ['{"x": 1}'], "none of the columns text, prediction, confidence, reply; it has: x"),
         ("a.jsonl", ["not json"], "row 0 is not JSON"),
         ("a.jsonl", ["[1]"], "row 0 is list"),
         ("a.csv", ["confidence", "0.5", "many"], "confidence of row 1 is 'many'"),

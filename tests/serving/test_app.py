@@ -13,8 +13,8 @@ from fastapi.testclient import TestClient
 from ftcore.errors import IntegrityError
 from ftcore.ledger import Head, Ledger, open_ledger
 from ftcore.serving.app import create_app
-from ftcore.serving.champion import Model
 from ftcore.serving.log import feedback_folder, predictions_folder, read_log
+from ftcore.serving.models import Model
 from ftcore.store import Store
 from tests.serving.tiny_model import LABELS, load_tiny, save_tiny
 

@@ -1,4 +1,4 @@
-"""Labels from a file or the command line into the feedback log, under the rules of the HTTP server."""
+"""Feedback from a file or the command line into the feedback log, under the rules of the HTTP server."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from ftcore.store import ftcore_home
 _SHOWN = 5
 
 
-def append_labels(spec: str, rows: Sequence[Mapping[str, Any]]) -> int:
+def append_feedback(spec: str, rows: Sequence[Mapping[str, Any]]) -> int:
     """Check all rows, then append them durably; none is written if one is faulty.
 
     Args:
-        rows: `id` (of an answer), `label`, optional `source`.
+        rows: `id` (of an answer); `label`, or `reply` and `rating` or one of them; optional `source`.
 
     Returns:
         How many were written.
@@ -40,7 +40,7 @@ def append_labels(spec: str, rows: Sequence[Mapping[str, Any]]) -> int:
             place = ".".join(str(part) for part in first["loc"]) or "row"
             faults.append(f"row {number}: {place}: {first['msg'].removeprefix('Value error, ')}")
     if faults:
-        raise UsageError(f"{len(faults)} of {len(rows)} labels have faults; none was noted:", details=faults[:_SHOWN])
+        raise UsageError(f"{len(faults)} of {len(rows)} rows have faults; none was noted:", details=faults[:_SHOWN])
     at = now_utc()
     append_rows(
         feedback_folder(ftcore_home(), spec), [{**item.model_dump(exclude_none=True), "at": at} for item in items]
@@ -48,8 +48,8 @@ def append_labels(spec: str, rows: Sequence[Mapping[str, Any]]) -> int:
     return len(items)
 
 
-def read_labels(path: Path) -> list[dict[str, Any]]:
-    """Rows of a CSV or JSONL file with `id`, `label` and optional `source`; other columns are left out.
+def read_feedback(path: Path) -> list[dict[str, Any]]:
+    """Rows of a CSV or JSONL file with the columns that `append_feedback` takes; other columns are left out.
 
     Raises:
         UsageError: The file is missing, of another kind, or not readable as what it is.
@@ -68,5 +68,5 @@ def read_labels(path: Path) -> list[dict[str, Any]]:
         raise UsageError(f"Cannot read {path}: {error}.") from None
     if not all(isinstance(row, dict) for row in rows):
         raise UsageError(f"{path}: wanted one JSON object a line.")
-    wanted = ("id", "label", "source")
+    wanted = ("id", "label", "reply", "rating", "source")
     return [{name: row[name] for name in wanted if row.get(name) not in (None, "")} for row in rows]
