@@ -216,10 +216,12 @@ def test_replies_have_tests_of_their_own_and_no_labels() -> None:
 def test_repeats_by_chance_are_no_finding_whatever_the_sizes() -> None:
     """A window of 200 repeats itself far more than one of 50 drawn from the same replies."""
     rng = np.random.default_rng(1)
-    p_values = []
+    p_values, effects = [], []
     for _ in range(150):
         reference, current = replies_of(rng, 50, 250), replies_of(rng, 200, 250)
         test = repeats_test(reference, current, 99, rng)
         assert repeated_share(current) > repeated_share(reference) + 0.1
         p_values.append(test.p_value)
+        effects.append(test.effect)
     assert sum(p <= 0.1 for p in p_values) <= 27  # of 150 at 10 %: a binomial passes 27 about once in 1,000
+    assert np.mean(effects) < 0.1
