@@ -65,19 +65,19 @@ def collect(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = Fa
         print_json({"data": asdict(ref) if ref else None, **counts, "held_back": held_back, **left_out,
                     "followed": collected.followed})  # fmt: skip
         return
-    what = "labelled answers" if loaded.task == "classification" else "corrected replies"
+    what = ("labelled answer", "") if loaded.task == "classification" else ("corrected reply", "corrected replies")
     if collected.followed:
         print_line(f"The spec's own data has moved on: {collected.followed[:12]} is taken over.")
     if ref:
         print_line(f"New data version {ref.rev[:12]} in {ref.repo}.")
     else:
         needed, matched = loaded.monitoring.min_feedback_rows, counts["matched"]
-        print_line(f"No new data version: {matched} {what} in the logs, of which fewer than {needed} can join.")
+        print_line(f"No new data version: {num_of(matched, *what)} in the logs, of which fewer than {needed} can join.")
     for label, num_rows in collected.held_back.items():
         print_line(
             f"Held back: the new label {label!r} has {num_of(num_rows, 'row')} so far, wanted {MIN_NEW_LABEL_ROWS}."
         )
     if collected.num_left_out:
-        print_line(f"Left out: {collected.num_left_out} {what} with which the data set would be refused:")
+        print_line(f"Left out: {num_of(collected.num_left_out, *what)} with which the data set would be refused:")
         for reason in collected.reasons:
             print_line(f"  - {reason}")

@@ -568,7 +568,7 @@ class MonitoringSpec(Section):
     cooldown_hours: Annotated[float, Field(ge=0)] = 24.0
     """No second alarm of one spec within this time."""
     min_feedback_rows: Annotated[int, Field(ge=1)] = 200
-    """Labelled production rows that make a new data version worth retraining on."""
+    """Labelled production rows (or corrected replies) that make a new data version worth retraining on."""
 
 
 def _alert_url(url: str) -> str:
@@ -603,7 +603,7 @@ class ScheduleSpec(Section):
     drift_watch: str | None = "*/30 * * * *"
     """How often production is compared with the reference."""
     feedback: str | None = "15 * * * *"
-    """How often labels are gathered into a new data version."""
+    """How often feedback is gathered into a new data version."""
 
 
 class ComputeSpec(Section):

@@ -37,9 +37,9 @@ batches.
 
 ## Limits
 
-It knows the little English of its phrase banks, a handful of made-up houses, and how to copy a number. It knows nothing about
-the world, answers fluently and wrongly, and was never made safe. Use it to try out and test fine-tuning; a figure measured on it
-says nothing about other models.
+It knows the little English of its phrase banks and which kind of answer goes with which kind of message. It has not learned to
+copy: numbers, names and places in its answers are made up. It knows nothing about the world, answers fluently and wrongly, and
+was never made safe. Use it to try out and test fine-tuning; a figure measured on it says nothing about other models.
 
 ## Licence
 

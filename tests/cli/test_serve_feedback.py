@@ -48,6 +48,14 @@ def test_labels_from_a_file_are_all_noted_or_none(home: Path, tmp_path: Path) ->
     assert len(read_log(feedback_folder(home, "s"))[0]) == 2
 
 
+def test_replies_and_ratings_from_a_file(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "replies.csv"
+    path.write_text(f"id,reply,rating\n{GOOD},we block it,down\n{'1' * 32},,up\n", encoding="utf-8")
+    assert append_feedback("s", read_feedback(path)) == 2
+    rows, _ = read_log(feedback_folder(home, "s"))
+    assert [(row.get("reply"), row["rating"]) for row in rows] == [("we block it", "down"), (None, "up")]
+
+
 def test_feedback_send_and_its_misuse(home: Path) -> None:
     done = ftcore(home, "feedback", "send", "s", "--id", GOOD, "--label", "login", "--json")
     assert (done.returncode, json.loads(done.stdout)) == (0, {"accepted": 1})

@@ -115,8 +115,18 @@ def test_only_announce_emits_the_retrain_event_and_only_promote_the_champion_eve
         ("drift_watch__support_intents", "announce"): [retrain],
         ("feedback__support_intents", "announce"): [retrain],
         ("reconcile", "announce__support_intents"): [retrain],
+        ("reconcile", "announce__support_replies"): [ftcore_airflow.retrain_asset("support_replies")],
         ("continuous_finetuning__support_intents", "promote"): [champion],
     }
+
+
+def test_the_second_example_runs_only_by_hand() -> None:
+    """`ftcore demo` plays the first one, on a machine of two cores."""
+    path = SPEC.with_name("support_replies.yaml")
+    for make in (ftcore_airflow.drift_watch, ftcore_airflow.feedback):
+        assert make(SPEC).timetable.can_be_scheduled
+        assert not make(path).timetable.can_be_scheduled
+    assert chain(ftcore_airflow.continuous_finetuning(path)) == ["plan", *ORDER, "finish"]
 
 
 def test_a_faulty_spec_costs_only_itself(tmp_path: Path) -> None:

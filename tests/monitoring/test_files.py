@@ -106,3 +106,23 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     answer = json.loads(CliRunner().invoke(app, [*arguments, *more]).stdout)
     assert answer["verdict"] == "ok"
     assert set(answer["tests"][0]) == {"name", "statistic", "p_value", "p_adjusted", "effect", "floor"}
+
+
+def test_replies_in_files_and_logs_are_no_classes(tmp_path: Path) -> None:
+    chance = random.Random(7)
+    for name, low, high in (("a", 3, 9), ("b", 3, 9), ("c", 20, 30)):
+        rows = [
+            {"text": text, "reply": " ".join(chance.choices(BANK, k=chance.randint(low, high)))}
+            for text in texts(250, 8)
+        ]
+        write(tmp_path / f"{name}.jsonl", [json.dumps(row) for row in rows])
+        append_rows(tmp_path / name, [
+            {"id": str(number), "at": "t", "text": row["text"], "prediction": row["reply"] if number else "", "confidence": 0.5,
+             "num_answer_chars": len(row["reply"]), "stopped": True}
+            for number, row in enumerate(rows)
+        ])  # fmt: skip
+    calm, tests = compare_files(tmp_path / "a.jsonl", tmp_path / "b.jsonl")
+    assert (calm.verdict, {test.name for test in tests}) == ("ok", {"length", "vocabulary", "reply_length", "repeats"})
+    drifted, tests = compare_files(tmp_path / "a", tmp_path / "c")
+    assert drifted.verdict == "drift" and "Reply lengths" in drifted.reasons[0]
+    assert {test.name for test in tests} == {"confidence", "length", "vocabulary", "reply_length", "ended", "repeats"}

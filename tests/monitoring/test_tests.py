@@ -22,6 +22,8 @@ from ftcore.monitoring.tests import (
     most_unlike,
     num_resamples,
     rbf_kernel,
+    repeated_share,
+    repeats_test,
     witness,
 )
 from ftcore.records import DriftTest
@@ -192,3 +194,34 @@ def _seconds(before: Sample, now: Sample) -> float:
     start = time.perf_counter()
     compare_windows(before, now)
     return time.perf_counter() - start
+
+
+def replies_of(rng: np.random.Generator, n: int, kinds: int, length: int = 5) -> list[str]:
+    """Random replies among so many."""
+    return [f"{number:0{length}d}" for number in rng.integers(0, kinds, n)]
+
+
+def test_replies_have_tests_of_their_own_and_no_labels() -> None:
+    rng = np.random.default_rng(4)
+    calm = [Sample(replies=replies_of(rng, n, 9000), ended=list(rng.random(n) < 0.9)) for n in (400, 250)]
+    tests = {test.name: test for test in compare_windows(calm[0], calm[1])}
+    assert set(tests) == {"reply_length", "ended", "repeats"}
+    assert all(test.p_adjusted > 0.05 for test in tests.values())
+
+    stuck = Sample(replies=["sorry, wait"] * 60 + replies_of(rng, 190, 9000), ended=list(rng.random(250) < 0.5))
+    tests = {test.name: test for test in compare_windows(calm[0], stuck)}
+    assert all(test.p_adjusted < 0.01 and test.effect > 0.1 for test in tests.values())
+
+
+def test_repeats_by_chance_are_no_finding_whatever_the_sizes() -> None:
+    """A window of 200 repeats itself far more than one of 50 drawn from the same replies."""
+    rng = np.random.default_rng(1)
+    p_values, effects = [], []
+    for _ in range(150):
+        reference, current = replies_of(rng, 50, 250), replies_of(rng, 200, 250)
+        test = repeats_test(reference, current, 99, rng)
+        assert repeated_share(current) > repeated_share(reference) + 0.1
+        p_values.append(test.p_value)
+        effects.append(test.effect)
+    assert sum(p <= 0.1 for p in p_values) <= 27  # of 150 at 10 %: a binomial passes 27 about once in 1,000
+    assert np.mean(effects) < 0.1

@@ -163,6 +163,18 @@ def test_faulty_feedback_is_refused(client: TestClient, store: Store) -> None:
     assert read_log(feedback_folder(store.root, SPEC)) == ([], 0)
 
 
+def test_a_classifier_takes_neither_conversations_nor_replies(client: TestClient) -> None:
+    turns = [{"role": "user", "content": "help"}]
+    answers = [
+        client.post(f"/v1/{SPEC}/predict", json=body)
+        for body in ({"messages": turns}, {"items": [{"messages": turns}]})
+    ]
+    answers.append(client.post(f"/v1/{SPEC}/feedback", json={"id": "0" * 32, "reply": "we help"}))
+    for answer in answers:
+        assert answer.status_code == 422
+        assert "the model of this spec names classes" in answer.json()["error"]["message"]
+
+
 def test_no_champion_yet_then_the_first_one(store: Store, ledger: Ledger) -> None:
     with TestClient(create_app([SPEC], store=store, ledger=ledger, load=load, poll_s=0.05)) as client:
         answer = client.post(f"/v1/{SPEC}/predict", json={"text": "hello"})
