@@ -126,7 +126,7 @@ def test_the_second_example_runs_only_by_hand() -> None:
     for make in (ftcore_airflow.drift_watch, ftcore_airflow.feedback):
         assert make(SPEC).timetable.can_be_scheduled
         assert not make(path).timetable.can_be_scheduled
-    assert chain(ftcore_airflow.continuous_finetuning(path)) == ["plan", *ORDER, "finish"]
+    assert chain(ftcore_airflow.continuous_finetuning(path)) == ["plan", *stages_of(load_spec(path)), "finish"]
 
 
 def test_a_faulty_spec_costs_only_itself(tmp_path: Path) -> None:
