@@ -1,6 +1,7 @@
 """What a user edits: one YAML file per model, checked as a whole before anything runs."""
 
 from ftcore.spec.loading import load_spec, project_root
+from ftcore.spec.phases import AdaptSpec, CurriculumSpec, DistillSpec, PreferSpec
 from ftcore.spec.sections import (
     AlertsSpec,
     ApprovalSpec,
@@ -37,6 +38,7 @@ from ftcore.spec.sections import (
 )
 
 __all__ = [
+    "AdaptSpec",
     "AlertsSpec",
     "ApprovalSpec",
     "AugmentMethod",
@@ -46,8 +48,10 @@ __all__ = [
     "BiasSpec",
     "ColumnsSpec",
     "ComputeSpec",
+    "CurriculumSpec",
     "DataFormat",
     "DataSpec",
+    "DistillSpec",
     "EvaluationSpec",
     "FineTuneSpec",
     "Fraction",
@@ -61,6 +65,7 @@ __all__ = [
     "Name",
     "Part",
     "PersonalKind",
+    "PreferSpec",
     "PrepareSpec",
     "ScheduleSpec",
     "Section",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
@@ -93,7 +93,13 @@ def _allowed_keys(location: tuple[str | int, ...]) -> str:
         field = (
             section.model_fields.get(str(part)) if isinstance(section, type) and issubclass(section, Section) else None
         )
-        section = field.annotation if field else None
+        section = _section_of(field.annotation) if field else None
     if isinstance(section, type) and issubclass(section, Section):
         return f"; allowed: {', '.join(section.model_fields)}"
     return ""
+
+
+def _section_of(annotation: Any) -> Any:
+    """The section of an optional one (`Section | None`); anything else as it is."""
+    sections = [item for item in get_args(annotation) if isinstance(item, type) and issubclass(item, Section)]
+    return sections[0] if sections else annotation

@@ -12,15 +12,17 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
     PrivateAttr,
+    SerializerFunctionWrapHandler,
     StringConstraints,
+    model_serializer,
     model_validator,
 )
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+from ftcore.spec.base import Fraction, Section, without_unset
+from ftcore.spec.phases import AdaptSpec, CurriculumSpec, DistillSpec, PreferSpec
+
 Probability = Annotated[float, Field(gt=0.0, lt=1.0)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Split = Literal["train", "validation", "test"]
@@ -34,12 +36,6 @@ Baseline = Literal["majority", "nearest_centroid"]
 SplitBy = Literal["group", "random", "stratified", "time", "near_duplicate"]
 PersonalKind = Literal["secret", "email", "iban", "card", "national_id", "ip", "phone"]
 MetricName = Literal["accuracy", "macro_precision", "macro_recall", "macro_f1"]
-
-
-class Section(BaseModel):
-    """Base of all sections: immutable, and closed to unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class ColumnsSpec(Section):
@@ -73,6 +69,12 @@ class ColumnsSpec(Section):
     """Turns of a conversation: a list of {from, value} (format `sharegpt`)."""
     system: str = "system"
     """A system text that comes before the conversation; may be absent (not for `messages` and `turns`)."""
+    difficulty: str | None = None
+    """How hard a row is, as a number (`method.curriculum`); null: no such column."""
+
+    @model_serializer(mode="wrap")
+    def _plain(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_unset(self, write, ("difficulty",))
 
 
 class DataSpec(Section):
@@ -262,6 +264,18 @@ class MethodSpec(Section):
     """LoRA dropout."""
     target_modules: list[str] | Literal["all-linear"] = "all-linear"
     """Module names that get an adapter."""
+    adapt: AdaptSpec | None = None
+    """Read plain text of the field before fine-tuning; null: no."""
+    distill: DistillSpec | None = None
+    """Learn from a teacher; null: no."""
+    curriculum: CurriculumSpec | None = None
+    """Easy rows first; null: shuffled."""
+    prefer: PreferSpec | None = None
+    """Learn from ratings after fine-tuning; null: no."""
+
+    @model_serializer(mode="wrap")
+    def _plain(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_unset(self, write, ("adapt", "distill", "curriculum", "prefer"))
 
 
 class TrainingSpec(Section):
@@ -446,6 +460,12 @@ class FineTuneSpec(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _phases_fit(self) -> FineTuneSpec:
+        if faults := _phase_faults(self):
+            raise ValueError("; ".join(faults))
+        return self
+
     @property
     def root(self) -> Path:
         """Project folder: relative paths in the spec start here. Not part of the spec's content or digest."""
@@ -468,3 +488,25 @@ class FineTuneSpec(Section):
     def digest(self) -> str:
         """SHA-256 of the canonical JSON of the whole spec."""
         return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+def _phase_faults(spec: FineTuneSpec) -> list[str]:
+    """What the optional parts of `method` ask for that cannot be."""
+    method, faults = spec.method, []
+    if method.prefer and spec.task != "instruction":
+        faults.append(f"method.prefer needs answers to rate: wanted task instruction, saw {spec.task}")
+    if method.adapt and spec.task == "seq2seq":
+        faults.append("method.adapt is for encoders and decoders, which read one text; not for task seq2seq")
+    if method.adapt and spec.task == "classification" and "completion" in method.adapt.columns:
+        faults.append("method.adapt.columns holds completion, which rows of task classification lack")
+    if method.adapt and method.start_from == "champion":
+        faults.append("method.adapt changes the base model, method.start_from champion leaves it out; wanted one of them")
+    if method.distill and spec.task == "seq2seq":
+        faults.append("method.distill is for task classification or instruction, saw seq2seq")
+    if method.distill and method.distill.embedding_weight and spec.task != "classification":
+        faults.append("method.distill.embedding_weight is for task classification")
+    if method.distill and method.distill.student_layers and method.start_from == "champion":
+        faults.append("method.distill.student_layers starts from the teacher, method.start_from from the champion; wanted one")
+    if method.curriculum and method.curriculum.difficulty == "column" and not spec.data.columns.difficulty:
+        faults.append("method.curriculum.difficulty column needs data.columns.difficulty, the column's name")
+    return faults
