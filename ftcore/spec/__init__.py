@@ -1,5 +1,6 @@
 """What a user edits: one YAML file per model, checked as a whole before anything runs."""
 
+from ftcore.spec.base import Fraction, Section
 from ftcore.spec.loading import load_spec, project_root
 from ftcore.spec.phases import AdaptSpec, CurriculumSpec, DistillSpec, PreferSpec
 from ftcore.spec.sections import (
@@ -16,7 +17,6 @@ from ftcore.spec.sections import (
     DataSpec,
     EvaluationSpec,
     FineTuneSpec,
-    Fraction,
     GateSpec,
     LabelAuditSpec,
     LeakageRule,
@@ -29,7 +29,6 @@ from ftcore.spec.sections import (
     PersonalKind,
     PrepareSpec,
     ScheduleSpec,
-    Section,
     Split,
     SplitBy,
     Task,

@@ -14,7 +14,8 @@ import yaml
 from pydantic import ValidationError
 
 from ftcore.errors import SpecError, UsageError
-from ftcore.spec.sections import FineTuneSpec, Section
+from ftcore.spec.base import Section
+from ftcore.spec.sections import FineTuneSpec
 
 
 def load_spec(path: str | Path, overrides: Iterable[str] = ()) -> FineTuneSpec:

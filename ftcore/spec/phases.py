@@ -15,8 +15,8 @@ class AdaptSpec(Section):
     """Domain adaptation: the base model reads plain text of the field first, then is fine-tuned (encoders and decoders)."""
 
     texts: list[str] = Field(default_factory=list)
-    """Files inside the data version (names or patterns, not those of `data.files`): .txt with one text a line, or .csv, .jsonl and
-    .parquet with the column `data.columns.text`."""
+    """Files inside the data version (names or patterns, not those of `data.files`): .txt with one text a line, or .csv, .jsonl
+    and .parquet with the column `data.columns.text`."""
     columns: list[Literal["text", "completion"]] = ["text"]
     """What to read of the training rows; empty: only `texts`. Validation and test rows are never read."""
     epochs: Positive = 1.0
@@ -50,6 +50,8 @@ class DistillSpec(Section):
     """Softens the probabilities of both; the loss is scaled by its square, so that gradients keep their size."""
     weight: Fraction = 0.5
     """Share of the teacher in the loss; the rest is the labels'."""
+    epochs: Positive | None = None
+    """Passes of the student over the training rows; null: `training.epochs`."""
     embedding_weight: Annotated[float, Field(ge=0)] = 0.0
     """Added to the loss so many times: 1 - cosine of the mean last hidden states of student and teacher (classification; both
     need the same width)."""

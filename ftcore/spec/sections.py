@@ -500,13 +500,17 @@ def _phase_faults(spec: FineTuneSpec) -> list[str]:
     if method.adapt and spec.task == "classification" and "completion" in method.adapt.columns:
         faults.append("method.adapt.columns holds completion, which rows of task classification lack")
     if method.adapt and method.start_from == "champion":
-        faults.append("method.adapt changes the base model, method.start_from champion leaves it out; wanted one of them")
+        faults.append(
+            "method.adapt changes the base model, method.start_from champion leaves it out; wanted one of them"
+        )
     if method.distill and spec.task == "seq2seq":
         faults.append("method.distill is for task classification or instruction, saw seq2seq")
     if method.distill and method.distill.embedding_weight and spec.task != "classification":
         faults.append("method.distill.embedding_weight is for task classification")
     if method.distill and method.distill.student_layers and method.start_from == "champion":
-        faults.append("method.distill.student_layers starts from the teacher, method.start_from from the champion; wanted one")
+        faults.append(
+            "method.distill.student_layers starts from the teacher, method.start_from from the champion; wanted one"
+        )
     if method.curriculum and method.curriculum.difficulty == "column" and not spec.data.columns.difficulty:
         faults.append("method.curriculum.difficulty column needs data.columns.difficulty, the column's name")
     return faults

@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.utils.data import Sampler
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback
 from transformers.trainer_callback import ExportableState
 
@@ -26,6 +28,8 @@ from ftcore.training.methods import load_trained_state, trained_state
 
 WEIGHTS = "trained.safetensors"
 HISTORY = "history.json"
+RowOrder = Callable[[Sequence[int], int, int], Sampler[int]]
+"""Token counts of the rows, rows per optimiser step and seed to a sampler whose order depends on seed and epoch alone."""
 _SAY_EVERY_S = 5.0
 _DIVERGED_HINT = "--set training.learning_rate=1e-4, or look at the rows for broken text"
 
@@ -87,6 +91,9 @@ class DurableTrainer(Trainer):  # type: ignore[misc]
         arguments: Those of the Trainer class behind this one.
     """
 
+    order: RowOrder | None = None
+    """Makes the sampler of the training rows; None: shuffled, rows of like length together."""
+
     def __init__(self, model: nn.Module, history: History, patience: int, **arguments: Any) -> None:
         super().__init__(model, **arguments)
         self.history = history
@@ -100,10 +107,13 @@ class DurableTrainer(Trainer):  # type: ignore[misc]
         """Tokens of each row, for batches of rows of like length."""
         return [len(row) for row in rows.tokens]
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         # Sorted into optimiser steps, not into forward passes: accumulation must meet the rows that one big batch would.
         rows_per_step = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return LengthGroupedSampler(self.lengths(train_dataset or self.train_dataset), rows_per_step, self.args.seed)
+        lengths = self.lengths(train_dataset or self.train_dataset)
+        if self.order is not None:
+            return self.order(lengths, rows_per_step, self.args.seed)
+        return LengthGroupedSampler(lengths, rows_per_step, self.args.seed)
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """Forward and backward pass of one batch, or of its part where gradients are accumulated.
