@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import cast
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
 
 from ftcore.records import DataRef, ModelRef, PreparedDataset, Record, TrainingRun
 from ftcore.spec import FineTuneSpec
@@ -21,10 +22,10 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     """
     from ftcore.data.leakage import TrainedRows
     from ftcore.data.reading import read_jsonl
-    from ftcore.models.base import resolve_base, saved_model
+    from ftcore.models.base import resolve_base, resolve_teacher, saved_model
     from ftcore.models.devices import choose
     from ftcore.training.checkpoints import exclusive
-    from ftcore.training.finetune import fine_tune
+    from ftcore.training.phases import Extra, Run, require_teacher
 
     prepared = cast(PreparedDataset, inputs["prepare"])
     rows = store.resolve(prepared.uri)
@@ -38,8 +39,18 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     device = choose(spec.compute)
     train, validation = read_jsonl(rows / "train.jsonl"), read_jsonl(rows / "validation.jsonl")
     TrainedRows(store, spec.name).add(prepared.train_digest, [*train, *validation])
+    teacher = None
+    if spec.method.distill and spec.method.distill.teacher != "new":
+        taught_by = cast(ModelRef | None, inputs.get("teacher"))
+        require_teacher(spec.method.distill.teacher, taught_by.model_digest if taught_by else None)
+        if taught_by is None:
+            teacher = resolve_teacher(spec)
+        else:
+            name = f"model {taught_by.model_digest[:12]} of {spec.name}"
+            teacher = saved_model(store.resolve(taught_by.uri) / "model", taught_by.model_digest, name)
+    extra = Extra(_texts(spec, rows, train), _more(rows / "preferences.jsonl"), teacher)
     with exclusive(output.scratch, output.path / "checkpoints") as checkpoint_dir:
-        tuned = fine_tune(
+        done = Run(
             train,
             validation,
             labels,
@@ -51,7 +62,9 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
             checkpoint_dir=checkpoint_dir,
             output_dir=output.path,
             champion=champion,
-        )
+            extra=extra,
+        ).go()
+    tuned = done.tuned
     return TrainingRun(
         uri=output.uri,
         model_digest=tuned.model_digest,
@@ -70,4 +83,21 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         num_trainable=tuned.num_trainable,
         num_parameters=tuned.num_parameters,
         started_from=start.model_digest if start is not None else None,
+        taught_by=done.taught_by,
+        phases=done.phases,
     )
+
+
+def _texts(spec: FineTuneSpec, rows: Path, train: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What `method.adapt` reads: columns of the training rows, and the files that `prepare` has read."""
+    if spec.method.adapt is None:
+        return []
+    of_rows = [str(row[column]) for row in train for column in spec.method.adapt.columns]
+    return [*of_rows, *(str(row["text"]) for row in _more(rows / "texts.jsonl"))]
+
+
+def _more(path: Path) -> list[dict[str, Any]]:
+    """Rows that only some specs have."""
+    from ftcore.data.reading import read_jsonl
+
+    return read_jsonl(path) if path.is_file() else []

@@ -24,7 +24,7 @@ from transformers.utils import logging as transformers_logging
 
 from ftcore.errors import BaseModelError, DataRefused
 from ftcore.models.base import BaseModel
-from ftcore.models.tokens import pad
+from ftcore.models.tokens import backend_tokenizer, pad
 from ftcore.spec import AdaptSpec, Task, TrainingSpec
 from ftcore.store import Manifest
 from ftcore.training.conversations import IGNORED
@@ -102,19 +102,15 @@ class Adaptation(TrainingTask):
 
     def _pieces(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids in pieces of at most `max_length`, each with the special tokens that the model expects."""
-        special = self.tokenizer.num_special_tokens_to_add()
         ends = [] if self.masked or self.tokenizer.eos_token_id is None else [int(self.tokenizer.eos_token_id)]
-        room = max(1, self.training.max_length - special)
+        backend = backend_tokenizer(self.tokenizer, self.training.max_length - len(ends))
         pieces = []
-        for ids in self.tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]:
-            ids = [*ids, *ends]
-            for start in range(0, len(ids), room):
-                pieces.append(self._framed(ids[start : start + room]))
+        for encoding in backend.encode_batch(list(texts)):
+            of_text = [encoding.ids, *(rest.ids for rest in encoding.overflowing)]
+            if of_text[-1][-1:] != ends:  # a decoder also learns where a text ends
+                of_text[-1] = [*of_text[-1], *ends]
+            pieces += of_text
         return pieces
-
-    def _framed(self, ids: list[int]) -> list[int]:
-        framed: list[int] = self.tokenizer.build_inputs_with_special_tokens(ids)
-        return framed
 
     def load(self, champion: BaseModel | None, attention: str | None) -> PreTrainedModel:
         """Raises:

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM
 from ftcore.errors import IntegrityError, UsageError
 from ftcore.models.base import BaseModel, saved_model
 from ftcore.models.devices import Device
-from ftcore.records import canonical_json
+from ftcore.records import PhaseRun, canonical_json
 from ftcore.spec import DistillSpec, MethodSpec, Task, TrainingSpec
 from ftcore.store import write_durable
 from ftcore.training.finetune import FineTuned, run_job
@@ -38,19 +38,6 @@ class Extra:
     """Ratings for `prefer`, as `ftcore.data.preferences` reads them."""
     teacher: BaseModel | None = None
     """Checked teacher, unless the run makes its own."""
-
-
-@dataclass(frozen=True)
-class PhaseRun:
-    """What one phase besides the method itself did."""
-
-    name: str
-    num_steps: int
-    best_step: int
-    first_validation_loss: float
-    best_validation_loss: float
-    train_s: float
-    """0 where an earlier attempt had finished it."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +156,9 @@ class Run:
 
         assert self.method.prefer is not None
         job = make_preference(self.extra.preferences, self.validation_rows, before, self.training, self.method.prefer)
-        return run_job(job, self.plain, self.device, self.checkpoint_dir / "prefer", self.output_dir)
+        tuned = run_job(job, self.plain, self.device, self.checkpoint_dir / "prefer", self.output_dir)
+        shutil.rmtree(self.output_dir / "adapter", ignore_errors=True)  # it belongs on a model that is not kept
+        return tuned
 
     def _once(self, name: str, run: Callable[[Path], FineTuned], model_name: str | None = None) -> BaseModel:
         """The model that a phase made, now or in an earlier attempt."""
@@ -192,7 +181,14 @@ class Run:
 
 def _summary(name: str, tuned: FineTuned) -> tuple[PhaseRun, str]:
     first = tuned.history.validations[0].loss
-    phase = PhaseRun(name, tuned.num_steps, tuned.best_step, first, tuned.best_validation_loss, round(tuned.train_s, 2))
+    phase = PhaseRun(
+        name=name,
+        num_steps=tuned.num_steps,
+        best_step=tuned.best_step,
+        first_validation_loss=first,
+        best_validation_loss=tuned.best_validation_loss,
+        train_s=round(tuned.train_s, 2),
+    )
     return phase, tuned.model_digest
 
 
