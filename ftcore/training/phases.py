@@ -80,6 +80,7 @@ class Run:
         Raises:
             FtcoreError: As `fine_tune`; also if teacher, texts or ratings do not do.
         """
+        self.device.prepare()
         if self.method.adapt:
             self._adapt()
         taught_by, job, champion = None, None, self.champion

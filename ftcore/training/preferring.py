@@ -23,11 +23,13 @@ from trl.trainer.kto_trainer import KTOTrainer
 from ftcore.errors import DataRefused
 from ftcore.models.base import BaseModel
 from ftcore.spec import PreferSpec, TrainingSpec
+from ftcore.training.conversations import encode_prompt
 from ftcore.training.history import History
 from ftcore.training.instruction import Instruction
 from ftcore.training.tasks import Rows
 from ftcore.training.trainer import DurableTrainer
 
+_NO_ANSWER = {"role": "assistant", "content": ""}
 _HELD_OUT = 0.1
 """Share of the ratings that choose the checkpoint."""
 
@@ -61,26 +63,21 @@ class Preference(Instruction):
             message = f"{len(ratings)} ratings to learn from; wanted at least two with different prompts."
             raise DataRefused(message, hint="add files to method.prefer.data")
         read.sort(key=_number)  # KTO compares answers with those next to them, which must not be of one customer
-        self.rated, self.rated_held_out = self._rated(read), self._rated(held_out)
+        self._refuse_long_prompts(ratings)
+        self.rated, self.rated_held_out = (
+            Dataset.from_list([_for_trl(row) for row in rows]) for rows in (read, held_out)
+        )
         self.num_train = len(read)
 
-    def _rated(self, rows: Rows) -> Dataset:
-        """Prompts and answers as lists of turns, as TRL reads them.
-
-        Raises:
-            DataRefused: A prompt fills `training.max_length`: TRL would leave the row out.
-        """
+    def _refuse_long_prompts(self, rows: Rows) -> None:
+        """TRL would leave such rows out without a word."""
         size = self.training.max_length
-        too_long = sum(
-            len(self.tokenizer.apply_chat_template(row["prompt"], add_generation_prompt=True)["input_ids"]) >= size
-            for row in rows
-        )
+        too_long = sum(len(encode_prompt(self.tokenizer, [*row["prompt"], _NO_ANSWER])) >= size for row in rows)
         if too_long:
             raise DataRefused(
                 f"{too_long} of {len(rows)} rated prompts leave no room for an answer within training.max_length {size}.",
                 hint="--set training.max_length=1024",
             )
-        return Dataset.from_list([_for_trl(row) for row in rows])
 
     def trainer(self, model: nn.Module, history: History, arguments: dict[str, Any]) -> DurableTrainer:
         datasets_logging.disable_progress_bar()
