@@ -105,3 +105,36 @@ def test_every_field_explains_itself() -> None:
 def test_a_format_of_another_task_is_a_fault(tmp_path: Path, task: str, format: str) -> None:
     with pytest.raises(SpecError, match=f"'{format}' does not fit task '{task}'"):
         load_spec(write(tmp_path, MINIMAL), [f"task={task}", f"data.format={format}"])
+
+
+def test_phases_that_are_not_asked_for_change_no_digest(tmp_path: Path) -> None:
+    plain = load_spec(write(tmp_path, MINIMAL))
+    names = ("adapt", "distill", "curriculum", "prefer")
+    assert not set(names) & plain.part(["method"])["method"].keys()
+    assert "difficulty" not in plain.part(["data"])["data"]["columns"]
+    asked = load_spec(write(tmp_path, MINIMAL), ["method.curriculum.pacing=root"])
+    assert asked.part(["method"])["method"]["curriculum"]["start_fraction"] == 0.2
+    assert FineTuneSpec.model_validate(asked.model_dump(mode="json")).digest == asked.digest != plain.digest
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        (["method.prefer.data=[a]"], "method.prefer needs answers to rate: wanted task instruction"),
+        (["method.adapt.epochs=1", "task=seq2seq"], "not for task seq2seq"),
+        (["method.adapt.columns=[completion]"], "rows of task classification lack"),
+        (["method.adapt.columns=[]"], "texts and columns are both empty"),
+        (["method.adapt.epochs=1", "method.start_from=champion"], "wanted one of them"),
+        (["method.distill.student_layers=2", "task=seq2seq"], "for task classification or instruction"),
+        (["method.distill.teacher=new"], "wanted student_layers, or else a teacher by name"),
+        (["method.distill.student_layers=2", "method.distill.teacher_revision=a"], "does not belong to teacher `new`"),
+        (["method.distill.student_layers=2", "method.start_from=champion"], "wanted one"),
+        (["method.distill={student_layers: 2, embedding_weight: 1}", "task=instruction"], "is for task classification"),
+        (["method.curriculum.difficulty=column"], "needs data.columns.difficulty"),
+        (["method.distill.layers=2"], "unknown key; allowed: teacher"),
+    ],
+)
+def test_phases_that_cannot_be_are_faults(tmp_path: Path, settings: list[str], wanted: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_spec(write(tmp_path, MINIMAL), settings)
+    assert wanted in "\n".join(caught.value.details)

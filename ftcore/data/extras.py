@@ -26,12 +26,16 @@ _PARTS = ("prompt", "completion", "chosen", "rejected")
 
 @dataclass
 class Extras:
-    """What phases read, and what was left out: {id, split, reason}, where split is `texts` or `preferences`."""
+    """What phases read, and what was left out: {id, split, reason}, where split is `texts` or `preferences` and begins the id."""
 
     texts: list[Row] | None = None
     preferences: list[Row] | None = None
     left_out: list[dict[str, str]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+
+    def leave_out(self, row_id: str, what: str, reason: str) -> None:
+        """Note a row. Its id is not that of a row of the splits, which may have the same."""
+        self.left_out.append({"id": f"{what}:{row_id}", "split": what, "reason": reason})
 
 
 def read_extras(spec: FineTuneSpec, folder: Path, splits: Mapping[Split, Sequence[Row]]) -> Extras:
@@ -103,7 +107,8 @@ def _read(
         faults += seen.file_report()
     raise_faults(faults)
     extras.refused += malformed_faults(malformed, len(rows), spec.validation.max_quarantined)
-    extras.left_out += [{"id": fault.id, "split": what, "reason": fault.reason} for fault in malformed]
+    for fault in malformed:
+        extras.leave_out(fault.id, what, fault.reason)
     return rows
 
 
@@ -118,7 +123,7 @@ def _usable(rows: list[Row], held_out: Sequence[Row], spec: FineTuneSpec, what: 
             reason = "duplicate"
         seen.add(identity)
         if reason:
-            extras.left_out.append({"id": row["id"], "split": what, "reason": reason})
+            extras.leave_out(row["id"], what, reason)
         else:
             kept.append(row)
     rules = [rule for rule in spec.leakage.rules if rule in TEXT_RULES]
@@ -126,7 +131,7 @@ def _usable(rows: list[Row], held_out: Sequence[Row], spec: FineTuneSpec, what: 
     plain = [{"id": row["id"], "text": row["text"]} for row in kept]
     leaked = {leak.train_row for leak in leaks_between(plain, held_out, settings)} if held_out and plain else set()
     for number in sorted(number for number in leaked if number is not None):
-        extras.left_out.append({"id": kept[number]["id"], "split": what, "reason": "leaked"})
+        extras.leave_out(kept[number]["id"], what, "leaked")
     return [row for number, row in enumerate(kept) if number not in leaked]
 
 

@@ -53,7 +53,7 @@ def test_texts_are_free_of_what_is_judged(texts: Path) -> None:
     assert found.texts is not None and found.preferences is None and not found.refused
     assert [row["text"] for row in found.texts] == ["Cards are sent by post.", "Call anna@example.org"]
     assert sorted((item["id"], item["reason"]) for item in found.left_out) == [
-        ("more/notes.txt:3", "leaked"), ("more/notes.txt:4", "duplicate"), ("more/notes.txt:5", "leaked"),
+        ("texts:more/notes.txt:3", "leaked"), ("texts:more/notes.txt:4", "duplicate"), ("texts:more/notes.txt:5", "leaked"),
     ]  # fmt: skip
     assert {item["split"] for item in found.left_out} == {"texts"}
 

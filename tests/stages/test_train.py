@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ftcore.errors import BaseModelError
+from ftcore.errors import BaseModelError, UsageError
 from ftcore.models.loading import load_classifier
 from ftcore.records import PreparedDataset, TrainingRun
 from ftcore.spec import FineTuneSpec
@@ -30,11 +31,14 @@ def prepared(home: Path) -> PreparedDataset:
     )  # fmt: skip
 
 
-def run(base: str, prepared: PreparedDataset, key: str, **base_model: str) -> TrainingRun:
+def run(
+    base: str, prepared: PreparedDataset, key: str, method: dict[str, Any] | None = None, **base_model: str
+) -> TrainingRun:
     spec = FineTuneSpec.model_validate(
         {
             "name": "tiny",
             "base_model": {"name": base, **base_model},
+            "method": method or {},
             "training": {"epochs": 2, "batch_size": 8, "max_length": 16},
             "compute": {"device": "cpu", "precision": "fp32", "threads": 1},
         }
@@ -68,3 +72,16 @@ def test_a_base_model_that_fails_its_checksum_leaves_nothing(
         run(str(base.path), prepared, "bad", sha256="0" * 64)
     assert not (home / "stages" / "train").exists()
     assert not list((home / "tmp").iterdir())
+
+
+def test_phases_are_in_the_record(prepared: PreparedDataset, tmp_path: Path, home: Path) -> None:
+    base = build_tiny_bert(tmp_path / "base")
+    teacher = run(str(base.path), prepared, "teacher")
+    named = run(str(base.path), prepared, "named", method={"distill": {"teacher": str(home / teacher.uri / "model")}})
+    assert named.phases == () and named.taught_by is not None
+    own = run(str(base.path), prepared, "own", method={"distill": {"student_layers": 1}})
+    assert [phase.name for phase in own.phases] == ["teacher"] and own.phases[0].num_steps == 6
+    assert own.taught_by == teacher.model_digest, "the same rows, base and settings"
+    assert TrainingRun.from_dict(own.to_dict()) == own
+    with pytest.raises(UsageError, match="no model has been promoted yet"):
+        run(str(base.path), prepared, "none", method={"distill": {"teacher": "champion"}})
