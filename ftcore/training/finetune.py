@@ -287,8 +287,9 @@ class _Attempt:
             return True
         smaller = smaller_micro_batch(self.job.training.batch_size, rows, self.job.fewest_rows)
         if smaller is None:
+            count = "one row" if rows == 1 else f"{rows} rows"
             raise UsageError(
-                f"Memory ran out at step {at} with {rows} row{'s' if rows > 1 else ''} per forward pass; wanted room for rows of "
+                f"Memory ran out at step {at} with {count} per forward pass; wanted room for a row of "
                 f"up to {self.job.training.max_length} tokens.",
                 hint=preflight.memory_hint(self.job),
             )

@@ -160,7 +160,7 @@ def _memory(job: TrainingTask, trainer: DurableTrainer, device: Device, rows: in
         return Finding("memory", "ok", message)
     if not fitting:
         fewest = min(totals)
-        least = f"{fewest} row{'s need' if fewest > 1 else ' needs'} {totals[fewest] / memory.GB:.1f} GB"
+        least = f"{'one row needs' if fewest == 1 else f'{fewest} rows need'} {totals[fewest] / memory.GB:.1f} GB"
         return Finding("memory", "fault", f"{message}; {least}", memory_hint(job))
     # A GPU says when it is full, and the micro-batch is halved then; a process that fills main memory is killed.
     verdict: Verdict = "doubt" if device.device == "cuda" else "fault"
