@@ -28,6 +28,7 @@ from ftcore.store import Store, file_sha256, write_durable
 Inputs = Mapping[str, Record | DataRef | None]
 
 _FROM_LEDGER = ("start", "champion", "withdrawal", "released")  # None is an answer
+_OPTIONAL = frozenset({"teacher"})  # inputs that only some specs have
 _MISSING = "missing"
 _SOURCE = (".py", ".txt", ".css", ".json")
 # Libraries whose version can change a stage's result.
@@ -101,6 +102,25 @@ def start_ref(spec: FineTuneSpec, ledger: Ledger, store: Store, prepared: Prepar
     if made["records"]["train"]["data_digest"] == prepared.train_digest:
         digest = made.get("started_from")
     return ModelRef(model_digest=digest, uri=package_uri(digest), seq=0) if digest else None
+
+
+def teacher_ref(spec: FineTuneSpec, ledger: Ledger, store: Store) -> ModelRef | None:
+    """The model that `method.distill.teacher: champion` names; None: there is no champion.
+
+    A champion that is a student itself has its own teacher named, so that running a finished pipeline again finds every output
+    of the first time, and students do not learn from students.
+
+    Raises:
+        IntegrityError: The champion's lineage is missing or damaged.
+    """
+    head = ledger.head(spec.name)
+    if head is None:
+        return None
+    from ftcore.registry.package import package_uri, read_lineage
+
+    made = read_lineage(store.resolve(head.package_uri))
+    digest = made["records"]["train"].get("taught_by") or head.model_digest
+    return ModelRef(model_digest=digest, uri=package_uri(digest), seq=0)
 
 
 def run_stage(name: str, spec: FineTuneSpec, inputs: Inputs, store: Store) -> Step:
@@ -201,7 +221,11 @@ def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, An
         "stage": stage.name,
         "code": {room: source_digest(room) for room in (f"stages/{stage.name}.py", *stage.rooms)},
         "spec": spec.part(stage.sections),
-        "inputs": {name: _input_identity(stage, inputs.get(name)) for name in stage.inputs if name != "tune"},
+        "inputs": {
+            name: _input_identity(stage, inputs.get(name))
+            for name in (*stage.inputs, *_OPTIONAL & inputs.keys())
+            if name != "tune"
+        },
         "libraries": library_versions(),
     }
     needs_base, embeds = stage.name in ("prepare", "tune", "train", "evaluate"), _embeds(stage, spec)
@@ -218,6 +242,16 @@ def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, An
         from ftcore.data.personal.presidio import engine_identity
 
         depends["presidio"] = engine_identity(spec.prepare.presidio, spec.root)
+    if stage.name == "prepare" and (read := _read_by_phases(spec)):
+        depends["phases"] = read
+    if (
+        stage.name in ("tune", "train")
+        and spec.method.distill
+        and spec.method.distill.teacher not in ("new", "champion")
+    ):
+        from ftcore.models.base import teacher_digest
+
+        depends["teacher"] = teacher_digest(spec)
     if needs_base:
         from ftcore.models.base import base_digest
 
@@ -229,6 +263,13 @@ def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, An
 
         depends["device"] = device_class(spec.compute)
     return depends
+
+
+def _read_by_phases(spec: FineTuneSpec) -> dict[str, Any]:
+    """What `prepare` reads for the optional phases of the method."""
+    adapt, prefer = spec.method.adapt, spec.method.prefer
+    read: dict[str, Any] = {"texts": adapt.texts} if adapt and adapt.texts else {}
+    return read | ({"preferences": [prefer.algorithm, prefer.data]} if prefer else {})
 
 
 def _embeds(stage: Stage, spec: FineTuneSpec) -> bool:
@@ -355,6 +396,8 @@ def gather(
         prepared = inputs["prepare"]
         assert isinstance(prepared, PreparedDataset)
         inputs["start"] = start_ref(spec, ledger, store, prepared)
+    if stage.name in ("tune", "train") and spec.method.distill and spec.method.distill.teacher == "champion":
+        inputs["teacher"] = teacher_ref(spec, ledger, store)
     if "released" in stage.inputs and "released" not in inputs:
         inputs["released"] = ledger.released(spec.name)
     if "withdrawal" in stage.inputs and "withdrawal" not in inputs:

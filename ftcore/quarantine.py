@@ -90,7 +90,7 @@ def held_rows(spec: FineTuneSpec, store: Store, ledger: Ledger, rev: str | None 
     releasable = {
         row["id"]: {"id": row["id"], "digest": row_digest(found[row["id"]][1]), "reason": row["reason"]}
         for row in rows
-        if row["id"] in judged or row["reason"] == PERSONAL_DATA
+        if row["id"] in judged or (row["reason"] == PERSONAL_DATA and row["id"] in found)
     }
     there = {row_digest(row) for _, row in found.values()}
     released = tuple(

@@ -207,6 +207,20 @@ class PreparedDataset(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PhaseRun:
+    """What one phase of a training run did, besides the one that gave the model."""
+
+    name: str
+    """adapt, teacher, or tune (where ratings follow)."""
+    num_steps: int
+    best_step: int
+    first_validation_loss: float
+    best_validation_loss: float
+    train_s: float
+    """Seconds; 0 where an earlier attempt had finished it."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainingRun(Record):
     """train: a candidate. `uri`/model holds safetensors, tokenizer and label map."""
 
@@ -242,6 +256,10 @@ class TrainingRun(Record):
     """The sections `method` and `training` as they were in force: those of the spec, or what a search has chosen."""
     shots: int | None = None
     """Rows of each class trained on (few-shot); None: all."""
+    taught_by: str | None = None
+    """Digest of the teacher of a distilled model; None: it had none."""
+    phases: tuple[PhaseRun, ...] = ()
+    """Phases before the one that gave the model, in order."""
 
     @property
     def digest(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
@@ -42,10 +42,16 @@ def render() -> str:
         if isinstance(section, type) and issubclass(section, BaseModel):
             lines += ["", f"## `{name}`", "", (section.__doc__ or "").strip(), "", *table(section)]
             for part, inner in section.model_fields.items():
-                nested: Any = inner.annotation
+                nested = section_of(inner.annotation)
                 if isinstance(nested, type) and issubclass(nested, BaseModel):
                     lines += ["", f"### `{name}.{part}`", "", (nested.__doc__ or "").strip(), "", *table(nested)]
     return "\n".join(lines) + "\n"
+
+
+def section_of(annotation: Any) -> Any:
+    """The section of an optional one; anything else as it is."""
+    found = [item for item in get_args(annotation) if isinstance(item, type) and issubclass(item, BaseModel)]
+    return found[0] if found else annotation
 
 
 def table(section: type[BaseModel], *, sections: bool = True) -> list[str]:

@@ -5,20 +5,26 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import ftcore
 from ftcore.errors import UsageError
 from ftcore.ledger import open_ledger
-from ftcore.pipeline import _SOURCE, Step, key_inputs, run_pipeline, tuned
-from ftcore.records import DataRef, PreparedDataset, TuningResult, digest_of
+from ftcore.pipeline import _SOURCE, Step, gather, key_inputs, run_pipeline, tuned
+from ftcore.records import DataRef, ModelRef, PreparedDataset, TuningResult, digest_of
 from ftcore.spec import FineTuneSpec, load_spec
 from ftcore.stages import AFTER_TUNING, STAGES, stages_of
 from ftcore.store import Store
 from tests.tiny_bert import build_tiny_bert
 
 EXPECTED = {"type": "expect_column_to_exist", "kwargs": {"column": "text"}, "meta": {"notes": "why"}}
+PREPARED = PreparedDataset(
+    uri="stages/prepare/k", content_digest="c", train_digest="r", labels=("x",), num_rows={}, num_quarantined={},
+    num_tokens={}, test_digest="t",
+)  # fmt: skip
 SUITE = json.dumps({"name": "s", "expectations": [EXPECTED]})
 
 
@@ -246,3 +252,56 @@ def test_a_commit_that_changes_no_data_keeps_the_datas_identity(project: Path) -
     second = ingest(project)
     assert not second.reused, "another commit may hold other data: it is pulled and looked at"
     assert second.record.digest == first.record.digest
+
+
+def test_what_phases_read_is_part_of_prepares_key(project: Path) -> None:
+    build_tiny_bert(project / "model")
+    plain = ["base_model.name=model"]
+
+    def prepare(*more: str) -> str:
+        return key("prepare", load_spec(project / "spec.yaml", [*plain, *more]))
+
+    assert prepare() == prepare("method.curriculum.pacing=root") == prepare("method.adapt.epochs=2")
+    read = ["method.adapt.texts=[a.txt]", "method.adapt.texts=[b.txt]", "method.prefer.data=[a.jsonl]"]
+    keys = {prepare(setting, *(["task=instruction"] if "prefer" in setting else [])) for setting in read}
+    assert len({prepare(), *keys}) == 4
+
+
+@pytest.mark.parametrize("stage", ["train", "tune"])
+def test_a_named_teacher_is_part_of_the_key(project: Path, stage: str) -> None:
+    build_tiny_bert(project / "model")
+    build_tiny_bert(project / "teacher")
+    settings = ["base_model.name=model", "method.distill.teacher=teacher", SPACE]
+    before = key(stage, load_spec(project / "spec.yaml", settings))
+    config = project / "teacher" / "config.json"
+    config.write_text(config.read_text().replace("gelu", "relu"))
+    assert key(stage, load_spec(project / "spec.yaml", settings)) != before
+
+
+@pytest.mark.parametrize("stage", ["train", "tune"])
+def test_a_student_in_production_names_its_own_teacher(
+    project: Path, home: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    build_tiny_bert(project / "model")
+    settings = ["base_model.name=model", "method.distill.teacher=champion", SPACE]
+    spec = load_spec(project / "spec.yaml", settings)
+    head = SimpleNamespace(model_digest="a" * 64, package_uri="packages/a", seq=1)
+    train: dict[str, str] = {}
+    monkeypatch.setattr("ftcore.registry.package.read_lineage", lambda folder: {"records": {"train": train}})
+
+    records = {"prepare": PREPARED, "tune": PREPARED}  # of the search only the name counts here
+
+    def teacher(head: object) -> ModelRef | None:
+        ledger: Any = SimpleNamespace(head=lambda name: head)
+        found = gather(stages_of(spec)[stage], spec, ledger, Store(), records)["teacher"]
+        assert found is None or isinstance(found, ModelRef)
+        return found
+
+    assert teacher(None) is None
+    first = teacher(head)
+    assert first is not None and first.model_digest == "a" * 64
+    train["taught_by"] = "b" * 64
+    own = teacher(head)
+    assert own is not None and own.model_digest == "b" * 64
+    inputs = [{"prepare": PREPARED, "start": None, "teacher": found} for found in (None, first, own)]
+    assert len({digest_of(key_inputs(stages_of(spec)[stage], spec, given)) for given in inputs}) == 3

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ftcore.errors import SpecError, UsageError
-from ftcore.spec import FineTuneSpec, load_spec
+from ftcore.spec import FineTuneSpec, load_spec, setting_of, with_settings
 
 MINIMAL = "name: intents\nbase_model: {name: ./model}\n"
 
@@ -220,3 +220,83 @@ def test_defaults_of_other_methods_are_no_faults(tmp_path: Path) -> None:
 def test_shots_are_for_classes(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="has none"):
         load_spec(write(tmp_path, f"{MINIMAL}task: instruction\nmethod: {{shots: 5}}\n"))
+
+
+def test_phases_that_are_not_asked_for_change_no_digest(tmp_path: Path) -> None:
+    plain = load_spec(write(tmp_path, MINIMAL))
+    names = ("adapt", "distill", "curriculum", "prefer")
+    assert not set(names) & plain.part(["method"])["method"].keys()
+    assert "difficulty" not in plain.part(["data"])["data"]["columns"]
+    asked = load_spec(write(tmp_path, MINIMAL), ["method.curriculum.pacing=root"])
+    assert asked.part(["method"])["method"]["curriculum"]["start_fraction"] == 0.2
+    assert FineTuneSpec.model_validate(asked.model_dump(mode="json")).digest == asked.digest != plain.digest
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        (["method.prefer.data=[a]"], "method.prefer needs answers to rate: wanted task instruction"),
+        (["method.adapt.epochs=1", "task=seq2seq"], "not for task seq2seq"),
+        (["method.adapt.columns=[completion]"], "rows of task classification lack"),
+        (["method.adapt.columns=[]"], "texts and columns are both empty"),
+        (["method.adapt.epochs=1", "method.start_from=champion"], "wanted one of them"),
+        (["method.distill.student_layers=2", "task=seq2seq"], "for task classification or instruction"),
+        (["method.distill.teacher=new"], "wanted student_layers, or else a teacher by name"),
+        (["method.distill.student_layers=2", "method.distill.teacher_revision=a"], "does not belong to teacher `new`"),
+        (["method.distill.student_layers=2", "method.start_from=champion"], "wanted one"),
+        (["method.distill={student_layers: 2, embedding_weight: 1}", "task=instruction"], "is for task classification"),
+        (["method.curriculum.difficulty=column"], "needs data.columns.difficulty"),
+        (["method.distill.layers=2"], "unknown key; allowed: teacher"),
+        (["method.adapt=3"], "wanted a section; allowed: texts"),
+        (["method.distill.student_layers=2", "method.name=p_tuning"], "method.distill and p_tuning exclude each other"),
+        (
+            ["method.prefer.data=[a]", "method.name=prefix_tuning", "task=instruction"],
+            "method.prefer and prefix_tuning",
+        ),
+        (["method.distill.student_layers=2", "task=instruction", "training.packing=true"], "packing is not for"),
+        (["method.prefer.data=[a]", "task=instruction", "training.micro_batch_size=1"], "saw one row, wanted two"),
+    ],
+)
+def test_phases_that_cannot_be_are_faults(tmp_path: Path, settings: list[str], wanted: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_spec(write(tmp_path, MINIMAL), settings)
+    assert wanted in "\n".join(caught.value.details)
+
+
+@pytest.mark.parametrize(
+    ("settings", "path", "wanted"),
+    [
+        ([], "method.adapt.epochs", "method.adapt is not set; wanted the section, in which to vary epochs"),
+        (["method.adapt.epochs=1"], "method.adapt.texts", "cannot be searched: the files are read before"),
+        (["method.distill.student_layers=1"], "method.distill.teacher", "the teacher is settled before"),
+        (["method.prefer.data=[a]", "task=instruction"], "training.batch_size", "wanted only method.prefer.epochs or"),
+        (["method.prefer.data=[a]", "task=instruction"], "method.prefer.beta", "losses of other scales"),
+        (
+            ["method.prefer.data=[a]", "task=instruction", "tuning.metric=accuracy"],
+            "method.prefer.epochs",
+            "kto measures none",
+        ),
+    ],
+)
+def test_a_search_over_phases_that_cannot_be_compared(
+    tmp_path: Path, settings: list[str], path: str, wanted: str
+) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_spec(write(tmp_path, MINIMAL), [*settings, f"tuning.space={{{path}: {{choices: [1, 2]}}}}"])
+    assert wanted in "\n".join(caught.value.details)
+
+
+def test_a_search_over_phases_changes_them(tmp_path: Path) -> None:
+    space = "tuning.space={method.distill.temperature: {low: 1, high: 4}, method.curriculum.until: {low: 0.2, high: 1}}"
+    phases = ["method.distill.student_layers=1", "method.curriculum.pacing=step"]
+    spec = load_spec(write(tmp_path, MINIMAL), [*phases, space])
+    changed = with_settings(spec, {"method.distill.temperature": 3.5, "method.curriculum.until": 0.25})
+    assert changed.method.distill and (changed.method.distill.temperature, changed.method.distill.student_layers) == (
+        3.5,
+        1,
+    )
+    assert changed.method.curriculum and (changed.method.curriculum.until, changed.method.curriculum.pacing) == (
+        0.25,
+        "step",
+    )
+    assert setting_of(spec, "method.distill.temperature") == 2.0

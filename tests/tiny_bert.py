@@ -52,3 +52,11 @@ def make_rows(num_rows: int, seed: int = 0) -> list[dict[str, str]]:
         filler = [WORDS[5 + int(word)] for word in torch.randint(0, 7, (length,), generator=generator)]
         rows.append({"id": str(number), "text": " ".join([label, *filler]), "label": label})
     return rows
+
+
+def with_mask_token(base: BaseModel) -> BaseModel:
+    """The same model with a tokenizer that knows `[MASK]`, in the place of a word."""
+    tokenizer = word_tokenizer(WORDS[:-1])
+    tokenizer.add_special_tokens({"mask_token": "[MASK]"})
+    tokenizer.save_pretrained(base.path)
+    return resolve_base(BaseModelSpec(name=str(base.path)))

@@ -87,3 +87,15 @@ def make_chats(num_rows: int, seed: int = 0) -> list[dict[str, Any]]:
         messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": word}]
         rows.append({"id": str(number), "text": asked, "completion": word, "messages": messages})
     return rows
+
+
+def make_ratings(num_rows: int, *, pairs: bool = False) -> list[dict[str, Any]]:
+    """Ratings in canonical columns: `lost` is always the good answer, `refund` the bad one."""
+    rows: list[dict[str, Any]] = []
+    for number in range(num_rows):
+        asked = f"where is card {number}?"
+        row = {"id": str(number), "text": asked, "prompt": [{"role": "user", "content": asked}]}
+        good = number % 2 == 0
+        rated = {"completion": "lost" if good else "refund", "rating": good}
+        rows.append({**row, **({"chosen": "lost", "rejected": "refund"} if pairs else rated)})
+    return rows

@@ -106,6 +106,8 @@ def summary(record: Record) -> str:
                 f"{record.method} on {record.device} {record.precision}: {record.num_steps} steps in {record.train_s:.0f} s, "
                 f"validation loss {record.best_validation_loss:.4f}, model {record.model_digest[:12]}"
                 + (f", started from champion {record.started_from[:12]}" if record.started_from else "")
+                + (f", taught by {record.taught_by[:12]}" if record.taught_by else "")
+                + (f", after {' and '.join(phase.name for phase in record.phases)}" if record.phases else "")
             )
         case Evaluation():
             return (

@@ -35,7 +35,8 @@ def canonical_row(
     classify = format == "classification"
     row: Row = {"id": position, "text": None, "label": None} if classify else {"id": position}
     details = []
-    for part in _CLASSIFICATION if classify else _ALWAYS:
+    parts = _CLASSIFICATION if classify else _ALWAYS
+    for part in (*parts, "difficulty") if mapping.get("difficulty") else parts:
         column = mapping[part]
         value = raw.get(column)
         if value is None or isinstance(value, float) and math.isnan(value):

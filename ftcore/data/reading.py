@@ -212,6 +212,32 @@ def _find_files(folder: Path, data: DataSpec) -> dict[str, list[Path]]:
     return found
 
 
+def find_extra_files(folder: Path, data: DataSpec, patterns: Sequence[str], field: str) -> list[Path]:
+    """Sorted files that a field of the spec other than `data.files` names.
+
+    Raises:
+        DataMissing: A pattern matches no file.
+        UsageError: A pattern leaves the folder, or `data.files` reads a file of it, too.
+    """
+    there = sorted(path for path in folder.rglob("*") if path.is_file())
+    taken = [item for files in data.files.values() for item in ([files] if isinstance(files, str) else files)]
+    found: list[Path] = []
+    for pattern in patterns:
+        if PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
+            raise UsageError(f"{field}: {pattern!r} leaves the data folder; wanted a path inside it.")
+        names = {path: path.relative_to(folder).as_posix() for path in there}
+        matches = [path for path, name in names.items() if _matches(name, pattern)]
+        if not matches:
+            message = f"No file matches {pattern!r} ({field}); the data version holds: {short_names(names.values())}."
+            raise DataMissing(message, hint=f"correct {field}, or add the file (dvc add, git commit, dvc push)")
+        for path in matches:
+            if any(_matches(names[path], other) for other in taken):
+                message = f"{names[path]} matches {field} and data.files, whose rows are trained on as they are."
+                raise UsageError(message, hint="put it into a folder of its own, which *.jsonl does not reach")
+        found += [path for path in matches if path not in found]
+    return found
+
+
 def _no_file(pattern: str, part: str, names: Sequence[str]) -> DataMissing:
     message = f"No file matches {pattern!r} (data.files.{part}); the data version holds: {short_names(names)}."
     return DataMissing(message, hint=f"correct data.files.{part}, or add the file (dvc add, git commit, dvc push)")
@@ -248,6 +274,7 @@ __all__ = [
     "REQUIRED",
     "SPLITS",
     "Row",
+    "find_extra_files",
     "formats_of",
     "malformed_faults",
     "raise_faults",

@@ -104,6 +104,26 @@ def base_digest(spec: FineTuneSpec) -> str:
     return resolve_base(spec.base_model, spec.root).digest
 
 
+def resolve_teacher(spec: FineTuneSpec) -> BaseModel:
+    """The model that `method.distill.teacher` names.
+
+    Raises:
+        BaseModelError: As `resolve_base`.
+    """
+    distill = spec.method.distill
+    assert distill is not None
+    return resolve_base(BaseModelSpec(name=distill.teacher, revision=distill.teacher_revision), spec.root)
+
+
+def teacher_digest(spec: FineTuneSpec) -> str:
+    """Digest of the named teacher, for cache keys.
+
+    Raises:
+        BaseModelError: As `resolve_base`.
+    """
+    return resolve_teacher(spec).digest
+
+
 def _locate(spec: BaseModelSpec, root: Path) -> tuple[Path, str]:
     if spec.name.startswith("pkg:"):
         return _in_package(spec.name), spec.name

@@ -1,7 +1,8 @@
 """What a user edits: one YAML file per model, checked as a whole before anything runs."""
 
+from ftcore.spec.base import Fraction, Section
 from ftcore.spec.loading import load_spec, project_root, setting_of, with_settings
-from ftcore.spec.section import Section
+from ftcore.spec.phases import AdaptSpec, CurriculumSpec, DistillSpec, PreferSpec
 from ftcore.spec.sections import (
     AlertsSpec,
     ApprovalSpec,
@@ -16,7 +17,6 @@ from ftcore.spec.sections import (
     DataSpec,
     EvaluationSpec,
     FineTuneSpec,
-    Fraction,
     GateMetric,
     GateSpec,
     GenerationMetric,
@@ -46,6 +46,7 @@ from ftcore.spec.sections import (
 from ftcore.spec.space import Dimension
 
 __all__ = [
+    "AdaptSpec",
     "AlertsSpec",
     "ApprovalSpec",
     "AugmentMethod",
@@ -55,9 +56,11 @@ __all__ = [
     "BiasSpec",
     "ColumnsSpec",
     "ComputeSpec",
+    "CurriculumSpec",
     "DataFormat",
     "DataSpec",
     "Dimension",
+    "DistillSpec",
     "EvaluationSpec",
     "FineTuneSpec",
     "Fraction",
@@ -75,6 +78,7 @@ __all__ = [
     "Name",
     "Part",
     "PersonalKind",
+    "PreferSpec",
     "PrepareSpec",
     "PresidioSpec",
     "Schedule",

@@ -15,7 +15,7 @@ import yaml
 from pydantic import ValidationError
 
 from ftcore.errors import SpecError, UsageError
-from ftcore.spec.section import Section
+from ftcore.spec.base import Section
 from ftcore.spec.sections import FineTuneSpec
 
 
@@ -126,7 +126,7 @@ def _example(location: tuple[str | int, ...]) -> str:
     """A value of the right type as it can be typed: the default, or for an empty list the first word it may hold."""
     path = ".".join(map(str, location))
     field = _field(location)
-    if field is None:
+    if field is None or field.is_required():
         return ""
     if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
         first = next(iter(field.annotation.model_fields), None)
@@ -155,13 +155,19 @@ def _field(location: tuple[str | int, ...]) -> Any:
         if not (isinstance(section, type) and issubclass(section, Section)):
             return None
         field = section.model_fields.get(str(part))
-        section = field.annotation if field else None
+        section = _section_of(field.annotation) if field else None
     return field
 
 
 def _allowed_keys(location: tuple[str | int, ...]) -> str:
     field = _field(location[:-1])
-    section: Any = field.annotation if field else None if location[:-1] else FineTuneSpec
+    section: Any = _section_of(field.annotation) if field else None if location[:-1] else FineTuneSpec
     if isinstance(section, type) and issubclass(section, Section):
         return f"; allowed: {', '.join(section.model_fields)}"
     return ""
+
+
+def _section_of(annotation: Any) -> Any:
+    """The section of an optional one (`Section | None`); anything else as it is."""
+    sections = [item for item in get_args(annotation) if isinstance(item, type) and issubclass(item, Section)]
+    return sections[0] if sections else annotation

@@ -14,17 +14,19 @@ from pydantic import (
     AfterValidator,
     Field,
     PrivateAttr,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationError,
     field_validator,
+    model_serializer,
     model_validator,
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from ftcore.spec.section import Section
+from ftcore.spec.base import Fraction, Section, without_unset
+from ftcore.spec.phases import AdaptSpec, CurriculumSpec, DistillSpec, PreferSpec
 from ftcore.spec.space import Dimension, space_faults
 
-Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Probability = Annotated[float, Field(gt=0.0, lt=1.0)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 Split = Literal["train", "validation", "test"]
@@ -74,6 +76,12 @@ class ColumnsSpec(Section):
     """Turns of a conversation: a list of {from, value} (format `sharegpt`)."""
     system: str = "system"
     """A system text that comes before the conversation; may be absent (not for `messages` and `turns`)."""
+    difficulty: str | None = None
+    """How hard a row is, as a number (`method.curriculum`); null: no such column."""
+
+    @model_serializer(mode="wrap")
+    def _plain(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_unset(self, write, ("difficulty",))
 
 
 class DataSpec(Section):
@@ -286,6 +294,11 @@ _NAMED_SETTINGS = {
 _SET_BY_TRAINING = frozenset({"task_type", "inference_mode", "base_model_name_or_path", "revision", "auto_mapping"})
 
 
+_PHASES = ("adapt", "distill", "curriculum", "prefer")
+_PREFER_SEARCHED = ("method.prefer.epochs", "method.prefer.learning_rate")
+"""What leaves the model that ratings are compared with, and their loss, as they are."""
+
+
 class MethodSpec(Section):
     """How to fine-tune. A setting that the method does not read is a fault; docs/methods.md tells which reads what."""
 
@@ -327,6 +340,18 @@ class MethodSpec(Section):
     """Trained vectors before each text (prefix_tuning, prompt_tuning, p_tuning)."""
     peft: dict[str, Any] = Field(default_factory=dict)
     """Further fields of PEFT's configuration, by its names; for the method `peft` with `peft_type` (VERA, OFT, LOHA, …)."""
+    adapt: AdaptSpec | None = None
+    """Read plain text of the field before fine-tuning; null: no."""
+    distill: DistillSpec | None = None
+    """Learn from a teacher; null: no."""
+    curriculum: CurriculumSpec | None = None
+    """Easy rows first; null: shuffled."""
+    prefer: PreferSpec | None = None
+    """Learn from ratings after fine-tuning; null: no."""
+
+    @model_serializer(mode="wrap")
+    def _plain(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_unset(self, write, _PHASES)
 
     @model_validator(mode="after")
     def _is_read_by_the_method(self) -> MethodSpec:
@@ -743,7 +768,14 @@ class FineTuneSpec(Section):
             if path in self.tuning.space and self.task in tasks:
                 fault = f"cannot be searched for task {self.task}: it changes what the validation loss is taken over"
                 faults.append((("tuning", "space", path), fault))
+        faults += [(("tuning", *path), fault) for path, fault in _phase_search_faults(self)]
         _raise_all("FineTuneSpec", faults)
+        return self
+
+    @model_validator(mode="after")
+    def _phases_fit(self) -> FineTuneSpec:
+        if faults := _phase_faults(self):
+            raise ValueError("; ".join(faults))
         return self
 
     @property
@@ -768,3 +800,56 @@ class FineTuneSpec(Section):
     def digest(self) -> str:
         """SHA-256 of the canonical JSON of the whole spec."""
         return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+
+def _phase_faults(spec: FineTuneSpec) -> list[str]:
+    """What the optional parts of `method` ask for that cannot be."""
+    method, faults = spec.method, []
+    if method.prefer and spec.task != "instruction":
+        faults.append(f"method.prefer needs answers to rate: wanted task instruction, saw {spec.task}")
+    if method.adapt and spec.task == "seq2seq":
+        faults.append("method.adapt is for encoders and decoders, which read one text; not for task seq2seq")
+    if method.adapt and spec.task == "classification" and "completion" in method.adapt.columns:
+        faults.append("method.adapt.columns holds completion, which rows of task classification lack")
+    if method.adapt and method.start_from == "champion":
+        faults.append(
+            "method.adapt changes the base model, method.start_from champion leaves it out; wanted one of them"
+        )
+    if method.distill and spec.task == "seq2seq":
+        faults.append("method.distill is for task classification or instruction, saw seq2seq")
+    if method.distill and method.distill.embedding_weight and spec.task != "classification":
+        faults.append("method.distill.embedding_weight is for task classification")
+    if method.distill and method.distill.student_layers and method.start_from == "champion":
+        faults.append(
+            "method.distill.student_layers starts from the teacher, method.start_from from the champion; wanted one"
+        )
+    if method.name in _VIRTUAL and (method.distill or method.prefer):
+        phase = "distill" if method.distill else "prefer"
+        faults.append(
+            f"method.{phase} and {method.name} exclude each other: virtual tokens stay outside of the weights"
+        )
+    if method.distill and spec.training.packing:
+        faults.append("training.packing is not for method.distill: student and teacher read row by row")
+    if method.prefer and method.prefer.algorithm == "kto" and 1 in (
+        spec.training.batch_size, spec.training.micro_batch_size,
+    ):  # fmt: skip
+        faults.append(
+            "method.prefer.algorithm kto compares the rows of a forward pass; saw one row, wanted two or more"
+        )
+    if method.curriculum and method.curriculum.difficulty == "column" and not spec.data.columns.difficulty:
+        faults.append("method.curriculum.difficulty column needs data.columns.difficulty, the column's name")
+    return faults
+
+
+def _phase_search_faults(spec: FineTuneSpec) -> Iterable[tuple[tuple[str, ...], str]]:
+    """Where a search would vary phases in ways that cannot be compared."""
+    for path in spec.tuning.space:
+        section, _, rest = path.removeprefix("method.").partition(".")
+        if path.startswith("method.") and section in _PHASES and getattr(spec.method, section) is None:
+            yield ("space", path), f"method.{section} is not set; wanted the section, in which to vary {rest}"
+        if spec.method.prefer and path not in _PREFER_SEARCHED:
+            fault = "with method.prefer, scores are taken against the model before; wanted only "
+            yield ("space", path), fault + " or ".join(_PREFER_SEARCHED)
+    rated = spec.method.prefer and spec.method.prefer.algorithm == "kto"
+    if spec.tuning.space and spec.tuning.metric == "accuracy" and rated:
+        yield ("metric",), "saw 'accuracy'; method.prefer.algorithm kto measures none, wanted loss"

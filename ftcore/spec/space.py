@@ -14,9 +14,15 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from ftcore.spec.section import Section
+from ftcore.spec.base import Section
 
 FIXED = {
+    "method.adapt.texts": "the files are read before the search",
+    "method.distill.teacher": "the teacher is settled before the search",
+    "method.distill.teacher_revision": "the teacher is settled before the search",
+    "method.prefer.algorithm": "losses of other kinds cannot be compared",
+    "method.prefer.beta": "losses of other scales cannot be compared",
+    "method.prefer.data": "the files are read before the search",
     "method.start_from": "where training starts from is settled before the search",
     "training.eval_every": "trials are compared at the same validations",
     "training.loss_on": "losses over other tokens cannot be compared",

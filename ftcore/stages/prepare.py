@@ -24,7 +24,8 @@ def run(
     spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], output: Output, store: Store
 ) -> PreparedDataset:
     """Writes train, validation and test.jsonl, labels.json, quarantine.jsonl and tokens.json (token counts by split), and for
-    people personal.jsonl (rows with personal data, by kind), bias.json, and label_review.jsonl with label_audit.json.
+    people personal.jsonl (rows with personal data, by kind), bias.json, and label_review.jsonl with label_audit.json. Phases of
+    the method that read more get texts.jsonl and preferences.jsonl.
 
     Raises:
         DataRefused: Files that cannot be read as rows.
@@ -77,7 +78,6 @@ def run(
     for split, rows in prepared.splits.items():
         write_jsonl(output.path / f"{split}.jsonl", rows)
     write_durable(output.path / "labels.json", canonical_json(prepared.labels))
-    write_jsonl(output.path / "quarantine.jsonl", prepared.quarantine)
     write_jsonl(output.path / "personal.jsonl", prepared.personal)
     write_durable(output.path / "bias.json", canonical_json(bias.to_dict()))
     write_jsonl(output.path / "label_review.jsonl", audit.queue())
@@ -90,7 +90,18 @@ def run(
         spec.training.batch_size,
     )
     write_durable(output.path / "tokens.json", canonical_json(tokens))
-    names = (*(f"{split}.jsonl" for split in prepared.splits), "labels.json")
+    names = [*(f"{split}.jsonl" for split in prepared.splits), "labels.json"]
+    if spec.method.adapt or spec.method.prefer:
+        from ftcore.data.extras import read_extras
+
+        extras = read_extras(spec, store.resolve(dataset.uri) / "files", prepared.splits, find_more)
+        prepared.quarantine += extras.left_out
+        prepared.refused += extras.refused
+        for name, more in (("texts.jsonl", extras.texts), ("preferences.jsonl", extras.preferences)):
+            if more is not None:
+                write_jsonl(output.path / name, more)
+                names.append(name)
+    write_jsonl(output.path / "quarantine.jsonl", prepared.quarantine)
     files = {name: file_sha256(output.path / name) for name in names}
     return PreparedDataset(
         uri=output.uri,

@@ -36,7 +36,8 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     given = read_inputs(spec, inputs, store)
     TrainedRows(store, spec.name).add(prepared.train_digest, [*given.train, *given.validation])
     with exclusive(output.scratch, output.path / "checkpoints") as checkpoint_dir:
-        tuned = train_on(given, spec, device, checkpoint_dir, output.path)
+        done = train_on(given, spec, device, checkpoint_dir, output.path)
+    tuned = done.tuned
     return TrainingRun(
         uri=output.uri,
         model_digest=tuned.model_digest,
@@ -60,6 +61,8 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         averaged_steps=tuned.averaged_steps,
         settings=spec.part(("method", "training")),
         shots=spec.method.shots,
+        taught_by=done.taught_by,
+        phases=done.phases,
     )
 
 

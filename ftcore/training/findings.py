@@ -12,6 +12,7 @@ Verdict = Literal["ok", "doubt", "fault"]
 
 _ERRORS: dict[str, type[FtcoreError]] = {
     "labels": DataRefused, "answers": DataRefused, "stop": BaseModelError, "round trip": BaseModelError,
+    "texts": DataRefused, "ratings": DataRefused, "phases": UsageError,
     "padding": BaseModelError, "embeddings": BaseModelError, "packing": UsageError, "memory": UsageError,
 }  # fmt: skip
 

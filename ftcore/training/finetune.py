@@ -35,7 +35,7 @@ from ftcore.training.methods import (
 )
 from ftcore.training.settings import smaller_micro_batch, steps_per_epoch, trainer_arguments
 from ftcore.training.tasks import Rows, TrainingTask, make_task
-from ftcore.training.trainer import HISTORY, DurableTrainer, Progress, say
+from ftcore.training.trainer import HISTORY, DurableTrainer, Progress, RowOrder, say
 
 RELOAD_TOLERANCE = 1e-5
 MERGE_TOLERANCE = 1e-3
@@ -113,13 +113,38 @@ def fine_tune(
             without bitsandbytes.
         IntegrityError: The saved model does not give the logits of the trained one.
     """
+    job = make_task(task, train_rows, validation_rows, labels, base, training)
+    return run_job(job, method, device, checkpoint_dir, output_dir, champion, on_validation=on_validation)
+
+
+def run_job(
+    job: TrainingTask,
+    method: MethodSpec,
+    device: Device,
+    checkpoint_dir: Path,
+    output_dir: Path | None,
+    champion: BaseModel | None = None,
+    order: RowOrder | None = None,
+    on_validation: Callable[[History], None] | None = None,
+    *,
+    quiet: bool = False,
+) -> FineTuned:
+    """`fine_tune` of a task that is made already.
+
+    Args:
+        order: Which rows each epoch meets; None: all of them, shuffled.
+        quiet: No progress, also where there is an `output_dir`.
+        See `fine_tune` for the others.
+
+    Raises:
+        FtcoreError: As `fine_tune`.
+    """
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()  # a fresh head is expected, not news
     device.prepare()
     if method.name == "qlora":
         device.require_4bit()
-    job = make_task(task, train_rows, validation_rows, labels, base, training)
-    preflight.require_room_for_weights(champion or base, device)
+    preflight.require_room_for_weights(champion or job.base, device)
     begin = functools.partial(
         _Attempt.begin,
         job,
@@ -127,8 +152,9 @@ def fine_tune(
         champion,
         device,
         checkpoint_dir,
+        order=order,
         on_validation=on_validation,
-        quiet=output_dir is None,
+        quiet=quiet or output_dir is None,
     )
     attempt = begin()
     findings, resumed_from = attempt.check(), attempt.step
@@ -142,7 +168,7 @@ def fine_tune(
 
     history, trainer = attempt.history, attempt.trainer
     trainable, total = num_parameters(attempt.model)
-    steps, loss = load_final_weights(trainer, training, checkpoint_dir)
+    steps, loss = load_final_weights(trainer, job.training, checkpoint_dir)
     digest = ""
     if output_dir is not None:
         # accelerate wrapped the forward pass in autocast; what is saved is compared in full precision
@@ -151,10 +177,10 @@ def fine_tune(
         history.save(output_dir / HISTORY)
         write_durable(output_dir / preflight.PREFLIGHT, preflight.to_json(findings))
     num_steps = len(history.loss)
-    num_epochs = num_steps / steps_per_epoch(training, job.num_train)
+    num_epochs = num_steps / steps_per_epoch(job.training, job.num_train)
     rows_seen = (num_epochs * job.num_train) * (1 - (resumed_from or 0) / num_steps)
     return FineTuned(
-        digest, history, history.steps_to_keep(training.final_weights, 1)[0], loss, num_steps, num_epochs, train_s,
+        digest, history, history.steps_to_keep(job.training.final_weights, 1)[0], loss, num_steps, num_epochs, train_s,
         rows_seen / max(train_s, 1e-9), trainable, total, resumed_from, attempt.micro_batch_size,
         tuple(steps) if len(steps) > 1 else (), tuple(findings),
     )  # fmt: skip
@@ -204,8 +230,8 @@ class _Attempt:
     @classmethod
     def begin(
         cls, job: TrainingTask, method: MethodSpec, champion: BaseModel | None, device: Device, checkpoint_dir: Path,
-        out_of_memory: Sequence[OutOfMemory] = (), *, on_validation: Callable[[History], None] | None = None,
-        quiet: bool = False,
+        out_of_memory: Sequence[OutOfMemory] = (), *, order: RowOrder | None = None,
+        on_validation: Callable[[History], None] | None = None, quiet: bool = False,
     ) -> _Attempt:  # fmt: skip
         """Model, curve so far and trainer, from the newest checkpoint that is whole, or from the beginning."""
         model = build_model(job, method, champion, _attention(device))
@@ -216,10 +242,12 @@ class _Attempt:
         history.out_of_memory += [item for item in out_of_memory if item not in history.out_of_memory]
         micro = job.training.micro_batch_size or job.training.batch_size
         for item in history.out_of_memory:
-            micro = min(micro, smaller_micro_batch(job.training.batch_size, item.rows) or 1)
+            micro = min(
+                micro, smaller_micro_batch(job.training.batch_size, item.rows, job.fewest_rows) or job.fewest_rows
+            )
         arguments = trainer_arguments(job.training, job.num_train, device, checkpoint_dir, micro)
         trainer = job.trainer(model, history, arguments)
-        trainer.on_validation = on_validation
+        trainer.order, trainer.on_validation = order, on_validation
         if quiet:
             trainer.remove_callback(Progress)
         return cls(job, device, checkpoint_dir, model, history, trainer, step, micro)
@@ -241,7 +269,7 @@ class _Attempt:
         """Train to the end; False if memory ran out, which the history then tells.
 
         Raises:
-            UsageError: It ran out at one row per forward pass.
+            UsageError: It ran out at as few rows per forward pass as the loss can be taken over (one, for most).
         """
         if self.step is not None and _has_ended(checkpoints.path_of(self.checkpoint_dir, self.step)):
             return True
@@ -257,11 +285,12 @@ class _Attempt:
             at, rows = self.trainer.state.global_step + 1, self.micro_batch_size
         else:
             return True
-        smaller = smaller_micro_batch(self.job.training.batch_size, rows)
+        smaller = smaller_micro_batch(self.job.training.batch_size, rows, self.job.fewest_rows)
         if smaller is None:
+            count = "one row" if rows == 1 else f"{rows} rows"
             raise UsageError(
-                f"Memory ran out at step {at} with one row per forward pass; wanted room for a row of up to "
-                f"{self.job.training.max_length} tokens.",
+                f"Memory ran out at step {at} with {count} per forward pass; wanted room for a row of "
+                f"up to {self.job.training.max_length} tokens.",
                 hint=preflight.memory_hint(self.job),
             )
         self.history.out_of_memory.append(OutOfMemory(at, rows))

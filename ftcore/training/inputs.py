@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ftcore.data.reading import read_jsonl
-from ftcore.models.base import BaseModel, resolve_base, saved_model
+from ftcore.models.base import BaseModel, resolve_base, resolve_teacher, saved_model
 from ftcore.models.devices import Device
 from ftcore.records import ModelRef, PreparedDataset
 from ftcore.spec import FineTuneSpec
 from ftcore.store import Store
 from ftcore.training.findings import Finding
-from ftcore.training.finetune import FineTuned, check_before_training, fine_tune
+from ftcore.training.finetune import check_before_training
 from ftcore.training.history import History
+from ftcore.training.phases import Extra, Run, Tuned, require_teacher
 from ftcore.training.shots import few_shot
 
 
@@ -31,14 +32,17 @@ class TrainingInputs:
     base: BaseModel
     champion: BaseModel | None
     """The model whose weights training starts from; None: the base model's."""
+    extra: Extra = field(default_factory=Extra)
+    """For the phases of the method; texts are those of files alone."""
 
 
 def read_inputs(spec: FineTuneSpec, inputs: Mapping[str, Any], store: Store) -> TrainingInputs:
-    """Read what the records of `prepare` and, where there is one, `start` point to.
+    """Read what the records of `prepare` and, where there are such, `start` and `teacher` point to.
 
     Raises:
-        BaseModelError: The base model is missing or fails its checksum.
-        IntegrityError: The champion to start from is damaged.
+        BaseModelError: The base model, or a teacher that is named, is missing or fails its checksum.
+        IntegrityError: The champion to start or learn from is damaged.
+        UsageError: The champion is to be the teacher, and there is none.
     """
     prepared: PreparedDataset = inputs["prepare"]
     start: ModelRef | None = inputs.get("start")
@@ -53,7 +57,29 @@ def read_inputs(spec: FineTuneSpec, inputs: Mapping[str, Any], store: Store) -> 
         tuple(json.loads((rows / "labels.json").read_text(encoding="utf-8"))),
         resolve_base(spec.base_model, spec.root),
         champion,
+        Extra(
+            [str(row["text"]) for row in _more(rows / "texts.jsonl")],
+            _more(rows / "preferences.jsonl"),
+            _teacher(spec, inputs.get("teacher"), store),
+        ),
     )
+
+
+def _more(path: Path) -> list[dict[str, Any]]:
+    """Rows that only some specs have."""
+    return read_jsonl(path) if path.is_file() else []
+
+
+def _teacher(spec: FineTuneSpec, champion: ModelRef | None, store: Store) -> BaseModel | None:
+    """None: nothing is distilled, or the run makes its own."""
+    distill = spec.method.distill
+    if distill is None or distill.teacher == "new":
+        return None
+    require_teacher(distill.teacher, champion.model_digest if champion else None)
+    if champion is None:
+        return resolve_teacher(spec)
+    name = f"model {champion.model_digest[:12]} of {spec.name}"
+    return saved_model(store.resolve(champion.uri) / "model", champion.model_digest, name)
 
 
 def train_on(
@@ -63,19 +89,30 @@ def train_on(
     checkpoint_dir: Path,
     output_dir: Path | None,
     on_validation: Callable[[History], None] | None = None,
-) -> FineTuned:
-    """Fine-tune as the spec says; see `fine_tune` for the arguments and what is raised."""
+) -> Tuned:
+    """All phases of the method; see `fine_tune` for the arguments and `Run.go` for what is raised."""
     work = _work(inputs, spec, device)
-    return fine_tune(**work, checkpoint_dir=checkpoint_dir, output_dir=output_dir, on_validation=on_validation)
+    columns = spec.method.adapt.columns if spec.method.adapt else []
+    texts = [str(row[column]) for row in work["train_rows"] for column in columns]
+    extra = replace(inputs.extra, texts=[*texts, *inputs.extra.texts])
+    run = Run(
+        **work, checkpoint_dir=checkpoint_dir, output_dir=output_dir, on_validation=on_validation, extra=extra
+    )  # fmt: skip
+    return run.go()
 
 
 def check_on(inputs: TrainingInputs, spec: FineTuneSpec, device: Device) -> list[Finding]:
-    """The checks before training alone; faults are among the findings."""
-    return check_before_training(**_work(inputs, spec, device))
+    """The checks before training alone; faults are among the findings. Other phases than fine-tuning itself are not checked."""
+    findings = check_before_training(**_work(inputs, spec, device))
+    unchecked = [name for name in ("adapt", "distill", "prefer") if getattr(spec.method, name)]
+    if unchecked:
+        named = " and ".join(f"method.{name}" for name in unchecked)
+        findings.append(Finding("phases", "doubt", f"{named}: checked only when training gets there"))
+    return findings
 
 
 def _work(inputs: TrainingInputs, spec: FineTuneSpec, device: Device) -> dict[str, Any]:
-    """By the names of `fine_tune`'s arguments.
+    """By the names of the arguments of `fine_tune` and `Run`.
 
     Raises:
         DataRefused: A class has fewer rows than `method.shots`.

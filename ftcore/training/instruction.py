@@ -73,8 +73,8 @@ class Instruction(TrainingTask):
             history,
             self.training,
             args=SFTConfig(max_length=None, **arguments),
-            train_dataset=_dataset(self.train),
-            eval_dataset=_dataset(self.validation),
+            train_dataset=to_dataset(self.train),
+            eval_dataset=to_dataset(self.validation),
             data_collator=PackingCollator(self.pad_id, self.training.max_length) if self.training.packing else padded,
             processing_class=self.tokenizer,
         )
@@ -126,5 +126,6 @@ class AnswerTrainer(DurableTrainer, SFTTrainer):  # type: ignore[misc]
         super().log(logs, start_time)
 
 
-def _dataset(rows: Sequence[Encoded]) -> Dataset:
+def to_dataset(rows: Sequence[Encoded]) -> Dataset:
+    """Ids and labels as TRL reads them."""
     return Dataset.from_dict({"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]})

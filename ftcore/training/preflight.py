@@ -108,7 +108,10 @@ def _spread(trainer: DurableTrainer) -> list[object]:
 
 
 def _items(trainer: DurableTrainer, rows: Sequence[object]) -> int:
-    return int(trainer._get_num_items_in_batch([trainer.data_collator(list(rows))], trainer.args.device))
+    batch = trainer.data_collator(list(rows))
+    if "completion_mask" in batch:  # rated answers have no labels
+        return int(batch["completion_mask"].sum())
+    return trainer.num_items(batch)
 
 
 def packing(trainer: DurableTrainer) -> Finding:
@@ -133,7 +136,7 @@ def bytes_needed(job: TrainingTask, trainer: DurableTrainer, device: Device, mic
     """
     fixed, per_row = activation_bytes(trainer, device)
     held_by_row = trainer.eval_bytes_per_row() * eval_rows(job.training, micro_batch_size) / micro_batch_size
-    sizes = [size for size in range(micro_batch_size, 0, -1) if job.training.batch_size % size == 0]
+    sizes = [size for size in range(micro_batch_size, job.fewest_rows - 1, -1) if job.training.batch_size % size == 0]
     needed = {size: memory.needs(trainer.model, max(per_row, held_by_row), size, loaded=True) for size in sizes}
     return {size: round(fixed) + parts.total for size, parts in needed.items()}
 
@@ -156,7 +159,9 @@ def _memory(job: TrainingTask, trainer: DurableTrainer, device: Device, rows: in
     if totals[rows] <= free:
         return Finding("memory", "ok", message)
     if not fitting:
-        return Finding("memory", "fault", f"{message}; one row needs {totals[1] / memory.GB:.1f} GB", memory_hint(job))
+        fewest = min(totals)
+        least = f"{'one row needs' if fewest == 1 else f'{fewest} rows need'} {totals[fewest] / memory.GB:.1f} GB"
+        return Finding("memory", "fault", f"{message}; {least}", memory_hint(job))
     # A GPU says when it is full, and the micro-batch is halved then; a process that fills main memory is killed.
     verdict: Verdict = "doubt" if device.device == "cuda" else "fault"
     return Finding("memory", verdict, message, f"--set training.micro_batch_size={fitting[0]}")

@@ -85,6 +85,13 @@ def eval_rows(training: TrainingSpec, micro_batch_size: int) -> int:
     return max(1, max(_EVAL_ROWS, training.batch_size) * micro_batch_size // training.batch_size)
 
 
-def smaller_micro_batch(batch_size: int, rows: int) -> int | None:
-    """The largest divisor of `batch_size` that is at most half of `rows`; None: there is nothing below one row."""
-    return next((size for size in range(rows // 2, 0, -1) if batch_size % size == 0), None)
+def smaller_micro_batch(batch_size: int, rows: int, fewest: int = 1) -> int | None:
+    """The largest divisor of `batch_size` that is at most half of `rows`; None: there is nothing from `fewest` rows on."""
+    return next((size for size in range(rows // 2, fewest - 1, -1) if batch_size % size == 0), None)
+
+
+def of_phase(training: TrainingSpec, **changes: Any) -> TrainingSpec:
+    """The section for a phase with rows of its own: what counts the steps of the main phase, or is for its rows alone, is left
+    out; `changes` say the rest."""
+    unset = {"max_steps": None, "warmup_steps": None, "packing": False, "neftune_alpha": None}
+    return training.model_copy(update=unset | changes)

@@ -43,6 +43,8 @@ class TrainingTask(ABC):
     """PEFT's name of the task."""
     num_train: int
     """Rows of the training split, as training meets them."""
+    fewest_rows: int = 1
+    """Per forward pass, for the loss to have a meaning; divides `training.batch_size`, or is 1."""
     loading: Mapping[str, Any] = MappingProxyType({})
     """Further settings of `from_pretrained` that the method needs."""
 

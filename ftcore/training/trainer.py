@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.utils.data import Sampler
 from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback
 from transformers.trainer_callback import ExportableState
 
@@ -31,6 +32,8 @@ from ftcore.training.methods import load_trained_state, trained_state
 
 WEIGHTS = "trained.safetensors"
 HISTORY = "history.json"
+RowOrder = Callable[[Sequence[int], int, int], Sampler[int]]
+"""Token counts of the rows, rows per optimiser step and seed to a sampler whose order depends on seed and epoch alone."""
 _SAY_EVERY_S = 5.0
 _DIVERGED_HINT = "--set training.learning_rate=1e-4, or look at the rows for broken text"
 
@@ -92,6 +95,9 @@ class DurableTrainer(Trainer):  # type: ignore[misc]
         arguments: Those of the Trainer class behind this one.
     """
 
+    order: RowOrder | None = None
+    """Makes the sampler of the training rows; None: shuffled, rows of like length together."""
+
     def __init__(self, model: nn.Module, history: History, training: TrainingSpec, **arguments: Any) -> None:
         super().__init__(model, **arguments)
         self.history, self.training = history, training
@@ -117,10 +123,12 @@ class DurableTrainer(Trainer):  # type: ignore[misc]
         """What a validation pass holds for one row beyond what a training pass would keep for it; 0: nothing to speak of."""
         return 0.0
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> LengthGroupedSampler:
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         # Sorted into optimiser steps, not into forward passes: accumulation must meet the rows that one big batch would.
         rows_per_step = self.args.train_batch_size * self.args.gradient_accumulation_steps
         lengths = self.lengths(train_dataset or self.train_dataset)
+        if self.order is not None:
+            return self.order(lengths, rows_per_step, self.args.seed)
         if not self.training.group_by_length:
             lengths = [0] * len(lengths)  # all alike: the shuffled order stays
         return LengthGroupedSampler(lengths, rows_per_step, self.args.seed)
@@ -169,10 +177,14 @@ class DurableTrainer(Trainer):  # type: ignore[misc]
         loop = self.evaluation_loop(self.get_eval_dataloader(), "Validation", prediction_loss_only=True)
         return self._finite("validation loss", float(loop.metrics["eval_loss"]))
 
+    def num_items(self, batch: dict[str, Any]) -> int:
+        """What the loss of a batch, taken alone, is the mean of: rows (classification) or answer tokens."""
+        return int(self._get_num_items_in_batch([batch], self.args.device))
+
     def prediction_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
-        items = self._get_num_items_in_batch([inputs], self.args.device)
+        items = self.num_items(inputs)
         result = super().prediction_step(model, inputs, *args, **kwargs)
-        self._validated.append((float(result[0]), int(items)))
+        self._validated.append((float(result[0]), items))
         return result
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:

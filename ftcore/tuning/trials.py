@@ -62,8 +62,8 @@ def _run(search: Search, study: optuna.Study, trial: Trial, device: Device) -> N
         known = watcher.replay(settings)
         if known is None:
             found = train_on(search.inputs, with_settings(search.spec, settings), device, folder, None, watcher)
-            watcher.report(found.history)
-            known = score_of(found.history, search.maximise)
+            watcher.report(found.tuned.history)
+            known = score_of(found.tuned.history, search.maximise)
         score = known
     except optuna.TrialPruned as ended:
         state, reason = TrialState.PRUNED, str(ended)

@@ -250,3 +250,23 @@ def test_paraphrases_leave_train_only_where_they_count_as_leaks(
     assert asked == ["leak"]
     assert counted.num_quarantined["leaked"] == told.num_rows["train"] + told.num_rows["validation"]
     assert counted.num_rows["test"] == told.num_rows["test"]
+
+
+def test_texts_for_adaptation_stand_beside_the_splits(tmp_path: Path, base: Path) -> None:
+    more = tmp_path / "home" / "stages" / "ingest" / "k" / "files" / "more"
+    more.mkdir(parents=True)
+    (more / "notes.txt").write_text("Cards are sent by post.\nCards are sent by post.\n")
+    plain, _ = run(tmp_path, base, members(60))
+    read, folder = run(tmp_path, base, members(60), "read", method={"adapt": {"texts": ["more/*.txt"]}})
+    assert read_jsonl(folder / "texts.jsonl") == [{"id": "more/notes.txt:1", "text": "Cards are sent by post."}]
+    assert read.num_quarantined["duplicate"] == plain.num_quarantined.get("duplicate", 0) + 1
+    assert read.train_digest != plain.train_digest and read.test_digest == plain.test_digest
+
+
+def test_a_difficulty_column_is_kept(tmp_path: Path, base: Path) -> None:
+    rows = [{**row, "hard": number} for number, row in enumerate(members(60))]
+    data = {"repo": None, "files": {"any": "*.jsonl"}, "columns": {"difficulty": "hard"}}
+    _, folder = run(tmp_path, base, rows, data=data)
+    assert all(row["difficulty"].isdigit() for row in read_jsonl(folder / "train.jsonl"))
+    _, folder = run(tmp_path, base, rows, "plain")
+    assert not any("difficulty" in row for row in read_jsonl(folder / "train.jsonl"))

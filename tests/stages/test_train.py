@@ -84,3 +84,16 @@ def test_few_shots_are_recorded(prepared: PreparedDataset, tmp_path: Path, home:
 def test_four_bits_are_refused_before_the_base_model_is_fetched(prepared: PreparedDataset, home: Path) -> None:
     with pytest.raises(UsageError, match="qlora"):
         run("org/absent", prepared, "q", method={"name": "qlora"}, revision="0" * 40)
+
+
+def test_phases_are_in_the_record(prepared: PreparedDataset, tmp_path: Path, home: Path) -> None:
+    base = build_tiny_bert(tmp_path / "base")
+    teacher = run(str(base.path), prepared, "teacher")
+    named = run(str(base.path), prepared, "named", method={"distill": {"teacher": str(home / teacher.uri / "model")}})
+    assert named.phases == () and named.taught_by is not None
+    own = run(str(base.path), prepared, "own", method={"distill": {"student_layers": 1}})
+    assert [phase.name for phase in own.phases] == ["teacher"] and own.phases[0].num_steps == 6
+    assert own.taught_by == teacher.model_digest, "the same rows, base and settings"
+    assert TrainingRun.from_dict(own.to_dict()) == own
+    with pytest.raises(UsageError, match="no model has been promoted yet"):
+        run(str(base.path), prepared, "none", method={"distill": {"teacher": "champion"}})

@@ -27,11 +27,11 @@ def test_time_side_by_side_counts_once(pairs: list[tuple[int, int]]) -> None:
 
 
 def test_own_settings_are_tried_first_where_the_space_holds_them(tiny_base: BaseModel, home: Path) -> None:
-    lists = {"method.target_modules": {"choices": ["all-linear", ["query"]]}}
+    lists = {"method.target_modules": {"choices": [None, ["query"]]}}
     spec = make_spec(tiny_base, lists)
     params = own_params(spec)
-    assert params == {"method.target_modules": '"all-linear"'}
-    assert settings_of(params, spec) == {"method.target_modules": "all-linear"}
+    assert params == {"method.target_modules": "null"}
+    assert settings_of(params, spec) == {"method.target_modules": None}
     assert settings_of({"method.target_modules": '["query"]'}, spec) == {"method.target_modules": ["query"]}
     for path, dimension in (
         ("training.learning_rate", {"low": 1e-5, "high": 1e-4}),

@@ -82,6 +82,19 @@ def test_a_trial_is_pruned_or_fails_with_its_reason_and_the_study_goes_on(
     assert len(rows(study, search.spec)) == 10, "the budget is used"
 
 
+def test_a_trial_runs_all_phases_and_leaves_no_model(tiny_base: BaseModel, home: Path, cpu: Device) -> None:
+    raw = make_spec(tiny_base, trials=2).model_dump(mode="json")
+    raw["method"] = {"distill": {"student_layers": 1}}
+    raw["tuning"]["space"] = {"method.distill.temperature": {"low": 1, "high": 4}}
+    search = make_search(home, FineTuneSpec.model_validate(raw))
+    study = open_study(search)
+    run_trials(search, cpu)
+    found = rows(study, search.spec)
+    assert [row.state for row in found] == ["complete"] * 2 and found[0].is_own
+    assert found[0].settings == {"method.distill.temperature": 2.0} and found[0].score != found[1].score
+    assert not list(search.folder.glob("trial-*"))
+
+
 def test_what_is_no_trials_fault_ends_the_search(
     tiny_base: BaseModel, home: Path, cpu: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
