@@ -1,49 +1,33 @@
 """What a user edits: one YAML file per model, checked as a whole before anything runs."""
 
-from ftcore.spec.base import Fraction, Section
-from ftcore.spec.loading import load_spec, project_root, setting_of, with_settings
-from ftcore.spec.phases import AdaptSpec, CurriculumSpec, DistillSpec, PreferSpec
-from ftcore.spec.sections import (
-    AlertsSpec,
-    ApprovalSpec,
-    AugmentMethod,
-    AugmentSpec,
+from ftcore.spec.base import Fraction, Name, Section, Split, Task
+from ftcore.spec.data import ColumnsSpec, DataFormat, DataSpec, LeakageRule, LeakageSpec, Part, SplitBy, ValidationSpec
+from ftcore.spec.evaluation import (
     Baseline,
-    BaseModelSpec,
-    BiasSpec,
-    ColumnsSpec,
-    ComputeSpec,
-    DataFormat,
-    DataSpec,
     EvaluationSpec,
-    FineTuneSpec,
     GateMetric,
     GateSpec,
     GenerationMetric,
     GenerationSpec,
-    LabelAuditSpec,
-    LeakageRule,
-    LeakageSpec,
-    MethodName,
-    MethodSpec,
     MetricName,
-    MonitoringSpec,
-    Name,
-    Part,
+)
+from ftcore.spec.loading import load_spec, project_root, setting_of, with_settings
+from ftcore.spec.method import BaseModelSpec, MethodName, MethodSpec
+from ftcore.spec.operation import AlertsSpec, ApprovalSpec, ComputeSpec, MonitoringSpec, ScheduleSpec
+from ftcore.spec.phases import AdaptSpec, CurriculumSpec, DistillSpec, PreferSpec
+from ftcore.spec.prepare import (
+    AugmentMethod,
+    AugmentSpec,
+    BiasSpec,
+    LabelAuditSpec,
     PersonalKind,
     PrepareSpec,
     PresidioSpec,
-    RescoreSpec,
-    Schedule,
-    ScheduleSpec,
-    Split,
-    SplitBy,
-    Task,
-    TrainingSpec,
-    TuningSpec,
-    ValidationSpec,
 )
 from ftcore.spec.space import Dimension
+from ftcore.spec.training import Schedule, TrainingSpec
+from ftcore.spec.tuning import RescoreSpec, TuningSpec
+from ftcore.spec.whole import FineTuneSpec
 
 __all__ = [
     "AdaptSpec",

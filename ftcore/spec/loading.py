@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from ftcore.errors import SpecError, UsageError
 from ftcore.spec.base import Section
-from ftcore.spec.sections import FineTuneSpec
+from ftcore.spec.whole import FineTuneSpec
 
 
 def load_spec(path: str | Path, overrides: Iterable[str] = ()) -> FineTuneSpec:

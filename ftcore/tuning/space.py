@@ -8,8 +8,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import FrozenTrial, Trial
 
 from ftcore.spec import Dimension, FineTuneSpec, setting_of
-from ftcore.spec.sections import TUNABLE
 from ftcore.spec.space import canonical, find_field, is_integer
+from ftcore.spec.tuning import TUNABLE
 
 _PLAIN = (str, int, float, bool, type(None))
 

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from ftcore.errors import SpecError
 from ftcore.spec import FineTuneSpec, setting_of, with_settings
-from ftcore.spec.sections import TUNABLE
 from ftcore.spec.space import find_field
+from ftcore.spec.tuning import TUNABLE
 
 GOOD = {"low": 1, "high": 2}
 

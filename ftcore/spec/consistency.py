@@ -1,0 +1,138 @@
+"""What sections ask of each other: every check that needs more than one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, get_args
+
+from ftcore.spec.base import Task
+from ftcore.spec.evaluation import EvaluationSpec, GateSpec, GenerationMetric
+from ftcore.spec.method import PHASES, VIRTUAL
+
+if TYPE_CHECKING:
+    from ftcore.spec.whole import FineTuneSpec
+
+GENERATION_DEFAULTS: dict[str, dict[str, Any]] = {
+    "evaluation": {"baselines": ["base", "few_shot", "similar_reply"]},
+    "gate": {"metric": "chrf", "floors": {"chrf": 0.2}},
+}
+
+
+def measure_faults(task: Task, evaluation: EvaluationSpec, gate: GateSpec) -> list[str]:
+    """Metrics and baselines that the task does not have, one line each."""
+    generates = task != "classification"
+    metrics = get_args(GenerationMetric) if generates else ("accuracy", "macro_precision", "macro_recall", "macro_f1")
+    baselines = GENERATION_DEFAULTS["evaluation"]["baselines"] if generates else ["majority", "nearest_centroid"]
+    named = [("gate.metric", gate.metric), *(("gate.floors", name) for name in gate.floors)]
+    faults = [
+        f"{path}: {name!r} is no metric of task {task}; wanted {' or '.join(metrics)}"
+        for path, name in named
+        if name not in metrics
+    ]
+    faults += [
+        f"evaluation.baselines: {name!r} is no baseline of task {task}; wanted {' or '.join(baselines)}"
+        for name in evaluation.baselines
+        if name not in baselines
+    ]
+    if gate.metric == "inverse_perplexity" and "similar_reply" in evaluation.baselines:
+        wanted = "leave it out, or choose another gate.metric"
+        faults.append(f"evaluation.baselines: similar_reply copies answers and so has no perplexity; {wanted}")
+    return faults
+
+
+# Settings of `training` that only some tasks heed: the value that means nothing, and those tasks.
+_ONLY_FOR: dict[str, tuple[Any, tuple[Task, ...]]] = {
+    "head_rate_factor": (1.0, ("classification",)),
+    "class_weights": ("none", ("classification",)),
+    "label_smoothing": (0.0, ("classification", "seq2seq")),
+    "loss_on": ("answer", ("instruction",)),
+    "packing": (False, ("instruction",)),
+    "neftune_alpha": (None, ("instruction",)),
+}
+# Settings that change what the validation loss is taken over: trials with other values cannot be compared by it.
+_CHANGES_LOSS: dict[str, tuple[Task, ...]] = {
+    "training.max_length": ("instruction", "seq2seq"),
+    "training.loss_on": ("instruction",),
+    "training.class_weights": ("classification",),
+}
+
+_PREFER_SEARCHED = ("method.prefer.epochs", "method.prefer.learning_rate")
+"""What leaves the model that ratings are compared with, and their loss, as they are."""
+
+
+def training_faults(spec: FineTuneSpec) -> list[str]:
+    """Settings that the task would ignore: nobody should believe that they did something."""
+    faults = [
+        f"training.{name} {getattr(spec.training, name)!r} has no effect for {spec.task}, only for {' and '.join(tasks)}"
+        for name, (unset, tasks) in _ONLY_FOR.items()
+        if spec.task not in tasks and getattr(spec.training, name) != unset
+    ]
+    if spec.method.shots is not None and spec.task != "classification":
+        faults.append(f"method.shots counts rows of a class; task {spec.task!r} has none")
+    return faults
+
+
+def search_faults(spec: FineTuneSpec) -> Iterable[tuple[tuple[str, ...], str]]:
+    """Where trials could not be compared with each other: (path below `tuning`, fault)."""
+    if spec.tuning.space and spec.task == "seq2seq" and spec.tuning.metric == "accuracy":
+        yield ("metric",), "saw 'accuracy'; task seq2seq measures none, wanted loss"
+    for path, tasks in _CHANGES_LOSS.items():
+        if path in spec.tuning.space and spec.task in tasks:
+            yield (
+                ("space", path),
+                f"cannot be searched for task {spec.task}: it changes what the validation loss is taken over",
+            )
+    yield from _phase_search_faults(spec)
+
+
+def phase_faults(spec: FineTuneSpec) -> list[str]:
+    """What the optional parts of `method` ask for that cannot be."""
+    method, faults = spec.method, []
+    if method.prefer and spec.task != "instruction":
+        faults.append(f"method.prefer needs answers to rate: wanted task instruction, saw {spec.task}")
+    if method.adapt and spec.task == "seq2seq":
+        faults.append("method.adapt is for encoders and decoders, which read one text; not for task seq2seq")
+    if method.adapt and spec.task == "classification" and "completion" in method.adapt.columns:
+        faults.append("method.adapt.columns holds completion, which rows of task classification lack")
+    if method.adapt and method.start_from == "champion":
+        faults.append(
+            "method.adapt changes the base model, method.start_from champion leaves it out; wanted one of them"
+        )
+    if method.distill and spec.task == "seq2seq":
+        faults.append("method.distill is for task classification or instruction, saw seq2seq")
+    if method.distill and method.distill.embedding_weight and spec.task != "classification":
+        faults.append("method.distill.embedding_weight is for task classification")
+    if method.distill and method.distill.student_layers and method.start_from == "champion":
+        faults.append(
+            "method.distill.student_layers starts from the teacher, method.start_from from the champion; wanted one"
+        )
+    if method.name in VIRTUAL and (method.distill or method.prefer):
+        phase = "distill" if method.distill else "prefer"
+        faults.append(
+            f"method.{phase} and {method.name} exclude each other: virtual tokens stay outside of the weights"
+        )
+    if method.distill and spec.training.packing:
+        faults.append("training.packing is not for method.distill: student and teacher read row by row")
+    if method.prefer and method.prefer.algorithm == "kto" and 1 in (
+        spec.training.batch_size, spec.training.micro_batch_size,
+    ):  # fmt: skip
+        faults.append(
+            "method.prefer.algorithm kto compares the rows of a forward pass; saw one row, wanted two or more"
+        )
+    if method.curriculum and method.curriculum.difficulty == "column" and not spec.data.columns.difficulty:
+        faults.append("method.curriculum.difficulty column needs data.columns.difficulty, the column's name")
+    return faults
+
+
+def _phase_search_faults(spec: FineTuneSpec) -> Iterable[tuple[tuple[str, ...], str]]:
+    """Where a search would vary phases in ways that cannot be compared."""
+    for path in spec.tuning.space:
+        section, _, rest = path.removeprefix("method.").partition(".")
+        if path.startswith("method.") and section in PHASES and getattr(spec.method, section) is None:
+            yield ("space", path), f"method.{section} is not set; wanted the section, in which to vary {rest}"
+        if spec.method.prefer and path not in _PREFER_SEARCHED:
+            fault = "with method.prefer, scores are taken against the model before; wanted only "
+            yield ("space", path), fault + " or ".join(_PREFER_SEARCHED)
+    rated = spec.method.prefer and spec.method.prefer.algorithm == "kto"
+    if spec.tuning.space and spec.tuning.metric == "accuracy" and rated:
+        yield ("metric",), "saw 'accuracy'; method.prefer.algorithm kto measures none, wanted loss"
