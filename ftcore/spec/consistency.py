@@ -52,7 +52,6 @@ _ONLY_FOR: dict[str, tuple[Any, tuple[Task, ...]]] = {
 # Settings that change what the validation loss is taken over: trials with other values cannot be compared by it.
 _CHANGES_LOSS: dict[str, tuple[Task, ...]] = {
     "training.max_length": ("instruction", "seq2seq"),
-    "training.loss_on": ("instruction",),
     "training.class_weights": ("classification",),
 }
 
