@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 quiet_env()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """For `make test`, which runs two processes: a file stays together, for its fixtures; those that start servers do, too."""
     for item in items:
