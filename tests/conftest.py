@@ -18,14 +18,6 @@ if TYPE_CHECKING:
 quiet_env()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `make test`, which runs two processes: a file stays together, for its fixtures; those that start servers do, too."""
-    for item in items:
-        starts_servers = item.get_closest_marker("functional") and "functional" in item.path.parts
-        item.add_marker(pytest.mark.xdist_group("functional" if starts_servers else str(item.path)))
-
-
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty FTCORE_HOME for every test: none can see or spoil the user's own."""
