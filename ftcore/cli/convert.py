@@ -84,7 +84,9 @@ def _columns(named: list[str] | tuple[()]) -> ColumnsSpec:
 
 def _print(answer: dict[str, Any]) -> None:
     beside = f", with {', '.join(answer['columns_kept'])}" if answer["columns_kept"] else ""
-    print_line(f"{num_of(answer['num_rows'], 'row')} ({answer['from']}) written to {answer['out']} ({answer['to']}{beside})")
+    print_line(
+        f"{num_of(answer['num_rows'], 'row')} ({answer['from']}) written to {answer['out']} ({answer['to']}{beside})"
+    )
     if answer["num_malformed"]:
         print_line(f"Malformed rows, left out: {answer['num_malformed']}")
         for row in answer["malformed"]:
