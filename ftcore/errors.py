@@ -34,6 +34,11 @@ def num_of(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an exception says, or its class where it says nothing: for messages about a library's error."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 class FtcoreError(Exception):
     """Base of the tree.
 

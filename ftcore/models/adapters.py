@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ftcore.errors import IntegrityError
+from ftcore.errors import IntegrityError, first_line
 from ftcore.models.heads import read_last_tokens
 
 FOLDER = "adapter"
@@ -80,8 +80,7 @@ def put_on(base: nn.Module, folder: Path) -> nn.Module:
     try:
         model = PeftModel.from_pretrained(base, str(folder), is_trainable=False, use_safetensors=True)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise IntegrityError(f"{folder} cannot be put on its base model: {first_line}") from error
+        raise IntegrityError(f"{folder} cannot be put on its base model: {first_line(error)}") from error
     with safe_open(folder / ADAPTER_WEIGHTS, framework="pt") as file:
         stored = set(file.keys())
     seen = set(get_peft_model_state_dict(model, save_embedding_layers=False))

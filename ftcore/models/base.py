@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftcore.errors import BaseModelError, IntegrityError
+from ftcore.errors import BaseModelError, IntegrityError, first_line
 from ftcore.models.tracked import SCHEME, pull_model
 from ftcore.records import digest_of
 from ftcore.spec import BaseModelSpec, FineTuneSpec
@@ -165,9 +165,10 @@ def _from_hub(name: str, revision: str) -> Path:
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=list(_MODEL_FILES)))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         hint = "check base_model.name and revision, or name a local folder or pkg: model"
-        raise BaseModelError(f"Cannot fetch {name}@{revision[:12]} from the Hub: {first_line}", hint=hint) from error
+        raise BaseModelError(
+            f"Cannot fetch {name}@{revision[:12]} from the Hub: {first_line(error)}", hint=hint
+        ) from error
 
 
 def _check_sha256(spec: BaseModelSpec, name: str, sha256: dict[str, str]) -> None:

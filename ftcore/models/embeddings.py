@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModel, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
-from ftcore.errors import BaseModelError
+from ftcore.errors import BaseModelError, first_line
 from ftcore.models.base import BaseModel, resolve_base
 from ftcore.models.devices import Device, choose
 from ftcore.models.tokens import backend_tokenizer, pad
@@ -32,8 +32,9 @@ class Embedder:
             )
             tokenizer = AutoTokenizer.from_pretrained(base.path, local_files_only=True)
         except (OSError, ValueError, KeyError) as error:
-            first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise BaseModelError(f"Base model {base.name} cannot be loaded as an encoder: {first_line}") from error
+            raise BaseModelError(
+                f"Base model {base.name} cannot be loaded as an encoder: {first_line(error)}"
+            ) from error
         self._model = model.to(device.device).eval()
         self._tokenizer = backend_tokenizer(tokenizer, max_length)
         self._pad_id = int(tokenizer.pad_token_id or 0)

@@ -31,7 +31,7 @@ from transformers.models.auto.modeling_auto import (
 )
 from transformers.utils import logging as transformers_logging
 
-from ftcore.errors import BaseModelError, IntegrityError
+from ftcore.errors import BaseModelError, IntegrityError, first_line
 from ftcore.models import adapters
 from ftcore.models.base import BaseModel
 from ftcore.records import canonical_json
@@ -137,7 +137,7 @@ def load_model(folder: Path, kind: Kind | None = None) -> LoadedModel:
         model, faults = _load(folder, kind)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise IntegrityError(f"{folder} cannot be loaded as a {kind}: {_first_line(error)}") from error
+        raise IntegrityError(f"{folder} cannot be loaded as a {kind}: {first_line(error)}") from error
     if kind == "classifier" and model.config.num_labels != len(labels):
         seen = f"{model.config.num_labels} outputs in config.json, {len(labels)} in {LABELS}"
         raise IntegrityError(f"{folder}: {seen}; wanted the same number.")
@@ -170,7 +170,7 @@ def load_generative_base(base: BaseModel) -> LoadedModel:
         model, faults = _load(base.path, kind)
         tokenizer = AutoTokenizer.from_pretrained(base.path, local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise BaseModelError(f"{base.name} cannot be loaded as a {kind}: {_first_line(error)}") from error
+        raise BaseModelError(f"{base.name} cannot be loaded as a {kind}: {first_line(error)}") from error
     missing = [fault for fault in faults if fault in model.state_dict()]
     if missing:
         raise BaseModelError(
@@ -191,7 +191,7 @@ def kind_of(folder: Path) -> Kind:
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
-        raise IntegrityError(f"{folder} has no readable config.json: {_first_line(error)}") from error
+        raise IntegrityError(f"{folder} has no readable config.json: {first_line(error)}") from error
     architecture = (config.architectures or ["none"])[0]
     if architecture not in _GENERATORS:
         seen = f"saw the architecture {architecture} and no {LABELS}"
@@ -224,7 +224,7 @@ def check_weights(path: Path) -> None:
     except FileNotFoundError:
         raise IntegrityError(f"{path.parent} has no {path.name}.") from None
     except (SafetensorError, OSError) as error:
-        raise IntegrityError(f"{path} is not a readable safetensors file: {_first_line(error)}") from error
+        raise IntegrityError(f"{path} is not a readable safetensors file: {first_line(error)}") from error
     if bad:
         raise IntegrityError(f"{path}: {len(bad)} tensors hold NaN or infinity (first: {bad[0]}).")
 
@@ -252,7 +252,3 @@ def read_labels(folder: Path) -> tuple[str, ...]:
 
 def _is_finite(tensor: torch.Tensor) -> bool:
     return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

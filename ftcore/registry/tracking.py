@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
-from ftcore.errors import FtcoreError, ServiceUnavailable, StorageError
+from ftcore.errors import FtcoreError, ServiceUnavailable, StorageError, first_line
 from ftcore.records import Evaluation, Record, TrainingRun, Verdict
 from ftcore.spec import FineTuneSpec
 from ftcore.store import Store, ftcore_home
@@ -97,11 +97,11 @@ def mlflow_errors() -> Iterator[None]:
     try:
         yield
     except (RequestException, SQLAlchemyError) as error:
-        raise _unavailable(_first_line(error)) from error
+        raise _unavailable(_brief(error)) from error
     except MlflowException as error:
         if error.error_code in ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED"):
-            raise _unavailable(_first_line(error)) from error
-        raise FtcoreError(f"MLflow at {_shown_uri()} refused: {_first_line(error)}") from error
+            raise _unavailable(_brief(error)) from error
+        raise FtcoreError(f"MLflow at {_shown_uri()} refused: {_brief(error)}") from error
 
 
 def find_or_create_run(client: MlflowClient, name: str, key: str) -> Any:
@@ -145,9 +145,7 @@ def upload_folder(client: MlflowClient, run: Any, folder: Path, artifact_path: s
         else:
             client.log_artifacts(run.info.run_id, str(folder), artifact_path)
     except shutil.Error as error:  # how copytree, which MLflow uses as well, reports a full disk
-        raise StorageError(
-            f"Cannot write MLflow's artifacts: {_first_line(error)}", hint="df -h; then run again"
-        ) from error
+        raise StorageError(f"Cannot write MLflow's artifacts: {_brief(error)}", hint="df -h; then run again") from error
     return f"{base}/{artifact_path}"
 
 
@@ -275,8 +273,8 @@ def _shown_uri() -> str:
     return urlunsplit((parts.scheme, host, parts.path, "", ""))
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+def _brief(error: Exception) -> str:
+    return first_line(error)[:300]
 
 
 def _unavailable(why: str) -> ServiceUnavailable:

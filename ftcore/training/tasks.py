@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from ftcore.errors import BaseModelError, DataRefused
+from ftcore.errors import BaseModelError, DataRefused, first_line
 from ftcore.models.base import BaseModel
 from ftcore.spec import Task, TrainingSpec
 from ftcore.training.findings import Finding
@@ -107,7 +107,7 @@ def load_tokenizer(base: BaseModel) -> PreTrainedTokenizerBase:
     try:
         tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(base.path, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
-        raise BaseModelError(f"The tokenizer of {base.name} cannot be loaded: {str(error).splitlines()[0]}") from error
+        raise BaseModelError(f"The tokenizer of {base.name} cannot be loaded: {first_line(error)}") from error
     return tokenizer
 
 
@@ -125,8 +125,7 @@ def load_weights(auto_class: Any, model: BaseModel, what: str, **settings: Any) 
             model.path, dtype=torch.float32, local_files_only=True, use_safetensors=True, **settings
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise BaseModelError(f"{model.name} cannot be loaded as {what}: {reason}") from error
+        raise BaseModelError(f"{model.name} cannot be loaded as {what}: {first_line(error)}") from error
     return loaded
 
 

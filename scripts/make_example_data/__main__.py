@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections.abc import Iterable
-from pathlib import Path
 
 from .card import card
 from .compose import Mix, load
@@ -13,6 +10,7 @@ from .faults import dirty_rows
 from .near import Seen
 from .waves import NEW_WEIGHTS, WEIGHTS, Row, Wave, day, generate
 from .words import HOUSEHOLD, ITEMS, ROBOT_EXTRAS, ROBOT_ITEMS, words
+from .writing import make
 
 SEED = 20260101
 ROWS = {"messages": 4500, "traffic": 1500, "wave2": 2400}
@@ -58,26 +56,8 @@ def build(seed: int) -> dict[str, list[Row]]:
     return files
 
 
-def write(out: Path, files: dict[str, list[Row]]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    for name, rows in files.items():
-        (out / f"{name}.jsonl").write_bytes(b"".join(_line(row) for row in rows))
-    (out / "README.md").write_text(card(files), encoding="utf-8", newline="\n")
-
-
-def _line(row: Row) -> bytes:
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-
-
 def main(argv: Iterable[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("data"))
-    parser.add_argument("--seed", type=int, default=SEED)
-    options = parser.parse_args(None if argv is None else list(argv))
-    files = build(options.seed)
-    write(options.out, files)
-    for name, rows in files.items():
-        print(f"{name}.jsonl: {len(rows)} rows, {(options.out / f'{name}.jsonl').stat().st_size:,} bytes")
+    make(argv, __doc__, "data", SEED, build, card)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scripts.make_example_data.__main__ import SEED, build, write
+from scripts.make_example_data.__main__ import main
 from scripts.make_example_data.faults import KINDS
 from scripts.make_example_data.grammar import normalise
 
@@ -26,7 +26,7 @@ def files(example_data: Path) -> dict[str, list[dict[str, Any]]]:
 
 
 def test_the_maker_writes_the_versioned_bytes(example_data: Path, tmp_path: Path) -> None:
-    write(tmp_path, build(SEED))
+    main(["--out", str(tmp_path)])
     made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert made == {path.name: path.read_bytes() for path in example_data.iterdir()}
 

@@ -20,7 +20,7 @@ from ftcore.records import DataRef
 from ftcore.spec import LeakageSpec
 from scripts.make_example_data.compose import Message, Mix, load, message
 from scripts.make_example_data.grammar import heard
-from scripts.make_example_data.replies.__main__ import SEED, build, write
+from scripts.make_example_data.replies.__main__ import main
 from scripts.make_example_data.replies.answers import POLICIES, case_of, known_facts, reply
 from scripts.make_example_data.replies.flaws import FLAWS
 from scripts.make_example_data.waves import WEIGHTS
@@ -53,7 +53,7 @@ def rows(files: dict[str, list[Row]]) -> list[Row]:
 
 
 def test_the_maker_writes_the_versioned_bytes(folder: Path, tmp_path: Path) -> None:
-    write(tmp_path, build(SEED))
+    main(["--out", str(tmp_path)])
     made = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert made == {path.name: path.read_bytes() for path in folder.iterdir()}
 

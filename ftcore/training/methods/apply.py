@@ -12,12 +12,12 @@ from safetensors.torch import load_file
 from torch import nn
 from transformers import PreTrainedModel
 
-from ftcore.errors import BaseModelError
+from ftcore.errors import BaseModelError, first_line
 from ftcore.models import adapters
 from ftcore.models.base import BaseModel
 from ftcore.models.heads import read_last_tokens
 from ftcore.spec import MethodSpec, TrainingSpec
-from ftcore.training.methods.configs import HEAD, config_for, first_line
+from ftcore.training.methods.configs import HEAD, config_for
 
 PREFIX_DEVIATION = 0.02
 

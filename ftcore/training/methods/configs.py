@@ -12,7 +12,7 @@ from peft.utils.constants import TRANSFORMERS_MODELS_TO_IA3_TARGET_MODULES_MAPPI
 from torch import nn
 from transformers import PreTrainedModel
 
-from ftcore.errors import BaseModelError, SpecError
+from ftcore.errors import BaseModelError, SpecError, first_line
 from ftcore.spec import MethodSpec
 
 HEAD = frozenset({"classifier", "score", "head", "pooler", "pre_classifier", "classification_head"})
@@ -102,11 +102,6 @@ def head_modules(model: nn.Module) -> list[str]:
         for name, module in model.named_modules()
         if HEAD & set(name.split(".")) and next(module.parameters(recurse=False), None) is not None
     ]
-
-
-def first_line(error: BaseException) -> str:
-    """What a library says of an error, in one line."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _settings(method: MethodSpec, task: str) -> dict[str, Any]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import json
 import random
 from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from ..compose import Bank, Message, Mix, fresh, load
 from ..near import Seen
 from ..waves import WEIGHTS, day, moment
 from ..words import HOUSEHOLD, ITEMS, Customer, words
+from ..writing import make
 from .answers import POLICIES, reply
 from .card import card
 from .flaws import FLAWS, spoil
@@ -77,23 +75,8 @@ def _row(name: str, message: Message, customer: Customer, start: datetime, end: 
     return {"prompt": message.text, "completion": completion, "label": liked, **about, "fault": "" if good else flaw}
 
 
-def write(out: Path, files: dict[str, list[Row]]) -> None:
-    out.mkdir(parents=True, exist_ok=True)
-    for name, rows in files.items():
-        lines = (json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode() + b"\n" for row in rows)
-        (out / f"{name}.jsonl").write_bytes(b"".join(lines))
-    (out / "README.md").write_text(card(files), encoding="utf-8", newline="\n")
-
-
 def main(argv: Iterable[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=Path("replies"))
-    parser.add_argument("--seed", type=int, default=SEED)
-    options = parser.parse_args(None if argv is None else list(argv))
-    files = build(options.seed)
-    write(options.out, files)
-    for name, rows in files.items():
-        print(f"{name}.jsonl: {len(rows)} rows, {(options.out / f'{name}.jsonl').stat().st_size:,} bytes")
+    make(argv, __doc__, "replies", SEED, build, card)
 
 
 if __name__ == "__main__":
