@@ -12,6 +12,7 @@
     ├── BaseModelError          a base model cannot be found, fails its checksum or is not safetensors
     ├── IntegrityError          stored bytes do not match their manifest, or the ledger's chain is broken
     ├── TrainingDiverged        loss or weights became NaN or infinite
+    ├── WorkerFailed            one of several processes of a training was killed or crashed
     ├── TuningFailed            a search for settings ended without one trial that finished
     ├── ServiceUnavailable      MLflow, Airflow or the ftcore server does not answer (worth a retry)
     └── StorageError            the disk refused a write (full, read-only, no permission)
@@ -118,6 +119,10 @@ class IntegrityError(FtcoreError):
 
 class TrainingDiverged(FtcoreError):
     """Loss, gradients or weights became NaN or infinite; nothing was saved past the last finite checkpoint."""
+
+
+class WorkerFailed(FtcoreError):
+    """One of the processes that train together ended without saying why; the checkpoints so far are kept."""
 
 
 class TuningFailed(FtcoreError):

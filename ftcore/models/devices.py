@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -25,6 +25,21 @@ class Device:
     precision: Precision
     threads: int
     """CPU threads of one operation."""
+    processes: int = 1
+    """That train together on each machine."""
+    nodes: int = 1
+    """Machines that train together."""
+    sharding: Literal["none", "full"] = "none"
+    """Whether the processes that train cut up the model among them."""
+
+    @property
+    def num_processes(self) -> int:
+        """That train together, on all machines."""
+        return self.processes * self.nodes
+
+    def alone(self) -> Device:
+        """The same for one process."""
+        return replace(self, processes=1, nodes=1, sharding="none")
 
     def prepare(self) -> None:
         """Apply the process-wide settings; denormal numbers count as zero, because they slow CPUs down."""
@@ -60,7 +75,8 @@ def choose(compute: ComputeSpec) -> Device:
     with AMX-BF16 or AVX512-BF16), else fp32.
 
     Raises:
-        UsageError: The spec asks for CUDA and there is none.
+        UsageError: The spec asks for CUDA and there is none, for more processes than there are devices, or for a model that is
+            cut up among CPU processes.
     """
     has_cuda = torch.cuda.is_available()
     if compute.device == "cuda" and not has_cuda:
@@ -72,4 +88,11 @@ def choose(compute: ComputeSpec) -> Device:
         precision = "bf16"
     if compute.precision != "auto":
         precision = compute.precision
-    return Device(device, precision, compute.threads or len(os.sched_getaffinity(0)))
+    if device == "cuda" and compute.processes > torch.cuda.device_count():
+        seen = f"The spec asks for compute.processes: {compute.processes}; torch sees {torch.cuda.device_count()} CUDA devices."
+        raise UsageError(seen, hint=f"--set compute.processes={torch.cuda.device_count()}")
+    if device == "cpu" and compute.sharding == "full":
+        seen = "compute.sharding: full cuts the model up among CUDA devices; this run is on the CPU, where accelerate cannot."
+        raise UsageError(seen, hint="--set compute.sharding=none")
+    threads = compute.threads or len(os.sched_getaffinity(0))
+    return Device(device, precision, threads, compute.processes, compute.nodes, compute.sharding)

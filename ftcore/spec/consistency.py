@@ -71,6 +71,39 @@ def training_faults(spec: FineTuneSpec) -> list[str]:
     return faults
 
 
+def device_faults(spec: FineTuneSpec) -> list[str]:
+    """What several processes cannot do together."""
+    compute, training, method = spec.compute, spec.training, spec.method
+    together = compute.processes * compute.nodes
+    if together == 1:
+        unused = "compute.sharding full needs several processes; wanted compute.processes 2 or more, or sharding none"
+        return [unused] if compute.sharding == "full" else []
+    faults, named = [], f"compute.processes {compute.processes} times nodes {compute.nodes}"
+    if training.batch_size % together:
+        near = max(1, round(training.batch_size / together)) * together
+        faults.append(
+            f"training.batch_size {training.batch_size} is not a multiple of {named}; wanted for example {near}"
+        )
+    elif training.micro_batch_size and training.batch_size % (training.micro_batch_size * together):
+        share = training.batch_size // together
+        divisors = ", ".join(str(size) for size in range(1, share + 1) if share % size == 0)
+        faults.append(
+            f"training.micro_batch_size {training.micro_batch_size} does not divide the {share} rows that each process has of a "
+            f"step ({named}); wanted one of {divisors}"
+        )
+    faults += [
+        f"method.{phase} is for one process; wanted compute.processes 1 and nodes 1"
+        for phase in ("distill", "prefer")
+        if getattr(method, phase)
+    ]
+    if compute.sharding == "full":
+        if method.name == "qlora":
+            faults.append("compute.sharding full cannot cut up weights in 4 bits; wanted none, or method.name lora")
+        if spec.tuning.space:
+            faults.append("compute.sharding full is not for tuning.space: each trial is trained by one process")
+    return faults
+
+
 def search_faults(spec: FineTuneSpec) -> Iterable[tuple[tuple[str, ...], str]]:
     """Where trials could not be compared with each other: (path below `tuning`, fault)."""
     if spec.tuning.space and spec.task == "seq2seq" and spec.tuning.metric == "accuracy":

@@ -85,6 +85,14 @@ class ComputeSpec(Section):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """auto: bf16 on CUDA, and on CPUs with AMX or AVX512-BF16; else fp32."""
     threads: Annotated[int, Field(ge=0)] = 0
-    """CPU threads; 0: all."""
+    """CPU threads of one machine, shared by its processes; 0: all."""
+    processes: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processes that train together on one machine, on CUDA one per device. `training.batch_size` stays the rows of a step of
+    all of them."""
+    nodes: Annotated[int, Field(ge=1, le=64)] = 1
+    """Machines that train together, each with `processes`; the others run `ftcore join` (docs/training.md)."""
+    sharding: Literal["none", "full"] = "none"
+    """How processes hold the model while training. none: each has all of it (DDP); full: weights, gradients and optimizer are cut
+    up among them (FSDP2, CUDA only)."""
     timeout_hours: Annotated[float, Field(gt=0)] = 24.0
     """A stage that runs longer is ended."""

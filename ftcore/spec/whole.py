@@ -14,7 +14,14 @@ from pydantic import (
 )
 
 from ftcore.spec.base import Name, Section, Task
-from ftcore.spec.consistency import GENERATION_DEFAULTS, measure_faults, phase_faults, search_faults, training_faults
+from ftcore.spec.consistency import (
+    GENERATION_DEFAULTS,
+    device_faults,
+    measure_faults,
+    phase_faults,
+    search_faults,
+    training_faults,
+)
 from ftcore.spec.data import DataSpec, LeakageSpec, ValidationSpec
 from ftcore.spec.evaluation import EvaluationSpec, GateSpec
 from ftcore.spec.method import BaseModelSpec, MethodSpec
@@ -82,7 +89,7 @@ class FineTuneSpec(Section):
 
     @model_validator(mode="after")
     def _sections_fit(self) -> FineTuneSpec:
-        if faults := [*training_faults(self), *phase_faults(self)]:
+        if faults := [*training_faults(self), *phase_faults(self), *device_faults(self)]:
             raise ValueError("; ".join(faults))
         raise_all("FineTuneSpec", [(("tuning", *path), fault) for path, fault in search_faults(self)])
         return self

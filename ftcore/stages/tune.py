@@ -33,7 +33,7 @@ def run(
     from ftcore.tuning.study import Search
 
     prepared, key = cast(PreparedDataset, inputs["prepare"]), output.uri.rpartition("/")[2]
-    given, device = read_inputs(spec, inputs, store), choose(spec.compute)
+    given, device = read_inputs(spec, inputs, store), choose(spec.compute).alone()
     TrainedRows(store, spec.name).add(prepared.train_digest, [*given.train, *given.validation])
     with exclusive(output.scratch, output.path / "search") as folder:
         name = key if folder == output.scratch else f"{key}-{uuid.uuid4().hex[:8]}"
@@ -102,6 +102,8 @@ def work(spec: FineTuneSpec, inputs: Mapping[str, Any], scratch: Path, store: St
     with shared(scratch) as is_free:
         if is_free:
             run_trials(
-                Search(spec, scratch.name, scratch, read_inputs(spec, inputs, store)), choose(spec.compute), worker
+                Search(spec, scratch.name, scratch, read_inputs(spec, inputs, store)),
+                choose(spec.compute).alone(),
+                worker,
             )
         return is_free

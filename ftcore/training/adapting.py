@@ -263,6 +263,7 @@ def make_adaptation(
     job = Adaptation(texts, base, training, adapt)
     if task == "instruction" and job.masked:
         raise BaseModelError(f"{base.name} is an encoder; task instruction wants a decoder.")
+    job.made_of = {"task": task, "texts": texts, "base": base, "training": training, "adapt": adapt}
     return job
 
 

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
-from transformers import AutoModelForSequenceClassification, EvalPrediction, PreTrainedModel, TrainingArguments
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, TrainingArguments
 
 from ftcore.errors import BaseModelError, UsageError
 from ftcore.models.base import BaseModel
@@ -125,11 +124,6 @@ def class_weights(
     return [weight / mean for weight in raw]
 
 
-def accuracy(predictions: EvalPrediction) -> dict[str, float]:
-    """Share of rows whose highest logit is their class."""
-    return {"accuracy": float(np.mean(predictions.predictions.argmax(axis=-1) == predictions.label_ids))}
-
-
 class ClassifierTrainer(DurableTrainer):
     """Cross-entropy over classes; the head may learn faster than the rest.
 
@@ -144,7 +138,8 @@ class ClassifierTrainer(DurableTrainer):
         self, model: nn.Module, history: History, training: TrainingSpec, class_weights: Sequence[float] | None = None,
         **arguments: Any,
     ) -> None:  # fmt: skip
-        super().__init__(model, history, training, compute_metrics=accuracy, **arguments)
+        super().__init__(model, history, training, **arguments)
+        self._num_right = 0
         self.class_weights = None if class_weights is None else torch.tensor(class_weights, device=self.args.device)
         self.model_accepts_loss_kwargs = True  # the loss below divides by the rows of the whole optimiser step
         self._loss_shifts_labels = False
@@ -184,6 +179,21 @@ class ClassifierTrainer(DurableTrainer):
         else:  # rows of all processes; their gradients are averaged, not added
             loss = total / num_items_in_batch * self.accelerator.num_processes
         return (loss, {"logits": outputs.logits}) if return_outputs else loss
+
+    def prediction_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+        """The parent's; of the logits only the number of right answers is kept."""
+        at = len(self._validated)
+        loss, logits, labels = super().prediction_step(model, inputs, False)
+        if not self.is_spare(at):
+            self._num_right += int((logits.argmax(dim=-1) == labels).sum())
+        return loss, None, None
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """The parent's, with the share of rows whose highest logit is their class."""
+        self._num_right = 0
+        loop = super().evaluation_loop(*args, **kwargs)
+        loop.metrics["eval_accuracy"] = self._per_item(self._num_right)
+        return loop
 
 
 def _fit_head(model: PreTrainedModel, known: Sequence[str], labels: Sequence[str]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,13 @@ from ftcore.models.devices import Device
 from ftcore.models.embeddings import Embedder
 from ftcore.models.tokens import pad
 from ftcore.records import canonical_json, digest_of
-from ftcore.spec import CurriculumSpec
+from ftcore.spec import CurriculumSpec, TrainingSpec
 from ftcore.store import write_durable
 from ftcore.training.conversations import IGNORED
 from ftcore.training.examples import length_grouped_order
 from ftcore.training.settings import num_steps
 from ftcore.training.tasks import Rows, TrainingTask, load_weights
-from ftcore.training.trainer import RowOrder, say
+from ftcore.training.trainer import say
 
 _STEPS_PER_POOL = 8
 """Steps that are drawn together, so that rows of like length can share a batch."""
@@ -110,11 +111,26 @@ class CurriculumSampler(Sampler[int]):  # type: ignore[misc]
         return order
 
 
+@dataclass(frozen=True)
+class CurriculumOrder:
+    """Makes the sampler of a run: a `RowOrder`."""
+
+    difficulty: Sequence[float] | None
+    """One number per row; None: its tokens."""
+    training: TrainingSpec
+    settings: CurriculumSpec
+
+    def __call__(self, lengths: Sequence[int], batch_size: int, seed: int) -> CurriculumSampler:
+        hard, steps = lengths if self.difficulty is None else self.difficulty, num_steps(self.training, len(lengths))
+        alike = lengths if self.training.group_by_length else [0] * len(lengths)
+        return CurriculumSampler(hard, alike, batch_size, seed, steps, self.settings)
+
+
 def _mixed(seed: int, step: int) -> int:
     return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
 
 
-def row_order(job: TrainingTask, rows: Rows, settings: CurriculumSpec, device: Device, folder: Path) -> RowOrder:
+def row_order(job: TrainingTask, rows: Rows, settings: CurriculumSpec, device: Device, folder: Path) -> CurriculumOrder:
     """The sampler's maker for a run.
 
     Args:
@@ -132,12 +148,7 @@ def row_order(job: TrainingTask, rows: Rows, settings: CurriculumSpec, device: D
     else:
         difficulty = _remembered(job, rows, device, folder)
 
-    def make(lengths: Sequence[int], batch_size: int, seed: int) -> CurriculumSampler:
-        hard, steps = lengths if difficulty is None else difficulty, num_steps(job.training, len(lengths))
-        alike = lengths if job.training.group_by_length else [0] * len(lengths)
-        return CurriculumSampler(hard, alike, batch_size, seed, steps, settings)
-
-    return make
+    return CurriculumOrder(difficulty, job.training, settings)
 
 
 def _column(rows: Rows) -> list[float]:

@@ -7,9 +7,9 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -36,6 +36,9 @@ from ftcore.training.methods import (
 from ftcore.training.settings import smaller_micro_batch, steps_per_epoch, trainer_arguments
 from ftcore.training.tasks import Rows, TrainingTask, make_task
 from ftcore.training.trainer import HISTORY, DurableTrainer, Progress, RowOrder, say
+
+if TYPE_CHECKING:
+    from ftcore.training.recipes import Recipe
 
 RELOAD_TOLERANCE = 1e-5
 MERGE_TOLERANCE = 1e-3
@@ -133,38 +136,31 @@ def run_job(
 
     Args:
         order: Which rows each epoch meets; None: all of them, shuffled.
+        on_validation: Not for several processes.
         quiet: No progress, also where there is an `output_dir`.
         See `fine_tune` for the others.
 
     Raises:
         FtcoreError: As `fine_tune`.
     """
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()  # a fresh head is expected, not news
+    quiet_libraries()
     device.prepare()
     if method.name == "qlora":
         device.require_4bit()
     preflight.require_room_for_weights(champion or job.base, device)
-    begin = functools.partial(
-        _Attempt.begin,
-        job,
-        method,
-        champion,
-        device,
-        checkpoint_dir,
-        order=order,
-        on_validation=on_validation,
-        quiet=quiet or output_dir is None,
-    )
-    attempt = begin()
-    findings, resumed_from = attempt.check(), attempt.step
-    began_at = time.monotonic()
-    while not attempt.train():
-        out_of_memory = attempt.history.out_of_memory
-        del attempt  # its model and trainer are what fills the memory
-        memory.give_back()
-        attempt = begin(out_of_memory)
-    train_s = time.monotonic() - began_at
+    quiet = quiet or output_dir is None
+    step = checkpoint_to_go_on_from(checkpoint_dir)
+    if device.num_processes > 1:
+        from ftcore.training.recipes import Recipe
+
+        recipe = Recipe(job, method, device, checkpoint_dir, champion, order, step, quiet=quiet)
+        attempt, findings, train_s = _train_together(recipe)
+        device = attempt.device
+    else:
+        attempt, findings, train_s = _train_alone(
+            job, method, device, checkpoint_dir, champion, order, step, on_validation, quiet
+        )
+    resumed_from = step
 
     history, trainer = attempt.history, attempt.trainer
     trainable, total = num_parameters(attempt.model)
@@ -186,6 +182,68 @@ def run_job(
     )  # fmt: skip
 
 
+def quiet_libraries() -> None:
+    """No progress bars and warnings of transformers: a fresh head is expected, not news."""
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+
+
+def _train_alone(
+    job: TrainingTask, method: MethodSpec, device: Device, checkpoint_dir: Path, champion: BaseModel | None,
+    order: RowOrder | None, step: int | None, on_validation: Callable[[History], None] | None, quiet: bool,
+) -> tuple[Attempt, list[Finding], float]:  # fmt: skip
+    """Attempt, with ever fewer rows per forward pass where memory runs out; its findings, and its seconds."""
+    begin = functools.partial(
+        Attempt.begin, job, method, champion, device, checkpoint_dir,
+        order=order, on_validation=on_validation, quiet=quiet,
+    )  # fmt: skip
+    attempt = begin(step)
+    findings = attempt.check()
+    began_at = time.monotonic()
+    while not attempt.train():
+        out_of_memory = attempt.history.out_of_memory
+        del attempt  # its model and trainer are what fills the memory
+        memory.give_back()
+        attempt = begin(checkpoint_to_go_on_from(checkpoint_dir), out_of_memory)
+    return attempt, findings, time.monotonic() - began_at
+
+
+def _train_together(recipe: Recipe) -> tuple[Attempt, list[Finding], float]:
+    """The same on several processes, which leave checkpoints; the attempt is one of this process that stands at the last of them.
+
+    What is cut up among devices while it trains may not fit on one of them; it is finished on the CPU.
+    """
+    from ftcore.training.launch import launch
+
+    first = outcome = launch(recipe)
+    train_s = outcome.train_s
+    while not outcome.done:
+        out_of_memory, step = outcome.out_of_memory, checkpoint_to_go_on_from(recipe.checkpoint_dir)
+        outcome = launch(replace(recipe, out_of_memory=out_of_memory, step=step))
+        train_s += outcome.train_s
+    device = recipe.device.alone()
+    if recipe.device.sharding == "full":
+        device = replace(device, device="cpu", precision="fp32")
+    last = checkpoint_to_go_on_from(recipe.checkpoint_dir)
+    attempt = Attempt.begin(
+        recipe.job, recipe.method, recipe.champion, device, recipe.checkpoint_dir, last,
+        rows=outcome.micro_batch_size, quiet=recipe.quiet,
+    )  # fmt: skip
+    if last is None or not attempt.train():
+        raise IntegrityError(
+            "The last checkpoint was damaged on disk during training.", hint="run the same command again"
+        )
+    return attempt, list(first.findings), train_s
+
+
+def checkpoint_to_go_on_from(checkpoint_dir: Path) -> int | None:
+    """The newest checkpoint that is whole; None: from the beginning. Damaged ones above it are removed."""
+    step, damaged = checkpoints.latest_valid(checkpoint_dir)
+    for bad in damaged:
+        say(f"the checkpoint of step {bad} is damaged; it is set aside for an earlier one")
+    return step
+
+
 def check_before_training(
     train_rows: Rows,
     validation_rows: Rows,
@@ -203,18 +261,18 @@ def check_before_training(
     Raises:
         DataRefused, BaseModelError, UsageError: Rows or model cannot be loaded at all.
     """
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
+    quiet_libraries()
     device.prepare()
     job = make_task(task, train_rows, validation_rows, labels, base, training)
     preflight.require_room_for_weights(champion or base, device)
     with tempfile.TemporaryDirectory() as nowhere:
-        attempt = _Attempt.begin(job, method, champion, device, Path(nowhere))
+        here = replace(device, sharding="none")  # which only processes that are there can do
+        attempt = Attempt.begin(job, method, champion, here, Path(nowhere), None)
         return preflight.check(job, attempt.trainer, device, attempt.micro_batch_size)
 
 
 @dataclass
-class _Attempt:
+class Attempt:
     """One try to train to the end, with one number of rows per forward pass."""
 
     job: TrainingTask
@@ -230,21 +288,25 @@ class _Attempt:
     @classmethod
     def begin(
         cls, job: TrainingTask, method: MethodSpec, champion: BaseModel | None, device: Device, checkpoint_dir: Path,
-        out_of_memory: Sequence[OutOfMemory] = (), *, order: RowOrder | None = None,
-        on_validation: Callable[[History], None] | None = None, quiet: bool = False,
-    ) -> _Attempt:  # fmt: skip
-        """Model, curve so far and trainer, from the newest checkpoint that is whole, or from the beginning."""
+        step: int | None, out_of_memory: Sequence[OutOfMemory] = (), *, order: RowOrder | None = None,
+        on_validation: Callable[[History], None] | None = None, rows: int | None = None, quiet: bool = False,
+    ) -> Attempt:  # fmt: skip
+        """Model, curve so far and trainer.
+
+        Args:
+            step: Checkpoint to go on from; None: from the beginning.
+            out_of_memory: What earlier attempts learnt.
+            rows: Per forward pass; None: as `training` says, or fewer where memory ran out.
+            See `run_job` for the others.
+        """
         model = build_model(job, method, champion, _attention(device))
-        step, damaged = checkpoints.latest_valid(checkpoint_dir)
-        for bad in damaged:
-            say(f"the checkpoint of step {bad} is damaged; it is set aside for an earlier one")
         history = History.load(checkpoints.path_of(checkpoint_dir, step) / HISTORY) if step else History()
         history.out_of_memory += [item for item in out_of_memory if item not in history.out_of_memory]
-        micro = job.training.micro_batch_size or job.training.batch_size
+        share = job.training.batch_size // device.num_processes
+        micro = job.training.micro_batch_size or share
         for item in history.out_of_memory:
-            micro = min(
-                micro, smaller_micro_batch(job.training.batch_size, item.rows, job.fewest_rows) or job.fewest_rows
-            )
+            micro = min(micro, smaller_micro_batch(share, item.rows, job.fewest_rows) or job.fewest_rows)
+        micro = rows or micro
         arguments = trainer_arguments(job.training, job.num_train, device, checkpoint_dir, micro)
         trainer = job.trainer(model, history, arguments)
         trainer.order, trainer.on_validation = order, on_validation
@@ -285,7 +347,8 @@ class _Attempt:
             at, rows = self.trainer.state.global_step + 1, self.micro_batch_size
         else:
             return True
-        smaller = smaller_micro_batch(self.job.training.batch_size, rows, self.job.fewest_rows)
+        share = self.job.training.batch_size // self.device.num_processes
+        smaller = smaller_micro_batch(share, rows, self.job.fewest_rows)
         if smaller is None:
             count = "one row" if rows == 1 else f"{rows} rows"
             raise UsageError(

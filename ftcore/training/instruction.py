@@ -113,6 +113,10 @@ class AnswerTrainer(DurableTrainer, SFTTrainer):  # type: ignore[misc]
     def token_lists(self, rows: Any) -> list[list[int]]:
         return list(rows["input_ids"])
 
+    def without_targets(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """TRL adds up right tokens over all processes, those of spare batches among them."""
+        return {**batch, "labels": torch.full_like(batch["labels"], IGNORED)}
+
     def training_step(self, *arguments: Any, **named: Any) -> torch.Tensor:
         loss = super().training_step(*arguments, **named)
         self._metrics["train"].clear()  # TRL's lists would grow with every step: nothing logs them here

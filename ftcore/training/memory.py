@@ -38,7 +38,7 @@ class Needs:
         return self.weights + self.gradients + self.optimizer + self.activations
 
 
-def needs(model: nn.Module, bytes_per_row: float, rows: int, *, loaded: bool) -> Needs:
+def needs(model: nn.Module, bytes_per_row: float, rows: int, *, loaded: bool, processes: int = 1) -> Needs:
     """Estimate of the peak of a step: weights, gradients and optimiser states by counting, activations by measuring one row.
 
     The sum is the one of Rajbhandari et al. 2020 (ZeRO, arXiv:1910.02054, section 3) for AdamW in float32.
@@ -47,10 +47,12 @@ def needs(model: nn.Module, bytes_per_row: float, rows: int, *, loaded: bool) ->
         bytes_per_row: From `saved_bytes` on the longest row; what autograd keeps grows with the rows of the pass.
         rows: Rows per forward pass, each taken to be as long as the longest.
         loaded: The weights lie on the device already.
+        processes: That hold gradients and optimiser states in parts.
     """
     parameters = list(model.parameters())
     trained = sum(item.numel() for item in parameters if item.requires_grad)
     weights = sum(item.numel() * item.element_size() for item in parameters)
+    trained //= processes
     return Needs(0 if loaded else weights, 4 * trained, 4 * _ADAM_STATES * trained, round(bytes_per_row * rows))
 
 

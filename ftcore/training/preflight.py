@@ -55,10 +55,14 @@ def require_room_for_weights(base: BaseModel, device: Device) -> None:
     Raises:
         UsageError: They are larger than what is free.
     """
-    wanted, free = 4 * _num_values(base.path), memory.free_bytes(Device("cpu", "fp32", device.threads))
+    wanted, free = (
+        4 * _num_values(base.path) * device.processes,
+        memory.free_bytes(Device("cpu", "fp32", device.threads)),
+    )
     if free is not None and wanted > free:
+        each = f" in {device.processes} processes" if device.processes > 1 else ""
         raise UsageError(
-            f"The weights of {base.name} take {wanted / memory.GB:.1f} GB as float32; {free / memory.GB:.1f} GB are free.",
+            f"The weights of {base.name} take {wanted / memory.GB:.1f} GB as float32{each}; {free / memory.GB:.1f} GB are free.",
             hint="name a smaller base model, or free memory",
         )
 
@@ -136,9 +140,12 @@ def bytes_needed(job: TrainingTask, trainer: DurableTrainer, device: Device, mic
     """
     fixed, per_row = activation_bytes(trainer, device)
     held_by_row = trainer.eval_bytes_per_row() * eval_rows(job.training, micro_batch_size) / micro_batch_size
-    sizes = [size for size in range(micro_batch_size, job.fewest_rows - 1, -1) if job.training.batch_size % size == 0]
-    needed = {size: memory.needs(trainer.model, max(per_row, held_by_row), size, loaded=True) for size in sizes}
-    return {size: round(fixed) + parts.total for size, parts in needed.items()}
+    own_rows = job.training.batch_size // device.num_processes
+    sizes = [size for size in range(micro_batch_size, job.fewest_rows - 1, -1) if own_rows % size == 0]
+    parts = device.num_processes if device.sharding == "full" else 1
+    per_row = max(per_row, held_by_row)
+    needed = {size: memory.needs(trainer.model, per_row, size, loaded=True, processes=parts) for size in sizes}
+    return {size: round(fixed) + parts_of.total for size, parts_of in needed.items()}
 
 
 def _memory(job: TrainingTask, trainer: DurableTrainer, device: Device, rows: int) -> Finding:
@@ -151,6 +158,8 @@ def _memory(job: TrainingTask, trainer: DurableTrainer, device: Device, rows: in
         memory.give_back()
         return Finding("memory", "fault", "a forward pass of two rows does not fit into memory", memory_hint(job))
     free = memory.free_bytes(device)
+    if free is not None and device.device == "cpu":
+        free //= device.processes
     needed = f"needs about {totals[rows] / memory.GB:.1f} GB"
     if free is None:
         return Finding("memory", "doubt", f"{needed}; how much is free is not known")

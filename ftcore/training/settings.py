@@ -22,7 +22,7 @@ def trainer_arguments(
 
     Args:
         num_rows: Of the training split.
-        micro_batch_size: Rows per forward pass; divides `training.batch_size`.
+        micro_batch_size: Rows per forward pass; divides the rows of a step that each process has.
     """
     per_epoch = steps_per_epoch(training, num_rows)
     every = max(1, round(per_epoch * training.eval_every))
@@ -31,7 +31,7 @@ def trainer_arguments(
     return {
         "output_dir": str(checkpoint_dir),
         "per_device_train_batch_size": micro_batch_size,
-        "gradient_accumulation_steps": training.batch_size // micro_batch_size,
+        "gradient_accumulation_steps": training.batch_size // (micro_batch_size * device.num_processes),
         "per_device_eval_batch_size": eval_rows(training, micro_batch_size),
         "num_train_epochs": training.epochs,
         "max_steps": training.max_steps or -1,
@@ -60,6 +60,7 @@ def trainer_arguments(
         "remove_unused_columns": False,
         "report_to": "none",
         "disable_tqdm": True,
+        **({"fsdp": True, "fsdp_config": {"version": 2}} if device.sharding == "full" else {}),
     }
 
 

@@ -47,6 +47,8 @@ class TrainingTask(ABC):
     """Per forward pass, for the loss to have a meaning; divides `training.batch_size`, or is 1."""
     loading: Mapping[str, Any] = MappingProxyType({})
     """Further settings of `from_pretrained` that the method needs."""
+    made_of: Mapping[str, Any] = MappingProxyType({})
+    """Arguments to make the task again in another process; empty: it cannot be."""
 
     def __init__(self, train_rows: Rows, validation_rows: Rows, base: BaseModel, training: TrainingSpec) -> None:
         if not train_rows or not validation_rows:
@@ -142,14 +144,21 @@ def make_task(
     Raises:
         DataRefused, BaseModelError: As `TrainingTask`.
     """
+    job: TrainingTask
     if task == "classification":
         from ftcore.training.classification import Classification
 
-        return Classification(train_rows, validation_rows, labels, base, training)
-    if task == "instruction":
+        job = Classification(train_rows, validation_rows, labels, base, training)
+    elif task == "instruction":
         from ftcore.training.instruction import Instruction
 
-        return Instruction(train_rows, validation_rows, base, training)
-    from ftcore.training.seq2seq import Seq2Seq
+        job = Instruction(train_rows, validation_rows, base, training)
+    else:
+        from ftcore.training.seq2seq import Seq2Seq
 
-    return Seq2Seq(train_rows, validation_rows, base, training)
+        job = Seq2Seq(train_rows, validation_rows, base, training)
+    job.made_of = {
+        "task": task, "train_rows": train_rows, "validation_rows": validation_rows, "labels": labels, "base": base,
+        "training": training,
+    }  # fmt: skip
+    return job

@@ -8,6 +8,7 @@ they are cut into batches; progress is one line now and then instead of a bar.
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.data import Sampler
-from transformers import EarlyStoppingCallback, PrinterCallback, Trainer, TrainerCallback
+from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
 from transformers.trainer_callback import ExportableState
 
 from ftcore.errors import TrainingDiverged
@@ -29,7 +30,10 @@ from ftcore.training import checkpoints
 from ftcore.training.examples import LengthGroupedSampler
 from ftcore.training.history import History, Validation
 from ftcore.training.methods import load_trained_state, trained_state
+from ftcore.training.sharing import OPTIMIZER, SCHEDULER, SharedTrainer, sharded_like, whole
 
+SAID = "train: "
+"""How a progress line begins."""
 WEIGHTS = "trained.safetensors"
 HISTORY = "history.json"
 RowOrder = Callable[[Sequence[int], int, int], Sampler[int]]
@@ -66,7 +70,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         left_s = (state.max_steps - state.global_step) / steps_per_s
         say(
             f"step {state.global_step}/{state.max_steps} epoch {state.epoch:.2f} loss {self.history.loss[-1]:.4f} "
-            f"{steps_per_s * args.train_batch_size * args.gradient_accumulation_steps:.0f} rows/s, at most {left_s:.0f} s left"
+            f"{steps_per_s * args.train_batch_size * args.gradient_accumulation_steps * args.world_size:.0f} rows/s, "
+            f"at most {left_s:.0f} s left"
         )
 
     def on_evaluate(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -78,12 +83,13 @@ class Progress(TrainerCallback):  # type: ignore[misc]
 
 
 def say(line: str) -> None:
-    """One progress line."""
-    sys.stderr.write(f"train: {line}\n")
-    sys.stderr.flush()
+    """One progress line; of several processes that train together the first speaks."""
+    if os.environ.get("RANK", "0") == "0":
+        sys.stderr.write(f"{SAID}{line}\n")
+        sys.stderr.flush()
 
 
-class DurableTrainer(Trainer):  # type: ignore[misc]
+class DurableTrainer(SharedTrainer):
     """Stands before a Trainer class in the list of bases; see the module's docstring for what differs.
 
     A subclass whose data set has no `tokens` gives `token_lists` of its own.
@@ -106,7 +112,8 @@ class DurableTrainer(Trainer):  # type: ignore[misc]
         self._step_loss = 0.0
         self._validated: list[tuple[float, int]] = []
         self.remove_callback(PrinterCallback)
-        self.add_callback(Progress(history))
+        if self.args.process_index == 0:
+            self.add_callback(Progress(history))
         if training.patience:
             self.add_callback(EarlyStopping(early_stopping_patience=training.patience))
 
@@ -125,13 +132,12 @@ class DurableTrainer(Trainer):  # type: ignore[misc]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         # Sorted into optimiser steps, not into forward passes: accumulation must meet the rows that one big batch would.
-        rows_per_step = self.args.train_batch_size * self.args.gradient_accumulation_steps
         lengths = self.lengths(train_dataset or self.train_dataset)
         if self.order is not None:
-            return self.order(lengths, rows_per_step, self.args.seed)
+            return self.order(lengths, self.rows_per_step, self.args.seed)
         if not self.training.group_by_length:
             lengths = [0] * len(lengths)  # all alike: the shuffled order stays
-        return LengthGroupedSampler(lengths, rows_per_step, self.args.seed)
+        return LengthGroupedSampler(lengths, self.rows_per_step, self.args.seed)
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> torch.Tensor:
         """Forward and backward pass of one batch, or of its part where gradients are accumulated.
@@ -140,15 +146,22 @@ class DurableTrainer(Trainer):  # type: ignore[misc]
             TrainingDiverged: The loss is NaN or infinite. Raised before the weights change.
         """
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
-        self._step_loss += self._finite("training loss", float(loss))
+        if (
+            self.args.world_size == 1
+        ):  # else all processes find it at the end of the step, so that none waits for another
+            self._finite("training loss", float(loss))
+        self._step_loss += float(loss)
         if self.accelerator.sync_gradients:
+            if self.args.world_size > 1:
+                mean = float(self.summed([self._step_loss])[0]) / self.args.world_size
+                self._step_loss = self._finite("training loss", mean)
             self.history.loss.append(self._step_loss)
             self.history.learning_rate.append(float(self.lr_scheduler.get_last_lr()[0]))
             self._step_loss = 0.0
         return loss
 
     def _clip_grad_norm(self, model: nn.Module) -> Any:
-        norm = super()._clip_grad_norm(model)
+        norm = whole(super()._clip_grad_norm(model))
         self.history.grad_norm.append(self._finite("gradient norm", float(norm)))
         return norm
 
@@ -183,9 +196,15 @@ class DurableTrainer(Trainer):  # type: ignore[misc]
 
     def prediction_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         items = self.num_items(inputs)
+        if self.is_spare(len(self._validated)):
+            inputs, items = self.without_targets(inputs), 0
         result = super().prediction_step(model, inputs, *args, **kwargs)
         self._validated.append((float(result[0]), items))
         return result
+
+    def without_targets(self, batch: dict[str, Any]) -> dict[str, Any]:
+        """A spare batch as the Trainer class behind this one should see it, if it adds up over processes by itself."""
+        return batch
 
     def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
         """The parent's, with the loss weighted by rows (classification) or answer tokens: it takes the mean of batch means."""
@@ -196,10 +215,13 @@ class DurableTrainer(Trainer):  # type: ignore[misc]
 
     def _mean(self, of_batches: list[float]) -> float:
         """Of a value per validation batch, over the items in them."""
-        sums = [sum(value * items for value, (_, items) in zip(of_batches, self._validated, strict=True))]
-        sums.append(sum(items for _, items in self._validated))
-        total, items = self.accelerator.reduce(torch.tensor(sums, dtype=torch.float64, device=self.args.device), "sum")
-        return float(total / items)
+        total = sum(value * items for value, (_, items) in zip(of_batches, self._validated, strict=True))
+        return self._per_item(total)
+
+    def _per_item(self, total: float) -> float:
+        """A sum over this process's validation rows or tokens, divided by the items, over all processes."""
+        total_of_all, items = self.summed([total, sum(items for _, items in self._validated)])
+        return float(total_of_all / items)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Keep validations in the history; the parent's own log would make checkpoints grow with every line."""
@@ -216,16 +238,21 @@ class DurableTrainer(Trainer):  # type: ignore[misc]
 
     def _save_checkpoint(self, model: nn.Module, trial: Any = None) -> None:
         folder, step = Path(self.args.output_dir), self.state.global_step
-        state = trained_state(self.model)
+        state = {name: whole(tensor) for name, tensor in trained_state(self.model).items()}
+        optimizer, random_states = self.optimizer_state(), self.random_states()
         if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
             raise TrainingDiverged(
                 f"Weights became NaN or infinite at step {step}; nothing saved.", hint=_DIVERGED_HINT
             )
         needed = self.history.steps_to_keep(self.training.final_weights, self.training.average_checkpoints)
+        if self.args.process_index != 0:
+            return
         with checkpoints.writing(folder, step) as place:
             save_file(state, place / WEIGHTS)
-            self._save_optimizer_and_scheduler(str(place))
-            self._save_rng_state(str(place))
+            torch.save(optimizer, place / OPTIMIZER)
+            torch.save(self.lr_scheduler.state_dict(), place / SCHEDULER)
+            for name, random_state in random_states.items():
+                (place / name).write_bytes(random_state)
             self.history.save(place / HISTORY)
             for callback in [*self.callback_handler.callbacks, self.control]:
                 if isinstance(callback, ExportableState):
@@ -235,4 +262,8 @@ class DurableTrainer(Trainer):  # type: ignore[misc]
         checkpoints.rotate(folder, needed)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
-        load_trained_state(self.model, load_file(Path(resume_from_checkpoint) / WEIGHTS))
+        state = load_file(Path(resume_from_checkpoint) / WEIGHTS)
+        now = trained_state(self.model)
+        load_trained_state(
+            self.model, {name: sharded_like(now.get(name, tensor), tensor) for name, tensor in state.items()}
+        )
