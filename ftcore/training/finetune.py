@@ -34,6 +34,7 @@ from ftcore.training.methods import (
     saving,
 )
 from ftcore.training.settings import smaller_micro_batch, steps_per_epoch, trainer_arguments
+from ftcore.training.sharing import sharding_arguments
 from ftcore.training.tasks import Rows, TrainingTask, make_task
 from ftcore.training.trainer import HISTORY, DurableTrainer, Progress, RowOrder, say
 
@@ -308,7 +309,12 @@ class Attempt:
             micro = min(micro, smaller_micro_batch(share, item.rows, job.fewest_rows) or job.fewest_rows)
         micro = rows or micro
         arguments = trainer_arguments(job.training, job.num_train, device, checkpoint_dir, micro)
+        if device.sharding == "full":
+            arguments |= sharding_arguments(model)
         trainer = job.trainer(model, history, arguments)
+        if device.sharding == "full" and not trainer.is_fsdp_enabled:
+            seen = f"compute.sharding: full has no effect on {device.device}: accelerate did not cut the model up."
+            raise UsageError(seen, hint="--set compute.sharding=none")
         trainer.order, trainer.on_validation = order, on_validation
         if quiet:
             trainer.remove_callback(Progress)

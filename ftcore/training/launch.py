@@ -32,6 +32,7 @@ from ftcore.training.trainer import SAID
 FOLDER, JOB = "launch", "job.json"
 """Below the checkpoints: what the processes are to do, and what became of each."""
 NODE_RANK, MAIN_ADDRESS = "FTCORE_NODE_RANK", "FTCORE_MAIN_ADDRESS"
+WORKER = "ftcore.training.worker"
 _KEPT_LINES = 60
 _GRACE_S = 40.0
 """Longer than the launcher itself gives its processes before it kills them."""
@@ -88,7 +89,7 @@ def run_node(folder: Path, device: Device, rank: int, host: str, port: int) -> t
         "--num_processes", str(device.num_processes), "--num_machines", str(device.nodes), "--machine_rank", str(rank),
         "--main_process_ip", host, "--main_process_port", str(port), "--same_network", "--rdzv_backend", "static",
         "--mixed_precision", "no", "--dynamo_backend", "no",  # the training arguments say it
-        "--module", "ftcore.training.worker", str(folder / JOB),
+        "--module", WORKER, str(folder / JOB),
     ]  # fmt: skip
     kept: deque[str] = deque(maxlen=_KEPT_LINES)
     with _running(command, _environment(device)) as process:
@@ -164,8 +165,8 @@ def _read(folder: Path, code: int, last_lines: list[str]) -> Outcome:
     missing = next((outcome for outcome in told if not outcome["done"]), None)
     main = folder / "outcome-0.json"
     if missing is None and (code or not main.exists()):
-        for line in last_lines:
-            sys.stderr.write(f"{line}\n")
+        crashes = sorted(folder.glob("crash-*.txt"), key=lambda path: path.stat().st_mtime_ns)
+        sys.stderr.write(crashes[0].read_text(encoding="utf-8") if crashes else "\n".join([*last_lines, ""]))
         raise WorkerFailed(
             f"A process of the training ended without a word (the launcher's code is {code}); wanted it to train to the end.",
             hint="look at the lines above; if there is no error among them, it was killed (memory?). Run the same command again",

@@ -60,7 +60,6 @@ def trainer_arguments(
         "remove_unused_columns": False,
         "report_to": "none",
         "disable_tqdm": True,
-        **({"fsdp": True, "fsdp_config": {"version": 2}} if device.sharding == "full" else {}),
     }
 
 

@@ -17,9 +17,12 @@ from typing import Any
 import torch
 from accelerate.utils import gather_object
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
 from transformers import Trainer
+
+from ftcore.training.methods import trained_state
 
 OPTIMIZER, SCHEDULER = "optimizer.pt", "scheduler.pt"
 
@@ -174,6 +177,17 @@ class SharedTrainer(Trainer):  # type: ignore[misc]
             own = [(path.name, path.read_bytes()) for path in Path(place).iterdir()]
         return dict(gather_object(own) if self.args.world_size > 1 else own)
 
+    def cut_up_again(self) -> None:
+        """Give back the weights that a forward pass has put together and the next one would use; no parameter is whole then."""
+        for module in self.model.modules():
+            if isinstance(module, FSDPModule):
+                module.reshard()
+
+    def whole_state(self) -> dict[str, torch.Tensor]:
+        """`trained_state` of the whole model, however it is sharded; every process must ask."""
+        self.cut_up_again()
+        return {name: whole(tensor) for name, tensor in trained_state(self.model).items()}
+
     def optimizer_state(self) -> dict[str, Any]:
         """Of the whole model, however it is sharded; every process must ask."""
         return {
@@ -210,3 +224,17 @@ def sharded_like(parameter: torch.Tensor, tensor: torch.Tensor) -> torch.Tensor:
     local = parameter.to_local()
     placed = tensor.to(device=local.device, dtype=local.dtype)
     return distribute_tensor(placed, parameter.device_mesh, parameter.placements)
+
+
+def sharding_arguments(model: Any) -> dict[str, Any]:
+    """transformers' settings to cut a model up layer by layer (FSDP2).
+
+    A class that holds the input embeddings (BertEmbeddings) is no layer here: accelerate cuts the embeddings up by themselves,
+    and torch does not do so twice.
+    """
+    embeddings = model.get_input_embeddings()
+    holders = {type(item).__name__ for item in model.modules() if any(part is embeddings for part in item.modules())}
+    present = {type(item).__name__ for item in model.modules()}
+    layers = sorted((set(getattr(model, "_no_split_modules", None) or ()) & present) - holders)
+    policy = {"transformer_layer_cls_to_wrap": layers} if layers else {"auto_wrap_policy": "NO_WRAP"}
+    return {"fsdp": True, "fsdp_config": {"version": 2, **policy}}

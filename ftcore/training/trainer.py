@@ -238,7 +238,7 @@ class DurableTrainer(SharedTrainer):
 
     def _save_checkpoint(self, model: nn.Module, trial: Any = None) -> None:
         folder, step = Path(self.args.output_dir), self.state.global_step
-        state = {name: whole(tensor) for name, tensor in trained_state(self.model).items()}
+        state = self.whole_state()
         optimizer, random_states = self.optimizer_state(), self.random_states()
         if not all(bool(torch.isfinite(tensor).all()) for tensor in state.values()):
             raise TrainingDiverged(
@@ -263,6 +263,7 @@ class DurableTrainer(SharedTrainer):
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         state = load_file(Path(resume_from_checkpoint) / WEIGHTS)
+        self.cut_up_again()
         now = trained_state(self.model)
         load_trained_state(
             self.model, {name: sharded_like(now.get(name, tensor), tensor) for name, tensor in state.items()}

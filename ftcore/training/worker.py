@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import select
 import sys
 import threading
 import time
+import traceback
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from ftcore.errors import FtcoreError
 from ftcore.records import canonical_json
@@ -24,6 +27,7 @@ def main(job: Path) -> int:
     Returns:
         0, or 1 for anything that the other processes must not wait for.
     """
+    sys.excepthook = functools.partial(_leave_trace, job.parent)
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     outcome: Outcome | FtcoreError
     try:
@@ -58,6 +62,11 @@ def work(job: Path) -> Outcome:
     return Outcome(
         done, tuple(findings), tuple(history.out_of_memory), attempt.micro_batch_size, train_s, len(history.loss)
     )
+
+
+def _leave_trace(folder: Path, *crash: Any) -> None:
+    """What a person who looks for the fault needs, apart from the launcher's own words about it."""
+    (folder / f"crash-{os.environ['RANK']}.txt").write_text("".join(traceback.format_exception(*crash)), encoding="utf-8")
 
 
 def _end_with_parent(launcher: int) -> None:
