@@ -29,6 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "run": ("ftcore.cli.run:run", "Run the pipeline in one process, without Airflow."),
     "tune": ("ftcore.cli.tune:tune", "Search for settings on the validation split."),
     "stage": ("ftcore.cli.stage:stage", "Run one stage (what Airflow calls)."),
+    "join": ("ftcore.cli.join:join", "Help another machine to train (compute.nodes)."),
     "preflight": ("ftcore.cli.preflight:preflight", "Check rows, model and memory for training, without training."),
     "validate": ("ftcore.cli.validate:validate", "Data quality and leakage verdict, with Data Docs."),
     "quarantine": ("ftcore.cli.quarantine:app", "List rows that were set aside; let rows back in."),

@@ -343,6 +343,10 @@ class Attempt:
             return True
         if self.step:
             say(f"going on from the checkpoint of step {self.step}")
+        if rank := self.trainer.args.process_index:
+            torch.manual_seed(
+                self.job.training.seed + rank
+            )  # dropout of its own; the first process is as if it were alone
         try:
             self.trainer.train(
                 resume_from_checkpoint=str(checkpoints.path_of(self.checkpoint_dir, self.step)) if self.step else None

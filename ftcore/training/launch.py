@@ -31,7 +31,7 @@ from ftcore.training.trainer import SAID
 
 FOLDER, JOB = "launch", "job.json"
 """Below the checkpoints: what the processes are to do, and what became of each."""
-NODE_RANK, MAIN_ADDRESS = "FTCORE_NODE_RANK", "FTCORE_MAIN_ADDRESS"
+MAIN_ADDRESS = "FTCORE_MAIN_ADDRESS"
 WORKER = "ftcore.training.worker"
 _KEPT_LINES = 60
 _GRACE_S = 40.0

@@ -92,7 +92,7 @@ def _plain(value: Any) -> Any:
 
 
 def _model(plain: dict[str, str] | None) -> BaseModel | None:
-    return plain and BaseModel(Path(plain["path"]), plain["digest"], plain["name"])
+    return BaseModel(Path(plain["path"]), plain["digest"], plain["name"]) if plain else None
 
 
 def _job(made_of: dict[str, Any]) -> TrainingTask:

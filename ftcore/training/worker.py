@@ -66,7 +66,9 @@ def work(job: Path) -> Outcome:
 
 def _leave_trace(folder: Path, *crash: Any) -> None:
     """What a person who looks for the fault needs, apart from the launcher's own words about it."""
-    (folder / f"crash-{os.environ['RANK']}.txt").write_text("".join(traceback.format_exception(*crash)), encoding="utf-8")
+    (folder / f"crash-{os.environ['RANK']}.txt").write_text(
+        "".join(traceback.format_exception(*crash)), encoding="utf-8"
+    )
 
 
 def _end_with_parent(launcher: int) -> None:

@@ -1,0 +1,128 @@
+"""A step that several processes share is the step of one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from accelerate.data_loader import BatchSamplerShard
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data import SequentialSampler
+
+from ftcore.models.base import BaseModel
+from ftcore.models.devices import Device
+from ftcore.spec import MethodSpec
+from ftcore.training import launch
+from ftcore.training.examples import LengthGroupedSampler
+from ftcore.training.finetune import FineTuned
+from ftcore.training.sharing import StepBatches, sharding_arguments
+from tests.tiny_runs import Crash, build_bases, crash_after, distance, run
+from tests.tiny_runs import run as run_alone
+
+TWO = Device("cpu", "fp32", 2, processes=2)
+
+
+@given(
+    num_rows=st.integers(1, 90),
+    rows=st.integers(1, 5),
+    accumulated=st.integers(1, 4),
+    processes=st.integers(1, 5),
+    epoch=st.integers(0, 2),
+)
+def test_each_row_is_dealt_out_once_and_in_its_step(
+    num_rows: int, rows: int, accumulated: int, processes: int, epoch: int
+) -> None:
+    per_step = rows * accumulated * processes
+    order = LengthGroupedSampler(list(range(num_rows)), per_step, seed=3)
+    batches = StepBatches(order, num_rows, rows, per_step, processes)
+    batches.set_epoch(epoch)
+    dealt = [list(BatchSamplerShard(batches, processes, rank)) for rank in range(processes)]
+    assert {len(own) for own in dealt} == {len(batches) // processes}
+
+    expected, step = list(order), 0
+    for first in range(0, len(dealt[0]), accumulated):
+        passes, seen = batches.passes(step), []
+        for at in range(first, min(first + accumulated, len(dealt[0]))):
+            for rank in range(processes):
+                has_rows = rank + processes * (at - first) < passes
+                seen += dealt[rank][at] if has_rows else []
+                assert dealt[rank][at]  # a spare pass has a row to go forward with
+        assert seen == expected[step * per_step : (step + 1) * per_step]
+        assert batches.passes(step + 7 * -(-num_rows // per_step)) == passes  # steps of later epochs
+        step += 1
+    assert step * per_step >= num_rows
+
+
+def test_an_order_without_epochs_stays() -> None:
+    batches = StepBatches(SequentialSampler(range(5)), 5, 2, 4, 2)
+    batches.set_epoch(1)
+    assert list(batches) == [[0, 1], [2, 3], [4], [4]]
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, BaseModel]:
+    return build_bases(tmp_path_factory.mktemp("bases"))
+
+
+def same_within_1e5(one: FineTuned, other: FineTuned, folder: Path) -> None:
+    assert other.num_steps == one.num_steps
+    assert other.history.loss == pytest.approx(one.history.loss, abs=1e-5)
+    assert other.history.grad_norm == pytest.approx(one.history.grad_norm, rel=1e-4)
+    assert other.history.learning_rate == one.history.learning_rate
+    seen, wanted = ([item.loss for item in tuned.history.validations] for tuned in (other, one))
+    assert seen == pytest.approx(wanted, abs=1e-5)
+    accuracies = [[item.accuracy for item in tuned.history.validations] for tuned in (other, one)]
+    assert accuracies[0] == pytest.approx(accuracies[1], abs=1e-6)
+    assert distance(folder / "one", folder / "two") < 1e-5
+
+
+# 53 rows in steps of 32: the second has 21, which are three passes of 8; the 14 validation rows are one: spare passes for both
+ODD = {"num_rows": 53, "batch_size": 32, "class_weights": "balanced", "average_checkpoints": 2}
+
+
+@pytest.mark.functional
+def test_two_processes_train_as_one(bases: dict[str, BaseModel], tmp_path: Path) -> None:
+    one = run(bases, "classification", tmp_path / "one", **ODD)
+    two = run(bases, "classification", tmp_path / "two", device=TWO, micro_batch_size=8, **ODD)
+    same_within_1e5(one, two, tmp_path)
+    assert two.micro_batch_size == 8
+    assert [item.check for item in two.findings] == [item.check for item in one.findings]
+    assert not (tmp_path / "two" / "checkpoints" / launch.FOLDER).exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("task", "sharding", "settings"),
+    [
+        ("instruction", "none", {"packing": True}),
+        ("seq2seq", "none", {}),
+        ("classification", "full", {}),
+        ("instruction", "full", {"method": MethodSpec(name="lora", rank=4)}),
+    ],
+    ids=["packed", "seq2seq", "sharded", "sharded-lora"],
+)
+def test_broken_off_alone_and_gone_on_with_two(
+    task: str, sharding: str, settings: dict[str, object], bases: dict[str, BaseModel], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """And in the middle of an epoch, on checkpoints that one process wrote; back again for the second half."""
+    if sharding == "full":
+        monkeypatch.setattr(launch, "WORKER", "tests.sharded_on_cpu")
+    common = {"num_rows": 54, "batch_size": 16, "epochs": 3, "eval_every": 0.5, **settings}
+    two = Device("cpu", "fp32", 2, processes=2, sharding=sharding)  # type: ignore[arg-type]
+    one = run_alone(bases, task, tmp_path / "one", **common)
+    with monkeypatch.context() as broken:
+        crash_after(broken, 3)
+        with pytest.raises(Crash):
+            run_alone(bases, task, tmp_path / "two", **common)
+    gone_on = run(bases, task, tmp_path / "two", device=two, micro_batch_size=4, **common)
+    assert gone_on.resumed_from == 2
+    same_within_1e5(one, gone_on, tmp_path)
+
+
+def test_embeddings_are_no_layer_of_a_model_that_is_cut_up(bases: dict[str, BaseModel]) -> None:
+    from transformers import AutoModel
+
+    wanted = sharding_arguments(AutoModel.from_pretrained(bases["classification"].path))["fsdp_config"]
+    assert wanted["transformer_layer_cls_to_wrap"] == ["BertLayer"]
