@@ -19,6 +19,7 @@ from tests.tiny_chat import build_tiny, make_chats
 
 FAMILIES = {"classification": "bert", "instruction": "llama", "seq2seq": "t5"}
 BASICS = {"epochs": 2, "learning_rate": 1e-3, "max_length": 48, "patience": 0, "dropout": 0.0}
+CPU = Device("cpu", "fp32", 1)
 
 
 class Crash(BaseException):
@@ -37,13 +38,13 @@ def rows_of(task: str, num_rows: int, seed: int = 0) -> list[dict[str, Any]]:
 
 def run(
     bases: dict[str, BaseModel], task: Any, folder: Path, method: MethodSpec = MethodSpec(), *,
-    num_rows: int = 60, train: Any = None, validation: Any = None, **settings: Any,
+    num_rows: int = 60, train: Any = None, validation: Any = None, device: Device = CPU, **settings: Any,
 ) -> FineTuned:  # fmt: skip
     """Fine-tune; checkpoints and output lie in `folder`, so that a second call goes on where the first broke off."""
     return fine_tune(
         train or rows_of(task, num_rows), validation or rows_of(task, 14, seed=1),
         LABELS if task == "classification" else (), task=task, base=bases[task], method=method,
-        training=TrainingSpec(**(BASICS | settings)), device=Device("cpu", "fp32", 1),
+        training=TrainingSpec(**(BASICS | settings)), device=device,
         checkpoint_dir=folder / "checkpoints", output_dir=folder / "output",
     )  # fmt: skip
 
