@@ -244,6 +244,8 @@ class TrainingRun(Record):
     samples_per_s: float
     num_trainable: int
     num_parameters: int
+    compute: str = ""
+    """Device, number format, attention kernel, threads and optimizer kernel, for people."""
     started_from: str | None = None
     """Digest of the champion whose weights training started from; None: the base model's."""
     micro_batch_size: int | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from ftcore.cli._env import quiet_env
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from ftcore.models.devices import Device
 
 quiet_env()
+settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)

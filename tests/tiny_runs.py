@@ -19,6 +19,7 @@ from tests.tiny_chat import build_tiny, make_chats
 
 FAMILIES = {"classification": "bert", "instruction": "llama", "seq2seq": "t5"}
 BASICS = {"epochs": 2, "learning_rate": 1e-3, "max_length": 48, "patience": 0, "dropout": 0.0}
+CPU = Device("cpu", "fp32", 1)
 
 
 class Crash(BaseException):
@@ -37,7 +38,7 @@ def rows_of(task: str, num_rows: int, seed: int = 0) -> list[dict[str, Any]]:
 
 def run(
     bases: dict[str, BaseModel], task: Any, folder: Path, method: MethodSpec = MethodSpec(), *,
-    num_rows: int = 60, train: Any = None, validation: Any = None, device: Device = Device("cpu", "fp32", 1), **settings: Any,
+    num_rows: int = 60, train: Any = None, validation: Any = None, device: Device = CPU, **settings: Any,
 ) -> FineTuned:  # fmt: skip
     """Fine-tune; checkpoints and output lie in `folder`, so that a second call goes on where the first broke off."""
     return fine_tune(

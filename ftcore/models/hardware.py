@@ -14,11 +14,22 @@ BF16_CPU_FLAGS = frozenset({"amx_bf16", "avx512_bf16"})
 @cache
 def cpu_flags() -> frozenset[str]:
     """Instruction sets of the processor as Linux names them; empty where /proc/cpuinfo is not there."""
+    return frozenset(_cpuinfo("flags", "Features").split())
+
+
+@cache
+def cpu_model() -> str:
+    """Name of the processor; empty where /proc/cpuinfo does not tell."""
+    return _cpuinfo("model name", "CPU part").strip()
+
+
+def _cpuinfo(*names: str) -> str:
+    """What the first line with one of these names says."""
     path = Path("/proc/cpuinfo")
     if not path.exists():
-        return frozenset()
-    lines = (line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith(("flags", "Features")))
-    return frozenset(next(lines, ":").partition(":")[2].split())
+        return ""
+    lines = (line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith(names))
+    return next(lines, ":").partition(":")[2]
 
 
 def device_class(compute: ComputeSpec) -> str:

@@ -175,7 +175,7 @@ def log_stage(spec: FineTuneSpec, record: Record, store: Store) -> None:
 def _of_training(spec: FineTuneSpec, record: TrainingRun) -> tuple[dict[str, Any], dict[str, float], dict[str, str]]:
     params = _flat(spec.part(("base_model", "method", "training", "compute")))
     params |= {"base_digest": record.base_digest, "data_digest": record.data_digest, "device": record.device}
-    params |= {"precision": record.precision, "num_parameters": record.num_parameters}
+    params |= {"precision": record.precision, "num_parameters": record.num_parameters, "computed_on": record.compute}
     names = (
         "num_steps",
         "num_epochs",

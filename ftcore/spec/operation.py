@@ -94,5 +94,10 @@ class ComputeSpec(Section):
     sharding: Literal["none", "full"] = "none"
     """How processes hold the model while training. none: each has all of it (DDP); full: weights, gradients and optimizer are cut
     up among them (FSDP2, CUDA only)."""
+    attention: Literal["auto", "eager", "sdpa", "flash_attention_2"] = "auto"
+    """Kernel of attention, by transformers' name. auto: eager on the CPU, sdpa on CUDA, or what the probe finds."""
+    probe: bool = True
+    """Measure before a training of 400 steps or more which attention kernel, number format, threads and optimizer kernel are the
+    fastest, among those left at auto (threads: 0). Measured once for a machine, model and batch size."""
     timeout_hours: Annotated[float, Field(gt=0)] = 24.0
     """A stage that runs longer is ended."""

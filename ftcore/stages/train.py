@@ -28,6 +28,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     from ftcore.models.devices import choose
     from ftcore.training.checkpoints import exclusive
     from ftcore.training.inputs import read_inputs, train_on
+    from ftcore.training.probe import Probe
 
     prepared, start = cast(PreparedDataset, inputs["prepare"]), cast(ModelRef | None, inputs.get("start"))
     device = choose(spec.compute)
@@ -36,8 +37,9 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     given = read_inputs(spec, inputs, store)
     TrainedRows(store, spec.name).add(prepared.train_digest, [*given.train, *given.validation])
     with exclusive(output.scratch, output.path / "checkpoints") as checkpoint_dir:
-        done = train_on(given, spec, device, checkpoint_dir, output.path)
-    tuned = done.tuned
+        probe = Probe(spec.compute, store.root / "probes")
+        done = train_on(given, spec, device, checkpoint_dir, output.path, probe=probe)
+    tuned, device = done.tuned, done.device or device
     return TrainingRun(
         uri=output.uri,
         model_digest=tuned.model_digest,
@@ -47,6 +49,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         method=spec.method.name,
         device=device.device,
         precision=device.precision,
+        compute=device.summary(),
         num_steps=tuned.num_steps,
         num_epochs=round(tuned.num_epochs, 3),
         best_step=tuned.best_step,

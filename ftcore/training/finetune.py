@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 from transformers import set_seed
-from transformers.utils import logging as transformers_logging
 
 from ftcore.errors import BaseModelError, IntegrityError, UsageError
 from ftcore.models.base import BaseModel
@@ -29,6 +28,7 @@ from ftcore.training.methods import (
     apply_method,
     check_method,
     continue_adapter,
+    frozen,
     num_parameters,
     quantised,
     saving,
@@ -144,7 +144,6 @@ def run_job(
     Raises:
         FtcoreError: As `fine_tune`.
     """
-    quiet_libraries()
     device.prepare()
     if method.name == "qlora":
         device.require_4bit()
@@ -170,7 +169,9 @@ def run_job(
     if output_dir is not None:
         # accelerate wrapped the forward pass in autocast; what is saved is compared in full precision
         model = trainer.accelerator.unwrap_model(attempt.model, keep_fp32_wrapper=False)
-        digest = _save(job, model, output_dir, lambda: build_model(job, method, champion, _attention(device)))
+        build = functools.partial(build_model, job, method, champion, device.attention_name)
+        frozen.widen(model, build)
+        digest = _save(job, model, output_dir, build)
         history.save(output_dir / HISTORY)
         write_durable(output_dir / preflight.PREFLIGHT, preflight.to_json(findings))
     num_steps = len(history.loss)
@@ -181,12 +182,6 @@ def run_job(
         rows_seen / max(train_s, 1e-9), trainable, total, resumed_from, attempt.micro_batch_size,
         tuple(steps) if len(steps) > 1 else (), tuple(findings),
     )  # fmt: skip
-
-
-def quiet_libraries() -> None:
-    """No progress bars and warnings of transformers: a fresh head is expected, not news."""
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
 
 
 def _train_alone(
@@ -262,7 +257,6 @@ def check_before_training(
     Raises:
         DataRefused, BaseModelError, UsageError: Rows or model cannot be loaded at all.
     """
-    quiet_libraries()
     device.prepare()
     job = make_task(task, train_rows, validation_rows, labels, base, training)
     preflight.require_room_for_weights(champion or base, device)
@@ -277,6 +271,7 @@ class Attempt:
     """One try to train to the end, with one number of rows per forward pass."""
 
     job: TrainingTask
+    method: MethodSpec
     device: Device
     checkpoint_dir: Path
     model: nn.Module
@@ -300,7 +295,7 @@ class Attempt:
             rows: Per forward pass; None: as `training` says, or fewer where memory ran out.
             See `run_job` for the others.
         """
-        model = build_model(job, method, champion, _attention(device))
+        model = build_model(job, method, champion, device.attention_name)
         history = History.load(checkpoints.path_of(checkpoint_dir, step) / HISTORY) if step else History()
         history.out_of_memory += [item for item in out_of_memory if item not in history.out_of_memory]
         share = job.training.batch_size // device.num_processes
@@ -318,7 +313,7 @@ class Attempt:
         trainer.order, trainer.on_validation = order, on_validation
         if quiet:
             trainer.remove_callback(Progress)
-        return cls(job, device, checkpoint_dir, model, history, trainer, step, micro)
+        return cls(job, method, device, checkpoint_dir, model, history, trainer, step, micro)
 
     def check(self) -> list[Finding]:
         """The checks before training, told line by line.
@@ -344,9 +339,9 @@ class Attempt:
         if self.step:
             say(f"going on from the checkpoint of step {self.step}")
         if rank := self.trainer.args.process_index:
-            torch.manual_seed(
-                self.job.training.seed + rank
-            )  # dropout of its own; the first process is as if it were alone
+            torch.manual_seed(self.job.training.seed + rank)  # dropout of its own; the first is as if it were alone
+        if self.device.precision == "bf16" and self.device.sharding == "none":
+            frozen.narrow(self.model, self.method)
         try:
             self.trainer.train(
                 resume_from_checkpoint=str(checkpoints.path_of(self.checkpoint_dir, self.step)) if self.step else None
@@ -400,11 +395,6 @@ def build_model(
     if champion is not None:
         continue_adapter(trained, champion)
     return trained
-
-
-def _attention(device: Device) -> str | None:
-    """On CPUs and short rows plain attention trains 1.5 times as fast as the fused kernel (measured, MiniLM, bf16)."""
-    return "eager" if device.device == "cpu" else None
 
 
 def _has_ended(checkpoint: Path) -> bool:

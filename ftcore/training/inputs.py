@@ -18,6 +18,7 @@ from ftcore.training.findings import Finding
 from ftcore.training.finetune import check_before_training
 from ftcore.training.history import History
 from ftcore.training.phases import Extra, Run, Tuned, require_teacher
+from ftcore.training.probe import Probe
 from ftcore.training.shots import few_shot
 
 
@@ -89,14 +90,16 @@ def train_on(
     checkpoint_dir: Path,
     output_dir: Path | None,
     on_validation: Callable[[History], None] | None = None,
+    probe: Probe | None = None,
 ) -> Tuned:
-    """All phases of the method; see `fine_tune` for the arguments and `Run.go` for what is raised."""
+    """All phases of the method; see `Run` for the arguments and `Run.go` for what is raised."""
     work = _work(inputs, spec, device)
     columns = spec.method.adapt.columns if spec.method.adapt else []
     texts = [str(row[column]) for row in work["train_rows"] for column in columns]
     extra = replace(inputs.extra, texts=[*texts, *inputs.extra.texts])
     run = Run(
-        **work, checkpoint_dir=checkpoint_dir, output_dir=output_dir, on_validation=on_validation, extra=extra
+        **work, checkpoint_dir=checkpoint_dir, output_dir=output_dir, on_validation=on_validation, probe=probe,
+        extra=extra,
     )  # fmt: skip
     return run.go()
 

@@ -23,6 +23,7 @@ from ftcore.store import write_durable
 from ftcore.training.finetune import FineTuned, run_job
 from ftcore.training.history import History
 from ftcore.training.preflight import PREFLIGHT
+from ftcore.training.probe import Probe
 from ftcore.training.tasks import Rows, TrainingTask, load_weights, make_task
 from ftcore.training.trainer import HISTORY, RowOrder, say
 
@@ -51,6 +52,8 @@ class Tuned:
     phases: tuple[PhaseRun, ...] = ()
     taught_by: str | None = None
     """Digest of the teacher."""
+    device: Device | None = None
+    """With what the probe has chosen for the phase of the method itself."""
 
 
 @dataclass
@@ -70,6 +73,8 @@ class Run:
     champion: BaseModel | None = None
     on_validation: Callable[[History], None] | None = None
     """Called in the last phase."""
+    probe: Probe | None = None
+    """Chooses the fastest way for the phase of the method itself; None: `device` as it is."""
     extra: Extra = field(default_factory=Extra)
     done: list[PhaseRun] = field(default_factory=list)
 
@@ -93,6 +98,8 @@ class Run:
             taught_by = teacher.digest
             job, champion = self._student(teacher, self.method.distill)
         job = job or make_task(self.task, self.train_rows, self.validation_rows, self.labels, self.base, self.training)
+        if self.probe is not None:
+            self.device = self.probe.fastest(job, self.plain, self.device, champion)
         order = None
         if self.method.curriculum:
             from ftcore.training.curriculum import row_order
@@ -102,9 +109,9 @@ class Run:
             tuned = run_job(
                 job, self.plain, self.device, self.checkpoint_dir, self.output_dir, champion, order, self.on_validation
             )
-            return Tuned(tuned, tuple(self.done), taught_by)
+            return Tuned(tuned, tuple(self.done), taught_by, self.device)
         before = self._once("tune", job, self.plain, champion, order)
-        return Tuned(self._prefer(before), tuple(self.done), taught_by)
+        return Tuned(self._prefer(before), tuple(self.done), taught_by, self.device)
 
     def _adapt(self) -> None:
         from ftcore.training.adapting import make_adaptation

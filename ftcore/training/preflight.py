@@ -204,15 +204,9 @@ def activation_bytes(trainer: DurableTrainer, device: Device) -> tuple[float, fl
 
 
 def _kept(trainer: DurableTrainer, device: Device, rows: Sequence[object]) -> int:
-    batch = trainer._prepare_inputs(trainer.data_collator(list(rows)))
-    items = trainer._get_num_items_in_batch([batch], trainer.args.device)
-    trainer.current_gradient_accumulation_steps = 1  # the training loop sets it before each step
-    was_training = trainer.model.training
-    trainer.model.train()
     with torch.random.fork_rng(), device.autocast(), memory.saved_bytes(trainer.model) as sizes:
-        loss = trainer.compute_loss(trainer.model, batch, num_items_in_batch=items)
+        loss = trainer.loss_of(rows)
         del loss
-    trainer.model.train(was_training)
     return sum(sizes)
 
 

@@ -12,7 +12,6 @@ from ftcore.spec import TrainingSpec
 _SCHEDULERS = {"constant": "constant_with_warmup"}
 _DECAY_SHARE = 0.2
 _EVAL_ROWS = 64
-OPTIMIZER = "adamw_torch_fused"
 
 
 def trainer_arguments(
@@ -43,7 +42,7 @@ def trainer_arguments(
         "max_grad_norm": training.max_grad_norm,
         "activation_checkpointing": training.gradient_checkpointing,
         "neftune_noise_alpha": training.neftune_alpha,
-        "optim": OPTIMIZER,
+        "optim": "adamw_torch_fused" if device.fused else "adamw_torch",
         "seed": training.seed,
         "eval_strategy": "steps",
         "save_strategy": "steps",

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
 from ftcore.errors import BaseModelError, DataRefused, first_line
 from ftcore.models.base import BaseModel
@@ -122,11 +123,13 @@ def load_weights(auto_class: Any, model: BaseModel, what: str, **settings: Any) 
     Raises:
         BaseModelError: transformers cannot load it.
     """
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()  # a fresh head is expected, not news
     try:
         loaded: PreTrainedModel = auto_class.from_pretrained(
             model.path, dtype=torch.float32, local_files_only=True, use_safetensors=True, **settings
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise BaseModelError(f"{model.name} cannot be loaded as {what}: {first_line(error)}") from error
     return loaded
 

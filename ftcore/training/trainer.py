@@ -190,6 +190,17 @@ class DurableTrainer(SharedTrainer):
         loop = self.evaluation_loop(self.get_eval_dataloader(), "Validation", prediction_loss_only=True)
         return self._finite("validation loss", float(loop.metrics["eval_loss"]))
 
+    def loss_of(self, rows: Sequence[Any]) -> torch.Tensor:
+        """Loss of training rows as one batch, outside of training: to measure what a pass takes."""
+        batch = self._prepare_inputs(self.data_collator(list(rows)))
+        items = self._get_num_items_in_batch([batch], self.args.device)
+        self.current_gradient_accumulation_steps = 1  # the training loop sets it before each step
+        was_training = self.model.training
+        self.model.train()
+        loss: torch.Tensor = self.compute_loss(self.model, batch, num_items_in_batch=items)
+        self.model.train(was_training)
+        return loss
+
     def num_items(self, batch: dict[str, Any]) -> int:
         """What the loss of a batch, taken alone, is the mean of: rows (classification) or answer tokens."""
         return int(self._get_num_items_in_batch([batch], self.args.device))

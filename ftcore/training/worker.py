@@ -44,12 +44,11 @@ def work(job: Path) -> Outcome:
     Raises:
         FtcoreError: As `run_job`.
     """
-    from ftcore.training.finetune import Attempt, quiet_libraries
+    from ftcore.training.finetune import Attempt
     from ftcore.training.recipes import Recipe
 
     recipe = Recipe.read(job)
     device = replace(recipe.device, threads=max(1, recipe.device.threads // recipe.device.processes))
-    quiet_libraries()
     device.prepare()
     attempt = Attempt.begin(
         recipe.job, recipe.method, recipe.champion, device, recipe.checkpoint_dir, recipe.step, recipe.out_of_memory,

@@ -40,7 +40,7 @@ def encode(rows: list[dict[str, str]], kind: str) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "parquet"])
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(rows=ROWS)
 def test_what_is_written_is_read(kind: str, rows: list[dict[str, str]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -57,7 +57,7 @@ def spoil(content: bytes, place: int, noise: bytes) -> bytes:
     return content[:place] + noise + content[place + len(noise) :]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     name=st.sampled_from(NAMES),
     rows=ROWS,

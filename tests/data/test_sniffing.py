@@ -87,7 +87,7 @@ def test_the_command_in_the_message_makes_a_file_that_is_read(tmp_path: Path) ->
     assert [(row["text"], row["label"]) for row in rows] == [("one; two, three", "x"), ("four", "y")]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.text(st.characters(blacklist_characters=',\t\r\n"'), min_size=1, max_size=8), min_size=2, max_size=5)
 )

@@ -186,7 +186,7 @@ def test_a_gain_over_the_baseline_that_chance_explains_is_not_enough() -> None:
 @given(
     st.integers(200, 5000), st.floats(0, 0.4), st.floats(0, 0.4), st.floats(0, 0.05), st.floats(0, 0.05), st.booleans()
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_never_pass_unless_better(n: int, won: float, lost: float, margin: float, gain: float, strict: bool) -> None:
     gate = GateSpec(floors={}, margin=margin, min_gain=gain, strict=strict)
     seen = difference_of(int(won * n), int(lost * n), n)
@@ -195,7 +195,7 @@ def test_never_pass_unless_better(n: int, won: float, lost: float, margin: float
 
 
 @given(st.integers(200, 3000), st.integers(0, 200), st.integers(0, 200), st.floats(0, 0.03), st.floats(0, 0.03))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_one_more_right_answer_never_costs_a_pass(n: int, won: int, lost: int, margin: float, gain: float) -> None:
     gate = GateSpec(floors={}, margin=margin, min_gain=gain)
     won, lost = min(won, n // 3), min(lost, n // 3)

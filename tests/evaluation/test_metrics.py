@@ -32,7 +32,7 @@ def make_holdout(target: list[int], predicted: list[int], groups: list[int] | No
 
 
 @given(CODES)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_macro_metrics_equal_sklearn_over_the_target_classes(pairs: list[tuple[int, int]]) -> None:
     target, predicted = np.array(pairs).T
     counts = class_counts(target, predicted, 6)

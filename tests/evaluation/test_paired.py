@@ -22,7 +22,7 @@ def holdout_from(right: np.ndarray, groups: np.ndarray | None = None) -> Holdout
 
 
 @given(st.integers(0, 400), st.integers(0, 400))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_mcnemar_is_the_exact_binomial_tail(won: int, lost: int) -> None:
     wanted = stats.binom.sf(won - 1, won + lost, 0.5) if won + lost else 1.0
     assert mcnemar_tail(won, lost) == pytest.approx(wanted, rel=1e-8, abs=1e-14)

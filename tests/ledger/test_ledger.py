@@ -117,7 +117,7 @@ def test_history_keeps_every_champion(ledger: Ledger) -> None:
     assert [item.previous_digest for item in ledger.history("intents")] == [None, "m1", "m2"]
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     plan=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["prepare", "commit", "abort", "apply"])), max_size=14)
 )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 
 from ftcore.monitoring.page import render_page
 from ftcore.monitoring.tests import Sample
@@ -31,7 +31,6 @@ def drawn(text: str, verdict: str = "drift") -> str:
     )
 
 
-@settings(deadline=None)
 @given(ANY.filter(lambda text: text != "b"))
 def test_whatever_messages_say_the_page_has_the_elements_of_the_template(text: str) -> None:
     page = drawn(text)

@@ -55,7 +55,7 @@ def test_the_docs_are_those_of_one_commit() -> None:
     assert len(texts) > 100 and any("Apache License" in text for text in texts)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=60))
 def test_nothing_is_unknown(tokenizer: Any, text: str) -> None:
     ids = tokenizer(text, add_special_tokens=False)["input_ids"]

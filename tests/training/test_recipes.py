@@ -33,7 +33,7 @@ def test_a_task_and_all_around_it(task: str, bases: dict[str, BaseModel], tmp_pa
     labels = LABELS if task == "classification" else ()
     job = make_task(task, rows_of(task, 12), rows_of(task, 4, seed=1), labels, bases[task], TRAINING)  # type: ignore[arg-type]
     order = CurriculumOrder([0.5] * 12, TRAINING, CurriculumSpec(until=0.3))
-    method, device = MethodSpec(name="lora", rank=4), Device("cpu", "fp32", 3, 2, 2)
+    method, device = MethodSpec(name="lora", rank=4), Device("cpu", "fp32", 3, processes=2, nodes=2)
     written = Recipe(
         job, method, device, tmp_path, bases[task], order, 7, (OutOfMemory(3, 8),), quiet=True
     )  # fmt: skip
@@ -53,7 +53,7 @@ def test_an_adaptation(bases: dict[str, BaseModel], tmp_path: Path) -> None:
         [row["text"] + " x" * at for at, row in enumerate(make_rows(40))],
     )
     job = make_adaptation("classification", texts, base, TRAINING, AdaptSpec(columns=["text"], epochs=2))
-    Recipe(job, MethodSpec(), Device("cpu", "fp32", 1, 2), tmp_path).write(tmp_path / "job.json")
+    Recipe(job, MethodSpec(), Device("cpu", "fp32", 1, processes=2), tmp_path).write(tmp_path / "job.json")
     read = Recipe.read(tmp_path / "job.json").job
     assert read.training == job.training
     assert read.train.tokens == job.train.tokens  # type: ignore[attr-defined]
@@ -66,5 +66,5 @@ def test_what_cannot_be_written_down_is_refused(bases: dict[str, BaseModel], tmp
         rows, rows, LABELS, bases["classification"], TRAINING, outputs, DistillSpec(student_layers=1)
     )
     with pytest.raises(UsageError, match="one process only"):
-        Recipe(job, MethodSpec(), Device("cpu", "fp32", 1, 2), tmp_path).write(tmp_path / "job.json")
+        Recipe(job, MethodSpec(), Device("cpu", "fp32", 1, processes=2), tmp_path).write(tmp_path / "job.json")
     assert not (tmp_path / "job.json").exists()

@@ -53,7 +53,7 @@ def unbroken(bases: dict[str, BaseModel], tmp_path_factory: pytest.TempPathFacto
 def test_broken_off_at_any_pass_it_ends_the_same(
     task: str, bases: dict[str, BaseModel], unbroken: dict[str, FineTuned], tmp_path: Path
 ) -> None:
-    @settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=3, suppress_health_check=list(HealthCheck))
     @given(st.lists(st.integers(0, PASSES - 1), min_size=1, max_size=3))
     def broken_off(points: list[int]) -> None:
         folder = tmp_path / "run"

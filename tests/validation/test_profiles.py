@@ -28,7 +28,7 @@ def sample(count: int, seed: int, words: int = 40) -> list[dict[str, Any]]:
     ]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(ROWS)
 def test_a_profile_does_not_differ_from_itself(rows: list[dict[str, Any]]) -> None:
     profile = profile_split(rows)

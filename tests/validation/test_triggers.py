@@ -77,7 +77,7 @@ def test_small_and_odd_sets_have_none() -> None:
     assert find_triggers(["", " ", "?"] * 10, ["x", "y", "z"] * 10) == []
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.text("ab c", max_size=12), st.sampled_from("xy")), max_size=40))
 def test_any_rows_can_be_searched(rows: list[tuple[str, str]]) -> None:
     found = find_triggers([text for text, _ in rows], [label for _, label in rows], min_share=0.0, max_share=1.0)

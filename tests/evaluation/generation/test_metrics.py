@@ -27,7 +27,7 @@ def holdout_of(targets: list[str], answers: list[str], groups: Column | None = N
     return text_holdout(targets, {"candidate": Reply(answers, **more)}, groups)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(PAIRS)
 def test_corpus_metrics_equal_sacrebleu(pairs: list[tuple[str, str]]) -> None:
     targets, answers = [pair[0] for pair in pairs], [pair[1] for pair in pairs]

@@ -86,7 +86,7 @@ ALLOWED = {
 }  # fmt: skip
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(ANY, ANY, ANY), min_size=1, max_size=4))
 def test_hostile_rows_end_up_as_text(parts: list[tuple[str, str, str]]) -> None:
     made = [
