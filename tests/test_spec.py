@@ -300,3 +300,34 @@ def test_a_search_over_phases_changes_them(tmp_path: Path) -> None:
         "step",
     )
     assert setting_of(spec, "method.distill.temperature") == 2.0
+
+
+TOGETHER = ["compute.processes=2", "compute.nodes=2"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "wanted"),
+    [
+        ([*TOGETHER, "training.batch_size=30"], "batch_size 30 is not a multiple of .*; wanted for example 32"),
+        ([*TOGETHER, "training.batch_size=2"], "batch_size 2 is not a multiple of .*; wanted for example 4"),
+        (
+            [*TOGETHER, "training.batch_size=24", "training.micro_batch_size=4"],
+            "micro_batch_size 4 does not divide the 6 rows that each process has .*wanted one of 1, 2, 3, 6",
+        ),
+        ([*TOGETHER, "method.distill={student_layers: 2}"], "method.distill is for one process"),
+        ([*TOGETHER, "method.name=qlora", "compute.sharding=full"], "sharding full cannot cut up weights in 4 bits"),
+        (
+            [*TOGETHER, "compute.sharding=full", "tuning.space={training.epochs: {choices: [1, 2]}}"],
+            "sharding full is not for tuning.space",
+        ),
+        (["compute.sharding=full"], "sharding full needs several processes"),
+    ],
+)
+def test_what_several_processes_cannot_do_together(tmp_path: Path, settings: list[str], wanted: str) -> None:
+    with pytest.raises(SpecError, match=wanted):
+        load_spec(write(tmp_path, MINIMAL), settings)
+
+
+def test_several_processes(tmp_path: Path) -> None:
+    settings = [*TOGETHER, "compute.sharding=full", "training.batch_size=32", "training.micro_batch_size=4"]
+    assert load_spec(write(tmp_path, MINIMAL), settings).compute.sharding == "full"

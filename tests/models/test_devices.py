@@ -32,3 +32,18 @@ def test_cuda_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_threads() -> None:
     assert devices.choose(ComputeSpec(threads=1)).threads == 1
     assert devices.choose(ComputeSpec()).threads >= 1
+
+
+def test_processes_that_the_machine_cannot_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UsageError, match="sharding: full.*CPU"):
+        devices.choose(ComputeSpec(device="cpu", processes=2, sharding="full"))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UsageError, match="processes: 3; torch sees 2 CUDA devices") as caught:
+        devices.choose(ComputeSpec(processes=3))
+    assert caught.value.hint == "--set compute.processes=2"
+    device = devices.choose(ComputeSpec(processes=2, nodes=3, sharding="full"))
+    assert device.num_processes == 6
+    assert device.summary().endswith("6 processes, sharded")
+    assert (device.alone().num_processes, device.alone().sharding) == (1, "none")
