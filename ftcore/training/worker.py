@@ -44,11 +44,15 @@ def work(job: Path) -> Outcome:
     Raises:
         FtcoreError: As `run_job`.
     """
+    import torch
+
     from ftcore.training.finetune import Attempt
     from ftcore.training.recipes import Recipe
 
     recipe = Recipe.read(job)
     device = replace(recipe.device, threads=max(1, recipe.device.threads // recipe.device.processes))
+    if device.device == "cuda":
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     device.prepare()
     attempt = Attempt.begin(
         recipe.job, recipe.method, recipe.champion, device, recipe.checkpoint_dir, recipe.step, recipe.out_of_memory,
