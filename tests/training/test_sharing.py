@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from accelerate.data_loader import BatchSamplerShard
@@ -12,13 +13,16 @@ from torch.utils.data import SequentialSampler
 
 from ftcore.models.base import BaseModel
 from ftcore.models.devices import Device
-from ftcore.spec import MethodSpec
-from ftcore.training import launch
+from ftcore.spec import AdaptSpec, CurriculumSpec, MethodSpec, TrainingSpec
+from ftcore.training import launch, preflight
+from ftcore.training.adapting import make_adaptation
+from ftcore.training.curriculum import row_order
 from ftcore.training.examples import LengthGroupedSampler
-from ftcore.training.finetune import FineTuned
+from ftcore.training.finetune import Attempt, FineTuned, check_before_training, run_job
 from ftcore.training.sharing import StepBatches, sharding_arguments
-from tests.tiny_runs import Crash, build_bases, crash_after, distance, run
-from tests.tiny_runs import run as run_alone
+from ftcore.training.tasks import TrainingTask, make_task
+from tests.tiny_bert import LABELS, WORDS, build_tiny_bert, make_rows, with_mask_token
+from tests.tiny_runs import BASICS, Crash, build_bases, crash_after, distance, run
 
 TWO = Device("cpu", "fp32", 2, processes=2)
 
@@ -106,19 +110,61 @@ def test_broken_off_alone_and_gone_on_with_two(
     task: str, sharding: str, settings: dict[str, object], bases: dict[str, BaseModel], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """And in the middle of an epoch, on checkpoints that one process wrote; back again for the second half."""
+    """In the middle of an epoch."""
     if sharding == "full":
         monkeypatch.setattr(launch, "WORKER", "tests.sharded_on_cpu")
     common = {"num_rows": 54, "batch_size": 16, "epochs": 3, "eval_every": 0.5, **settings}
     two = Device("cpu", "fp32", 2, processes=2, sharding=sharding)  # type: ignore[arg-type]
-    one = run_alone(bases, task, tmp_path / "one", **common)
+    one = run(bases, task, tmp_path / "one", **common)
     with monkeypatch.context() as broken:
         crash_after(broken, 3)
         with pytest.raises(Crash):
-            run_alone(bases, task, tmp_path / "two", **common)
+            run(bases, task, tmp_path / "two", **common)
     gone_on = run(bases, task, tmp_path / "two", device=two, micro_batch_size=4, **common)
     assert gone_on.resumed_from == 2
     same_within_1e5(one, gone_on, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("phase", ["adapt", "curriculum"])
+def test_phases_are_shared(phase: str, bases: dict[str, BaseModel], tmp_path: Path) -> None:
+    """Adaptation takes the mean of each pass: with passes of the same rows it is the same."""
+    rows, validation = make_rows(53), make_rows(14, seed=1)
+    training = TrainingSpec(**{**BASICS, "batch_size": 32, "micro_batch_size": 8})
+    base, order = bases["classification"], None
+    job: TrainingTask = make_task("classification", rows, validation, LABELS, base, training)
+    if phase == "adapt":
+        texts = [f"{row['text']} {WORDS[at % 11]} {WORDS[at % 7]}" for at, row in enumerate(make_rows(90, seed=2))]
+        base = with_mask_token(build_tiny_bert(tmp_path / "base"))
+        job = make_adaptation("classification", texts, base, training, AdaptSpec(columns=["text"], epochs=2))
+    else:
+        order = row_order(job, rows, CurriculumSpec(difficulty="base_loss"), TWO, tmp_path)
+    method = MethodSpec(freeze_embeddings=False)
+    one, two = (
+        run_job(job, method, device, tmp_path / name / "checkpoints", tmp_path / name / "output", order=order)
+        for name, device in (("one", TWO.alone()), ("two", TWO))
+    )
+    assert two.num_steps == one.num_steps > 2
+    assert two.history.loss == pytest.approx(one.history.loss, abs=1e-5)
+    assert two.best_validation_loss == pytest.approx(one.best_validation_loss, abs=1e-5)
+    assert distance(tmp_path / "one", tmp_path / "two") < 1e-5
+
+
+def test_the_checks_count_rows_and_memory_of_one_process(bases: dict[str, BaseModel]) -> None:
+    rows, validation = make_rows(40), make_rows(14, seed=1)
+    settings = TrainingSpec(**{**BASICS, "batch_size": 32})
+    named = {"task": "classification", "base": bases["classification"], "method": MethodSpec(), "training": settings}
+    findings = check_before_training(rows, validation, LABELS, device=TWO, **named)  # type: ignore[arg-type]
+    assert [item.verdict for item in findings if item.check == "memory"] == ["ok"]
+    job = make_task("classification", rows, validation, LABELS, bases["classification"], settings)
+    with TemporaryDirectory() as folder:
+        attempt = Attempt.begin(job, MethodSpec(), None, TWO, Path(folder), None)
+        shared = Device("cpu", "fp32", 1, processes=2, sharding="full")
+        whole, cut = (preflight.bytes_needed(job, attempt.trainer, device, 16) for device in (TWO, shared))
+    assert attempt.trainer.args.gradient_accumulation_steps == 1
+    assert attempt.micro_batch_size == 16
+    assert list(whole) == [16, 8, 4, 2, 1]
+    assert whole[16] > cut[16]
 
 
 def test_embeddings_are_no_layer_of_a_model_that_is_cut_up(bases: dict[str, BaseModel]) -> None:
