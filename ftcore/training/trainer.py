@@ -50,7 +50,7 @@ class EarlyStopping(EarlyStoppingCallback):  # type: ignore[misc]
 
 
 class Progress(TrainerCallback):  # type: ignore[misc]
-    """One line on standard error about every five seconds and after each validation."""
+    """One line on standard error after the first step, about every five seconds, and after each validation."""
 
     def __init__(self, history: History) -> None:
         self.history = history
@@ -62,8 +62,8 @@ class Progress(TrainerCallback):  # type: ignore[misc]
         self.first_step = state.global_step
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        now = time.monotonic()
-        if now - self.said_at < _SAY_EVERY_S:
+        now, is_first = time.monotonic(), state.global_step == self.first_step + 1
+        if now - self.said_at < _SAY_EVERY_S and not is_first:
             return
         self.said_at = now
         steps_per_s = (state.global_step - self.first_step) / (now - self.began_at)
