@@ -38,7 +38,7 @@ def one(case: list) -> dict[str, float]:  # type: ignore[type-arg]
     from ftcore.models.base import resolve_base
     from ftcore.models.devices import Device
     from ftcore.spec import BaseModelSpec, MethodSpec, TrainingSpec
-    from ftcore.training.finetune import build_model
+    from ftcore.training.attempts import build_model
     from ftcore.training.history import History
     from ftcore.training.preflight import bytes_needed
     from ftcore.training.settings import trainer_arguments

@@ -30,7 +30,7 @@ from ftcore.records import canonical_json, digest_of
 from ftcore.spec import ComputeSpec, MethodSpec
 from ftcore.store import write_durable
 from ftcore.training import memory
-from ftcore.training.finetune import build_model
+from ftcore.training.attempts import build_model
 from ftcore.training.history import History
 from ftcore.training.settings import num_steps, trainer_arguments
 from ftcore.training.tasks import TrainingTask

@@ -46,7 +46,7 @@ def work(job: Path) -> Outcome:
     """
     import torch
 
-    from ftcore.training.finetune import Attempt
+    from ftcore.training.attempts import Attempt
     from ftcore.training.recipes import Recipe
 
     recipe = Recipe.read(job)

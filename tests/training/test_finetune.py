@@ -17,8 +17,9 @@ from ftcore.models.devices import Device
 from ftcore.models.loading import load_classifier
 from ftcore.spec import MethodSpec, TrainingSpec
 from ftcore.training import checkpoints, classification, finetune
+from ftcore.training.attempts import build_model
 from ftcore.training.classification import Classification, ClassifierTrainer
-from ftcore.training.finetune import FineTuned, build_model, fine_tune
+from ftcore.training.finetune import FineTuned, fine_tune
 from tests.tiny_bert import LABELS, make_rows
 
 TRAIN, VALIDATION = make_rows(60), make_rows(18, seed=1)

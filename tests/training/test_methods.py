@@ -13,8 +13,9 @@ from ftcore.models.base import BaseModel, saved_model
 from ftcore.models.devices import Device
 from ftcore.models.loading import load_classifier
 from ftcore.spec import MethodSpec, TrainingSpec
+from ftcore.training.attempts import build_model
 from ftcore.training.classification import Classification
-from ftcore.training.finetune import FineTuned, build_model, fine_tune
+from ftcore.training.finetune import FineTuned, fine_tune
 from tests.tiny_bert import LABELS, make_rows
 
 SETTINGS = TrainingSpec(epochs=4, batch_size=8, learning_rate=4e-3, max_length=16)

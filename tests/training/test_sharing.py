@@ -16,9 +16,10 @@ from ftcore.models.devices import Device
 from ftcore.spec import AdaptSpec, CurriculumSpec, MethodSpec, TrainingSpec
 from ftcore.training import launch, preflight
 from ftcore.training.adapting import make_adaptation
+from ftcore.training.attempts import Attempt
 from ftcore.training.curriculum import row_order
 from ftcore.training.examples import LengthGroupedSampler
-from ftcore.training.finetune import Attempt, FineTuned, check_before_training, run_job
+from ftcore.training.finetune import FineTuned, check_before_training, run_job
 from ftcore.training.sharing import StepBatches, sharding_arguments
 from ftcore.training.tasks import TrainingTask, make_task
 from tests.tiny_bert import LABELS, WORDS, build_tiny_bert, make_rows, with_mask_token

@@ -11,7 +11,7 @@ from torch import nn
 from ftcore.models.base import BaseModel
 from ftcore.models.devices import Device
 from ftcore.spec import MethodSpec
-from ftcore.training.finetune import build_model
+from ftcore.training.attempts import build_model
 from ftcore.training.methods import frozen
 from ftcore.training.tasks import make_task
 from tests.tiny_bert import LABELS
