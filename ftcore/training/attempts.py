@@ -1,4 +1,4 @@
-"""One attempt to train: the model as it is at first, a trainer around it, on from a checkpoint, to the end or until memory is full."""
+"""One attempt to train: the model as it is at first, a trainer around it, to the end or until memory is full."""
 
 from __future__ import annotations
 

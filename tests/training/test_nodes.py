@@ -26,10 +26,13 @@ def test_the_first_machine_does_not_join(tmp_path: Path) -> None:
 def test_a_machine_takes_part_in_each_training_that_wants_it_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name, num_nodes in (("alone", 1), ("a", 2), ("b", 3)):
-        (tmp_path / name / launch.FOLDER).mkdir(parents=True)
+    def ask(name: str, num_nodes: int) -> None:
+        (tmp_path / name / launch.FOLDER).mkdir(parents=True, exist_ok=True)
         device = f'{{"device": "cpu", "precision": "fp32", "threads": 1, "nodes": {num_nodes}}}'
         (tmp_path / name / launch.FOLDER / launch.JOB).write_text(f'{{"device": {device}}}')
+
+    ask("alone", 1)
+    ask("a", 2)
     took = []
 
     def run_node(folder: Path, device: Device, rank: int, host: str, port: int) -> tuple[int, list[str]]:
@@ -37,7 +40,7 @@ def test_a_machine_takes_part_in_each_training_that_wants_it_once(
         return 0, []
 
     monkeypatch.setattr(nodes, "run_node", run_node)
-    monkeypatch.setattr(nodes, "_LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr(nodes.time, "sleep", lambda seconds: ask("b", 3))
     nodes.join(tmp_path, 1, "h", 5, trainings=2)
     assert sorted(took) == [("a", 2, 1, "h", 5), ("b", 3, 1, "h", 5)]
 
