@@ -111,18 +111,18 @@ def test_broken_off_alone_and_gone_on_with_two(
     task: str, sharding: str, settings: dict[str, object], bases: dict[str, BaseModel], tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """In the middle of an epoch."""
+    """In the middle of the second epoch."""
     if sharding == "full":
         monkeypatch.setattr(launch, "WORKER", "tests.sharded_on_cpu")
     common = {"num_rows": 54, "batch_size": 16, "epochs": 3, "eval_every": 0.5, **settings}
     two = Device("cpu", "fp32", 2, processes=2, sharding=sharding)  # type: ignore[arg-type]
     one = run(bases, task, tmp_path / "one", **common)
     with monkeypatch.context() as broken:
-        crash_after(broken, 3)
+        crash_after(broken, 7)
         with pytest.raises(Crash):
             run(bases, task, tmp_path / "two", **common)
     gone_on = run(bases, task, tmp_path / "two", device=two, micro_batch_size=4, **common)
-    assert gone_on.resumed_from == 2
+    assert gone_on.resumed_from == 6
     same_within_1e5(one, gone_on, tmp_path)
 
 
