@@ -4,8 +4,8 @@
 
 A classifier is fine-tuned first, shortly, so that its answers mean something. Four sides take turns over the test rows:
 pipeline() row by row as by default, pipeline() in batches of 64, ftcore in float32, and ftcore as the machine would have it (bf16
-where the CPU computes in it). Prints rows per second by the clock and by CPU time (medians), how many times as fast as the default
-pipeline that is, and how the answers compare with its: share of equal labels, largest difference of a confidence.
+where the CPU computes in it). Prints rows per second by the clock and by CPU time (medians), how many times as fast as the
+default pipeline that is, and how the answers compare with its: share of equal labels, largest difference of a confidence.
 """
 
 from __future__ import annotations
