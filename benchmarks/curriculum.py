@@ -1,22 +1,21 @@
 """Easy rows first against shuffled rows: same model, rows, updates and rate, by held-out accuracy.
 
-    FTCORE_BANKING77=/path/to/banking77 python benchmarks/curriculum.py [--per-class 5] [--epochs 8] [--seeds 2]
+    FTCORE_BANKING77=/path/to/banking77 python -m benchmarks.curriculum [--per-class 5] [--epochs 8] [--seeds 2]
 
-The folder holds train.csv and test.csv with the columns text and category. Every run takes the same number of steps; the seed
-sets head and order. Prints one line per order: accuracy of each seed on --test-rows test rows, and the mean.
+Every run takes the same number of steps; the seed sets head and order. Prints one line per order: accuracy of each seed on
+--test-rows test rows, and the mean.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import os
-import random
 import tempfile
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch loads OpenMP
 
+from benchmarks.banking77 import Rows, labels_of, read
 from ftcore.models.base import resolve_base
 from ftcore.models.devices import choose
 from ftcore.models.inference import Predictor
@@ -24,21 +23,11 @@ from ftcore.models.loading import load_classifier
 from ftcore.spec import BaseModelSpec, ComputeSpec, CurriculumSpec, MethodSpec, TrainingSpec
 from ftcore.training.phases import Run
 
-Rows = list[dict[str, str]]
 ORDERS: dict[str, CurriculumSpec | None] = {
     "shuffled": None,
     "length": CurriculumSpec(difficulty="length"),
     "base_loss": CurriculumSpec(difficulty="base_loss"),
 }
-
-
-def read(path: Path) -> Rows:
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [
-            {"id": str(n), "text": row["text"], "label": row["category"]} for n, row in enumerate(csv.DictReader(file))
-        ]
-    random.Random(0).shuffle(rows)
-    return rows
 
 
 def few(rows: Rows, per_class: int) -> Rows:
@@ -52,7 +41,7 @@ def few(rows: Rows, per_class: int) -> Rows:
 
 
 def accuracy(order: str, seed: int, arguments: argparse.Namespace, train: Rows, test: Rows) -> float:
-    labels = tuple(sorted({row["label"] for row in train}))
+    labels = labels_of(train)
     training = TrainingSpec(
         batch_size=32, epochs=arguments.epochs, learning_rate=3e-4, head_rate_factor=8, dropout=0, max_length=64, seed=seed,
         patience=0, eval_every=arguments.epochs,
@@ -74,8 +63,7 @@ def main() -> None:
     for name, default in (("per-class", 5), ("epochs", 8), ("seeds", 2), ("test-rows", 1000)):
         parser.add_argument(f"--{name}", type=int, default=default)
     arguments = parser.parse_args()
-    folder = Path(os.environ["FTCORE_BANKING77"])
-    train, test = few(read(folder / "train.csv"), arguments.per_class), read(folder / "test.csv")[: arguments.test_rows]
+    train, test = few(read("train"), arguments.per_class), read("test")[: arguments.test_rows]
     print(f"Banking77: {len(train)} training rows, {arguments.epochs} epochs, {len(test)} test rows")
     for order in ORDERS:
         scores = [accuracy(order, seed, arguments, train, test) for seed in range(arguments.seeds)]
