@@ -37,7 +37,7 @@ class Extra:
     texts: Sequence[str] = ()
     """Plain texts for `adapt`."""
     preferences: Rows = ()
-    """Ratings for `prefer`, as `ftcore.data.preferences` reads them."""
+    """Ratings for `prefer`, as `ftcore.data.preferences` reads them; none: the phase is left out."""
     teacher: BaseModel | None = None
     """Checked teacher, unless the run makes its own."""
 
@@ -98,7 +98,9 @@ class Run:
             from ftcore.training.curriculum import row_order
 
             order = row_order(job, self.train_rows, self.method.curriculum, self.device, self.checkpoint_dir)
-        if self.method.prefer is None:
+        if self.method.prefer and not self.extra.preferences:
+            say("there are no ratings yet: method.prefer is left out")
+        if not self.method.prefer or not self.extra.preferences:
             tuned = run_job(
                 job, self.plain, self.device, self.checkpoint_dir, self.output_dir, champion, order, self.on_validation
             )
