@@ -125,7 +125,7 @@ class Run:
         training = self.training
         if distill.epochs:
             training = training.model_copy(update={"epochs": distill.epochs, "max_steps": None})
-        _require_no_adapter(teacher)
+        require_no_adapter(teacher)
         start, student = self.champion, self.checkpoint_dir / "student"
         job: TrainingTask
         if self.task == "classification":
@@ -199,11 +199,11 @@ class Run:
                 told = (folder / "output" / file).read_text(encoding="utf-8")
                 write_durable(self.output_dir / f"{Path(file).stem}-{name}.json", told)
         model = saved_model(folder / "output" / "model", found[1], model_name or f"the model of phase {name}")
-        _require_no_adapter(model)
+        require_no_adapter(model)
         return model
 
 
-def _require_no_adapter(model: BaseModel) -> None:
+def require_no_adapter(model: BaseModel) -> None:
     """Refuse a model that is more than its weights.
 
     Raises:
