@@ -16,8 +16,7 @@ from ftcore.training.finetune import fine_tune
 from ftcore.training.phase_checks import check_phases
 from ftcore.training.phases import Extra, Run
 from tests.tiny_bert import LABELS, build_tiny_bert, make_rows, with_mask_token
-from tests.tiny_chat import build_tiny, make_chats, make_ratings
-from tests.tiny_families import build_base
+from tests.tiny_families import build_base, build_tiny, make_chats, make_ratings
 
 CPU = Device("cpu", "fp32", 1)
 KTO = MethodSpec(prefer=PreferSpec(data=["x"]))

@@ -24,7 +24,7 @@ from ftcore.training.phases import Extra, Run, Tuned, require_teacher
 from ftcore.training.teachers import soft_loss, spread_layers, teacher_outputs
 from ftcore.training.trainer import DurableTrainer
 from tests.tiny_bert import LABELS, build_tiny_bert, make_rows, with_mask_token
-from tests.tiny_chat import build_tiny, make_chats, make_ratings
+from tests.tiny_families import build_tiny, make_chats, make_ratings
 
 TRAIN, VALIDATION = make_rows(36, seed=2), make_rows(18, seed=1)
 CHATS, CHATS_HELD_OUT = make_chats(40), make_chats(10, seed=1)
