@@ -1,4 +1,4 @@
-"""Language models with random weights, one per architecture, with a tokenizer of words or letters, and rows that they can learn."""
+"""Language models with random weights, one per architecture, a tokenizer of words or letters, and rows that they can learn."""
 
 from __future__ import annotations
 
