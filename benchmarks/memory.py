@@ -81,7 +81,7 @@ def build(task: str, folder: Path):  # type: ignore[no-untyped-def]
 
     from ftcore.models.base import resolve_base
     from ftcore.spec import BaseModelSpec
-    from tests.tiny_chat import letter_tokenizer
+    from tests.tiny_families import letter_tokenizer
 
     letter_tokenizer(chat=task == "instruction").save_pretrained(folder)
     torch.manual_seed(1)

@@ -15,7 +15,7 @@ from ftcore.spec import MethodSpec, TrainingSpec
 from ftcore.training.finetune import FineTuned, fine_tune
 from ftcore.training.trainer import DurableTrainer
 from tests.tiny_bert import LABELS, build_tiny_bert, make_rows
-from tests.tiny_chat import build_tiny, make_chats
+from tests.tiny_families import build_tiny, make_chats
 
 FAMILIES = {"classification": "bert", "instruction": "llama", "seq2seq": "t5"}
 BASICS = {"epochs": 2, "learning_rate": 1e-3, "max_length": 48, "patience": 0, "dropout": 0.0}

@@ -51,6 +51,7 @@ def collect(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = Fa
     retrain request."""
     from ftcore.ledger import open_ledger
     from ftcore.ledger.ledger import SERVICE
+    from ftcore.monitoring.corrections import reads_ratings
     from ftcore.monitoring.feedback import MIN_NEW_LABEL_ROWS, collect_feedback, feedback_counts
     from ftcore.store import Store
 
@@ -66,6 +67,11 @@ def collect(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = Fa
                     "followed": collected.followed})  # fmt: skip
         return
     what = ("labelled answer", "") if loaded.task == "classification" else ("corrected reply", "corrected replies")
+    if reads_ratings(loaded):
+        what, counts["matched"] = (
+            ("correction or rating", "corrections and ratings"),
+            counts["matched"] + counts["ratings"],
+        )
     if collected.followed:
         print_line(f"The spec's own data has moved on: {collected.followed[:12]} is taken over.")
     if ref:

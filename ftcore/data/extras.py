@@ -30,6 +30,7 @@ class Extras:
 
     texts: list[Row] | None = None
     preferences: list[Row] | None = None
+    """None: no phase reads them; empty: none have come yet, and training goes without the phase."""
     left_out: list[dict[str, str]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
@@ -49,7 +50,7 @@ def read_extras(
         find_more: Finds personal data beside the built-in detectors (`prepare.personal_engine`).
 
     Raises:
-        DataMissing: A pattern matches no file.
+        DataMissing: A pattern matches no file (a wildcard of `method.prefer` may: ratings come from production).
         DataRefused: Files with faults, each listed with file and line.
         UsageError: A pattern leaves the folder, or names a file that `data.files` reads, too.
     """
@@ -61,11 +62,11 @@ def read_extras(
         rows = _read(files, folder, partial(read_texts, column=spec.data.columns.text), spec, "texts", extras)
         extras.texts = _usable(rows, held_out, spec, "texts", extras, find_more)
     if prefer:
-        files = find_extra_files(folder, spec.data, prefer.data, "method.prefer.data")
+        files = find_extra_files(folder, spec.data, prefer.data, "method.prefer.data", to_come=True)
         read = partial(read_preferences, kind=prefer.algorithm)
         rows = _read(files, folder, read, spec, "preferences", extras)
         extras.preferences = _usable(rows, held_out, spec, "preferences", extras, find_more)
-        extras.refused += _too_few(extras.preferences)
+        extras.refused += _too_few(extras.preferences) if files else []
     return extras
 
 

@@ -212,8 +212,13 @@ def _find_files(folder: Path, data: DataSpec) -> dict[str, list[Path]]:
     return found
 
 
-def find_extra_files(folder: Path, data: DataSpec, patterns: Sequence[str], field: str) -> list[Path]:
+def find_extra_files(
+    folder: Path, data: DataSpec, patterns: Sequence[str], field: str, *, to_come: bool = False
+) -> list[Path]:
     """Sorted files that a field of the spec other than `data.files` names.
+
+    Args:
+        to_come: A wildcard may match nothing yet: production writes the files.
 
     Raises:
         DataMissing: A pattern matches no file.
@@ -227,7 +232,7 @@ def find_extra_files(folder: Path, data: DataSpec, patterns: Sequence[str], fiel
             raise UsageError(f"{field}: {pattern!r} leaves the data folder; wanted a path inside it.")
         names = {path: path.relative_to(folder).as_posix() for path in there}
         matches = [path for path, name in names.items() if _matches(name, pattern)]
-        if not matches:
+        if not matches and not (to_come and _WILDCARD.search(pattern)):
             message = f"No file matches {pattern!r} ({field}); the data version holds: {short_names(names.values())}."
             raise DataMissing(message, hint=f"correct {field}, or add the file (dvc add, git commit, dvc push)")
         for path in matches:

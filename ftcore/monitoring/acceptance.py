@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ftcore.data.extras import read_extras
 from ftcore.data.faults import RowFault
 from ftcore.data.preparing import prepare_splits
 from ftcore.data.reading import read_splits
@@ -75,6 +76,28 @@ def accept_rows(
     return Accepted((), len(rows), tuple(reasons))
 
 
+def refused_ratings(spec: FineTuneSpec, folder: Path, files: Mapping[str, bytes]) -> tuple[str, ...]:
+    """Why `method.prefer` could not learn from the ratings of a data set with these files.
+
+    Args:
+        folder: The data version that the files would join; not changed.
+        files: By their path inside the data folder.
+    """
+    method = spec.method.model_copy(update={"adapt": None})  # its texts do not change
+    with tempfile.TemporaryDirectory(prefix="ftcore-feedback-") as temporary:
+        trial = _with_files(folder, files, Path(temporary) / "data")
+        splits = read_splits(trial, spec.data, task=spec.task, set_aside=[])
+        return tuple(read_extras(spec.model_copy(update={"method": method}), trial, splits).refused)
+
+
+def _with_files(folder: Path, files: Mapping[str, bytes], trial: Path) -> Path:
+    copy_folder(folder, trial)
+    for name, content in files.items():
+        (trial / name).parent.mkdir(exist_ok=True)
+        (trial / name).write_bytes(content)
+    return trial
+
+
 def _refusals(
     spec: FineTuneSpec, folder: Path, files: Mapping[str, bytes], released: Collection[str]
 ) -> tuple[tuple[str, ...], Set[str]]:
@@ -86,10 +109,7 @@ def _refusals(
         embed = embedder_of(spec)
     malformed: list[RowFault] = []
     with tempfile.TemporaryDirectory(prefix="ftcore-feedback-") as temporary:
-        trial = Path(temporary) / "data"
-        copy_folder(folder, trial)
-        for name, content in files.items():
-            (trial / name).write_bytes(content)
+        trial = _with_files(folder, files, Path(temporary) / "data")
         splits = read_splits(trial, spec.data, task=spec.task, set_aside=malformed)
         suite = load_suite(spec.suite)
         free = released_ids(splits.values(), released)

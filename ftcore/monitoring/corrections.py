@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 
 from ftcore.data.cleaning import clean_lines
 from ftcore.data.conversations import generation_row
 from ftcore.data.converting import WRITERS
 from ftcore.errors import UsageError
 from ftcore.serving.log import Row
-from ftcore.spec import DataSpec
+from ftcore.spec import DataSpec, FineTuneSpec
 
 RATINGS = "ratings"
 """Folder inside the data version: `data.files` patterns such as `*.jsonl` do not reach into it, for a reply that people disliked
@@ -81,6 +82,14 @@ def writer_of(data: DataSpec) -> Callable[[Row], Row]:
         return {str(getattr(data.columns, name)): value for name, value in whole.items()}
 
     return in_user_format
+
+
+def reads_ratings(spec: FineTuneSpec) -> bool:
+    """True if training would learn from the ratings that production gives: thumbs, in the file that feedback writes."""
+    prefer, name = spec.method.prefer, PurePosixPath(f"{RATINGS}/feedback-1.jsonl")
+    if prefer is None or prefer.algorithm != "kto":
+        return False
+    return any(len(PurePosixPath(item).parts) == len(name.parts) and name.match(item) for item in prefer.data)
 
 
 def writable(rows: Sequence[Row], write: Callable[[Row], Row]) -> tuple[tuple[Row, ...], tuple[str, ...]]:

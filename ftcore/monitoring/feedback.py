@@ -3,7 +3,8 @@
 The feedback log is joined with the prediction log by the id that each answer carried. What is new since the last version is
 written as one more file, `feedback-<n>.jsonl`, in the user's own column names, to the data repository under FTCORE_HOME; a
 label that was corrected since replaces the old one in its place. For models that write replies the same holds for corrected
-replies; ratings of replies go along as `ratings/feedback-<n>.jsonl`, which no pattern for training rows reads.
+replies; ratings of replies go along as `ratings/feedback-<n>.jsonl`, which no pattern for training rows reads, and make a version
+on their own where `method.prefer` learns from them.
 Rows with which the data set would be refused are left out and named in the answer; the next call looks at them again.
 """
 
@@ -21,7 +22,7 @@ from ftcore.data.reading import read_jsonl, read_splits
 from ftcore.data.versions import DataRepository, pull
 from ftcore.errors import UsageError
 from ftcore.ledger import Ledger
-from ftcore.monitoring.corrections import RATINGS, join_replies, writable, writer_of
+from ftcore.monitoring.corrections import RATINGS, join_replies, reads_ratings, writable, writer_of
 from ftcore.monitoring.upstream import FEEDBACK_FILES, follow_own_data
 from ftcore.records import DataRef, DatasetVersion, canonical_json
 from ftcore.registry.package import read_lineage
@@ -50,7 +51,7 @@ class Collected:
     """What one call made of the labels."""
 
     data: DataRef | None
-    """The new version; None if fewer than `monitoring.min_feedback_rows` new rows can join the data set."""
+    """The new version; None if fewer than `monitoring.min_feedback_rows` new rows (or ratings) can join the data set."""
     held_back: Mapping[str, int] = field(default_factory=dict)
     """New labels with too few rows so far."""
     num_left_out: int = 0
@@ -82,12 +83,12 @@ def collect_feedback(spec: FineTuneSpec, store: Store, ledger: Ledger, actor: st
     with tempfile.TemporaryDirectory(prefix="ftcore-feedback-") as temporary:
         current = Path(temporary) / "data"
         pull(ref, current)
-        if any(current.glob(FEEDBACK_FILES)) and _current_rev(ledger, spec.name) != ref.rev:
+        if _has_feedback(current) and _current_rev(ledger, spec.name) != ref.rev:
             _record(spec, ledger, ref, current, actor)  # a crash came between publishing and recording
         followed = follow_own_data(spec, repository, trained_on, current)
         collect = _collect if spec.task == "classification" else _collect_replies
         collected = dataclasses.replace(collect(spec, store, ledger, repository, current), followed=followed)
-        if followed and collected.data is None and any(current.glob(FEEDBACK_FILES)):
+        if followed and collected.data is None and _has_feedback(current):
             collected = dataclasses.replace(collected, data=repository.newest())
     if collected.data is not None:
         with tempfile.TemporaryDirectory(prefix="ftcore-feedback-") as temporary:
@@ -118,7 +119,7 @@ def _collect(spec: FineTuneSpec, store: Store, ledger: Ledger, repository: DataR
 def _collect_replies(
     spec: FineTuneSpec, store: Store, ledger: Ledger, repository: DataRepository, current: Path
 ) -> Collected:
-    """As `_collect`. Ratings alone make no version: they go along with corrected replies."""
+    """As `_collect`. Ratings go along with corrected replies; alone they make a version where `method.prefer` reads them."""
     held = {path.name: read_jsonl(path) for path in sorted(current.glob(FEEDBACK_FILES))}
     rated = {f"{RATINGS}/{path.name}": read_jsonl(path) for path in sorted((current / RATINGS).glob(FEEDBACK_FILES))}
     taken = {str(row["id"]): str(row["completion"]) for row in _rows(spec, current)}
@@ -131,10 +132,23 @@ def _collect_replies(
     collected, files = _accept(spec, ledger, current, rows, _Files("", held, spec.data.columns.id, write), set())
     num_left_out = collected.num_left_out + len(joined.rows) - len(rows)
     collected = dataclasses.replace(collected, num_left_out=num_left_out, reasons=(*unwritable, *collected.reasons))
-    if not files:
+    if not files and not (reads_ratings(spec) and len(joined.ratings) >= spec.monitoring.min_feedback_rows):
         return collected
-    files |= _Files(f"{RATINGS}/", rated, "id", dict)(joined.ratings)
-    return dataclasses.replace(collected, data=repository.add(files, "Corrected replies from production"))
+    ratings_files = _Files(f"{RATINGS}/", rated, "id", dict)(joined.ratings)
+    if reads_ratings(spec):
+        from ftcore.monitoring.acceptance import refused_ratings
+
+        if refused := refused_ratings(spec, current, files | ratings_files):
+            left_out, reasons = collected.num_left_out + len(joined.ratings), (*collected.reasons, *refused)
+            collected, ratings_files = dataclasses.replace(collected, num_left_out=left_out, reasons=reasons), {}
+            if not files:
+                return collected
+    what = "Corrected replies" if files else "Rated replies"
+    return dataclasses.replace(collected, data=repository.add(files | ratings_files, f"{what} from production"))
+
+
+def _has_feedback(folder: Path) -> bool:
+    return any(folder.glob(FEEDBACK_FILES)) or any((folder / RATINGS).glob(FEEDBACK_FILES))
 
 
 def _accept(

@@ -87,7 +87,8 @@ class PreferSpec(Section):
     """kto: thumbs up and down (Ethayarajh et al. 2024); dpo: pairs of a better and a worse answer (Rafailov et al. 2023)."""
     data: Annotated[list[str], Field(min_length=1)]
     """Files inside the data version (names or patterns, not those of `data.files`). kto: rows with `rating` and either `messages`
-    or `prompt` and `completion`; dpo: rows with `prompt`, `chosen` and `rejected`."""
+    or `prompt` and `completion`; dpo: rows with `prompt`, `chosen` and `rejected`. While a wildcard matches no file yet, training
+    goes without this phase."""
     beta: Positive = 0.1
     """How strongly the model is kept near what it was before."""
     epochs: Positive = 1.0

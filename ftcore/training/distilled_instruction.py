@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
@@ -23,6 +23,25 @@ from ftcore.training.history import History
 from ftcore.training.instruction import AnswerTrainer, Instruction, to_dataset
 from ftcore.training.tasks import Rows, load_tokenizer
 from ftcore.training.teachers import soft_loss
+
+
+def require_same_tokenizer(teacher: BaseModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
+    """Refuse a teacher that speaks of other tokens.
+
+    Args:
+        tokenizer: The student's.
+        name: Of the student's base model, for the message.
+
+    Raises:
+        BaseModelError: With the sizes of both.
+    """
+    theirs = load_tokenizer(teacher)
+    if theirs.get_vocab() != tokenizer.get_vocab():
+        raise BaseModelError(
+            f"The teacher {teacher.name} has another tokenizer ({len(theirs):,} tokens) than {name} "
+            f"({len(tokenizer):,}): their probabilities are not over the same tokens.",
+            hint="take a teacher of the same family, or let it write the answers (data, not distillation)",
+        )
 
 
 class DistilledInstruction(Instruction):
@@ -49,13 +68,7 @@ class DistilledInstruction(Instruction):
         distill: DistillSpec,
     ) -> None:
         super().__init__(train_rows, validation_rows, base, training)
-        theirs = load_tokenizer(teacher)
-        if theirs.get_vocab() != self.tokenizer.get_vocab():
-            raise BaseModelError(
-                f"The teacher {teacher.name} has another tokenizer ({len(theirs):,} tokens) than {base.name} "
-                f"({len(self.tokenizer):,}): their probabilities are not over the same tokens.",
-                hint="take a teacher of the same family, or let it write the answers (data, not distillation)",
-            )
+        require_same_tokenizer(teacher, self.tokenizer, base.name)
         self.teacher_model, self.distill = teacher_model.eval().requires_grad_(False), distill
 
     def trainer(self, model: nn.Module, history: History, arguments: dict[str, Any]) -> DistilledAnswerTrainer:

@@ -12,7 +12,7 @@ Verdict = Literal["ok", "doubt", "fault"]
 
 _ERRORS: dict[str, type[FtcoreError]] = {
     "labels": DataRefused, "answers": DataRefused, "stop": BaseModelError, "round trip": BaseModelError,
-    "texts": DataRefused, "ratings": DataRefused, "phases": UsageError,
+    "texts": DataRefused, "ratings": DataRefused, "teacher": BaseModelError,
     "padding": BaseModelError, "embeddings": BaseModelError, "packing": UsageError, "memory": UsageError,
 }  # fmt: skip
 

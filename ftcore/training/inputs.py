@@ -17,6 +17,7 @@ from ftcore.store import Store
 from ftcore.training.findings import Finding
 from ftcore.training.finetune import check_before_training
 from ftcore.training.history import History
+from ftcore.training.phase_checks import check_phases
 from ftcore.training.phases import Extra, Run, Tuned, require_teacher
 from ftcore.training.probe import Probe
 from ftcore.training.shots import few_shot
@@ -93,25 +94,33 @@ def train_on(
     probe: Probe | None = None,
 ) -> Tuned:
     """All phases of the method; see `Run` for the arguments and `Run.go` for what is raised."""
-    work = _work(inputs, spec, device)
-    columns = spec.method.adapt.columns if spec.method.adapt else []
-    texts = [str(row[column]) for row in work["train_rows"] for column in columns]
-    extra = replace(inputs.extra, texts=[*texts, *inputs.extra.texts])
-    run = Run(
-        **work, checkpoint_dir=checkpoint_dir, output_dir=output_dir, on_validation=on_validation, probe=probe,
-        extra=extra,
-    )  # fmt: skip
-    return run.go()
+    return _run(_work(inputs, spec, device), inputs, checkpoint_dir, output_dir, on_validation, probe).go()
 
 
 def check_on(inputs: TrainingInputs, spec: FineTuneSpec, device: Device) -> list[Finding]:
-    """The checks before training alone; faults are among the findings. Other phases than fine-tuning itself are not checked."""
-    findings = check_before_training(**_work(inputs, spec, device))
-    unchecked = [name for name in ("adapt", "distill", "prefer") if getattr(spec.method, name)]
-    if unchecked:
-        named = " and ".join(f"method.{name}" for name in unchecked)
-        findings.append(Finding("phases", "doubt", f"{named}: checked only when training gets there"))
-    return findings
+    """The checks before training alone, of all phases; faults are among the findings."""
+    work = _work(inputs, spec, device)
+    nowhere = Path()
+    return [*check_before_training(**work), *check_phases(_run(work, inputs, nowhere, None))]
+
+
+def _run(
+    work: dict[str, Any], inputs: TrainingInputs, checkpoint_dir: Path, output_dir: Path | None,
+    on_validation: Callable[[History], None] | None = None, probe: Probe | None = None,
+) -> Run:  # fmt: skip
+    """All phases, ready to go."""
+    adapt = work["method"].adapt
+    columns = adapt.columns if adapt else []
+    texts = [str(row[column]) for row in work["train_rows"] for column in columns]
+    extra = replace(inputs.extra, texts=[*texts, *inputs.extra.texts])
+    return Run(
+        **work,
+        checkpoint_dir=checkpoint_dir,
+        output_dir=output_dir,
+        on_validation=on_validation,
+        probe=probe,
+        extra=extra,
+    )
 
 
 def _work(inputs: TrainingInputs, spec: FineTuneSpec, device: Device) -> dict[str, Any]:

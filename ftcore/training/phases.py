@@ -38,7 +38,7 @@ class Extra:
     texts: Sequence[str] = ()
     """Plain texts for `adapt`."""
     preferences: Rows = ()
-    """Ratings for `prefer`, as `ftcore.data.preferences` reads them."""
+    """Ratings for `prefer`, as `ftcore.data.preferences` reads them; none: the phase is left out."""
     teacher: BaseModel | None = None
     """Checked teacher, unless the run makes its own."""
 
@@ -105,7 +105,9 @@ class Run:
             from ftcore.training.curriculum import row_order
 
             order = row_order(job, self.train_rows, self.method.curriculum, self.device, self.checkpoint_dir)
-        if self.method.prefer is None:
+        if self.method.prefer and not self.extra.preferences:
+            say("there are no ratings yet: method.prefer is left out")
+        if not self.method.prefer or not self.extra.preferences:
             tuned = run_job(
                 job, self.plain, self.device, self.checkpoint_dir, self.output_dir, champion, order, self.on_validation
             )
@@ -130,7 +132,7 @@ class Run:
         training = self.training
         if distill.epochs:
             training = training.model_copy(update={"epochs": distill.epochs, "max_steps": None})
-        _require_no_adapter(teacher)
+        require_no_adapter(teacher)
         start, student = self.champion, self.checkpoint_dir / "student"
         job: TrainingTask
         if self.task == "classification":
@@ -204,11 +206,11 @@ class Run:
                 told = (folder / "output" / file).read_text(encoding="utf-8")
                 write_durable(self.output_dir / f"{Path(file).stem}-{name}.json", told)
         model = saved_model(folder / "output" / "model", found[1], model_name or f"the model of phase {name}")
-        _require_no_adapter(model)
+        require_no_adapter(model)
         return model
 
 
-def _require_no_adapter(model: BaseModel) -> None:
+def require_no_adapter(model: BaseModel) -> None:
     """Refuse a model that is more than its weights.
 
     Raises:

@@ -104,6 +104,9 @@ class Preference(Instruction):
         return trainer
 
     def lint(self, model: nn.Module) -> list[Finding]:
+        return self.lint_ratings()
+
+    def lint_ratings(self) -> list[Finding]:
         """Both kinds of answers are there and whole, and prompts are tokenized as generation does it."""
         kinds = ("chosen", "rejected") if self.prefer.algorithm == "dpo" else ("completion",)
         whole = [

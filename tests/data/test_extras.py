@@ -118,6 +118,16 @@ def test_one_sided_or_missing_ratings_refuse_the_set(tmp_path: Path) -> None:
     assert extras(tmp_path, PREFER).refused == ["0 rows are left for method.prefer, wanted at least 2"]
 
 
+def test_ratings_may_be_to_come_but_named_files_may_not(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_text("{}")
+    found = extras(tmp_path, PREFER)
+    assert (found.preferences, found.refused) == ([], [])
+    with pytest.raises(DataMissing, match="ratings/may.jsonl"):
+        extras(tmp_path, {"prefer": {"data": ["ratings/*.jsonl", "ratings/may.jsonl"]}})
+    with pytest.raises(DataMissing):
+        extras(tmp_path, {"adapt": {"texts": ["more/*.txt"]}})
+
+
 def test_malformed_ratings_are_set_aside_or_refuse_the_set(tmp_path: Path) -> None:
     good = [{"prompt": f"question {n}", "completion": "yes", "rating": n % 2} for n in range(39)]
     thumbs(tmp_path, *good, {**good[0], "rating": "?"})

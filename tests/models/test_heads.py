@@ -10,7 +10,7 @@ from peft import PrefixTuningConfig, PromptTuningConfig, TaskType, get_peft_mode
 from transformers import AutoModelForSequenceClassification
 
 from ftcore.models.heads import read_last_tokens
-from tests.tiny_chat import build_tiny
+from tests.tiny_families import build_tiny
 
 
 @pytest.mark.parametrize("config", [PromptTuningConfig, PrefixTuningConfig])

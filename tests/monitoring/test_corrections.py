@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ftcore.data.conversations import READERS
 from ftcore.errors import UsageError
-from ftcore.monitoring.corrections import join_replies, writable, writer_of
-from ftcore.spec import ColumnsSpec, DataSpec
+from ftcore.monitoring.corrections import join_replies, reads_ratings, writable, writer_of
+from ftcore.spec import ColumnsSpec, DataSpec, FineTuneSpec
 
 TURNS = [
     {"role": "user", "content": "hello"},
@@ -80,3 +80,18 @@ def test_rows_have_the_users_column_names() -> None:
     assert writer_of(data)(row) == {
         "nr": "a", "group": "a", "timestamp": "t", "question": "where is it", "answer": "we block it",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("prefer", "reads"),
+    [
+        (None, False),
+        ({"data": ["ratings/*.jsonl"]}, True),
+        ({"data": ["thumbs.jsonl", "ratings/feedback-*.jsonl"]}, True),
+        ({"data": ["*.jsonl"]}, False),
+        ({"data": ["ratings/*.jsonl"], "algorithm": "dpo"}, False),
+    ],
+)
+def test_who_reads_the_ratings_of_production(prefer: dict[str, Any] | None, reads: bool) -> None:
+    raw = {"name": "x", "task": "instruction", "base_model": {"name": "m"}, "method": {"prefer": prefer}}
+    assert reads_ratings(FineTuneSpec.model_validate(raw)) is reads

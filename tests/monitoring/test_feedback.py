@@ -16,7 +16,8 @@ from ftcore.data.reading import read_splits
 from ftcore.data.versions import DataRepository, pull
 from ftcore.errors import UsageError
 from ftcore.monitoring.feedback import check_pattern, collect_feedback, in_user_columns, join
-from ftcore.spec import ColumnsSpec, DataSpec
+from ftcore.serving.log import append_rows, feedback_folder, predictions_folder
+from ftcore.spec import ColumnsSpec, DataSpec, FineTuneSpec
 from ftcore.validation.splits import judge_splits
 from ftcore.validation.suites import load_suite
 
@@ -260,3 +261,52 @@ def test_rows_that_the_pipeline_sets_aside_do_not_stop_feedback(
     production.label([(identity, "login") for identity in production.serve(messages(30, seed=2))])
     collected = collect_feedback(spec, store, ledger, "test")
     assert (collected.reasons, collected.data is not None) == ((), True)
+
+
+@pytest.fixture
+def conversations(production: Any) -> FineTuneSpec:
+    """The production of a model that writes replies, whose ratings training reads; replies 0 to 29 are logged."""
+    files = next(production.store.root.glob("stages/ingest/*/files"))
+    (files / "messages.jsonl").unlink()
+    asked = [f"where is order number {number} that I paid for" for number in range(60)]
+    rows = [
+        {"id": f"b{number}", "messages": [{"role": "user", "content": text}, {"role": "assistant", "content": "soon"}]}
+        for number, text in enumerate(asked)
+    ]
+    (files / "chats.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    logged = [
+        {"id": str(number), "at": f"2099-01-01T00:00:{number:02}+00:00", "text": f"why does lamp {number} not light up",
+         "prediction": "We look into it."}
+        for number in range(30)
+    ]  # fmt: skip
+    append_rows(predictions_folder(production.store.root, "support"), logged)
+    raw = production.spec.model_dump(mode="json", include={"name", "base_model", "data", "validation", "monitoring"})
+    raw["data"]["files"] = {"any": ["chats.jsonl", "feedback-*.jsonl"]}
+    raw["method"] = {"prefer": {"data": ["ratings/*.jsonl"]}}
+    return FineTuneSpec.model_validate({**raw, "task": "instruction"})
+
+
+def test_ratings_alone_make_a_version_where_training_reads_them(production: Any, conversations: FineTuneSpec) -> None:
+    store, ledger = production.store, production.ledger
+
+    def rate(rating: str, *numbers: int) -> None:
+        rows = [{"id": str(number), "rating": rating, "at": "2099-01-02T00:00:00+00:00"} for number in numbers]
+        append_rows(feedback_folder(store.root, "support"), rows)
+
+    rate("up", *range(19))
+    assert collect_feedback(conversations, store, ledger, "test").data is None  # one too few
+    rate("up", 19)
+    one_sided = collect_feedback(conversations, store, ledger, "test")
+    assert (one_sided.data, one_sided.num_left_out) == (None, 20)
+    assert one_sided.reasons == ("method.prefer has 20 good and 0 bad ratings, wanted some of both",)
+    rate("down", 20, 21)
+    unread = conversations.model_copy(update={"method": conversations.method.model_copy(update={"prefer": None})})
+    assert collect_feedback(unread, store, ledger, "test").data is None
+
+    ref = collect_feedback(conversations, store, ledger, "test").data
+    assert ref is not None and ledger.current_data("support") == ref
+    pull(ref, store.root / "pulled")
+    lines = (store.root / "pulled" / "ratings" / "feedback-1.jsonl").read_text().splitlines()
+    assert [json.loads(line)["rating"] for line in lines] == ["up"] * 20 + ["down"] * 2
+    assert not (store.root / "pulled" / "feedback-1.jsonl").exists()
+    assert collect_feedback(conversations, store, ledger, "test").data is None  # once

@@ -17,7 +17,7 @@ from ftcore.training.adapting import Adaptation, make_adaptation
 from ftcore.training.conversations import IGNORED
 from ftcore.training.finetune import run_job
 from tests.tiny_bert import build_tiny_bert, make_rows, with_mask_token
-from tests.tiny_chat import build_tiny
+from tests.tiny_families import build_tiny
 
 SETTINGS = TrainingSpec(batch_size=8, max_length=16)
 TEXTS = [row["text"] for row in make_rows(80, seed=3)]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from ftcore.errors import BaseModelError
 from ftcore.training.conversations import IGNORED, encode, encode_prompt, window
-from tests.tiny_chat import TEMPLATE, letter_tokenizer
+from tests.tiny_families import TEMPLATE, letter_tokenizer
 
 TOKENIZER = letter_tokenizer(chat=True)
 CHAT = [

@@ -18,7 +18,7 @@ from ftcore.training.classification import Classification
 from ftcore.training.curriculum import CurriculumSampler, base_loss, competence, row_order
 from ftcore.training.tasks import make_task
 from tests.tiny_bert import LABELS, make_rows
-from tests.tiny_chat import build_tiny, make_chats
+from tests.tiny_families import build_tiny, make_chats
 
 CPU = Device("cpu", "fp32", 1)
 SETTINGS = TrainingSpec(batch_size=4, epochs=4, max_length=64)

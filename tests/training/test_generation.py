@@ -17,7 +17,7 @@ from ftcore.models.devices import Device
 from ftcore.spec import MethodSpec, TrainingSpec
 from ftcore.training.finetune import FineTuned, fine_tune
 from ftcore.training.trainer import DurableTrainer
-from tests.tiny_chat import build_tiny, make_chats
+from tests.tiny_families import build_tiny, make_chats
 
 TRAIN, VALIDATION = make_chats(64), make_chats(16, seed=1)
 SETTINGS = TrainingSpec(batch_size=8, epochs=6, learning_rate=1e-2, max_length=64, eval_every=1.5, patience=0)

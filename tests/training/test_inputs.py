@@ -71,9 +71,10 @@ def test_a_teacher_is_checked_before_anything_is_trained(tiny_base: BaseModel, h
     assert read_inputs(new, {"prepare": prepared, "teacher": ref}, store).extra.teacher is None
 
 
-def test_preflight_says_which_phases_it_has_not_looked_at(tiny_base: BaseModel, home: Path) -> None:
-    spec = spec_with(tiny_base, adapt={"epochs": 1}, distill={"student_layers": 1})
+def test_preflight_looks_at_the_phases_with_the_texts_they_would_read(tiny_base: BaseModel, home: Path) -> None:
+    spec = spec_with(tiny_base, shots=2, adapt={"epochs": 1}, distill={"student_layers": 1})
     given = read_inputs(spec, {"prepare": prepare_rows(home)}, Store(home))
     found = {finding.check: finding for finding in check_on(given, spec, CPU)}
-    assert found["phases"].verdict == "doubt" and "method.adapt and method.distill" in found["phases"].message
-    assert "phases" not in {finding.check for finding in check_on(given, spec_with(tiny_base), CPU)}
+    assert (found["teacher"].verdict, found["texts"].verdict) == ("ok", "fault")
+    assert "6 different texts to adapt to" in found["texts"].message  # two shots of three classes
+    assert not {"teacher", "texts"} & {finding.check for finding in check_on(given, spec_with(tiny_base), CPU)}

@@ -10,7 +10,7 @@ from ftcore.errors import BaseModelError, DataRefused, UsageError
 from ftcore.training import lint
 from ftcore.training.conversations import Encoded
 from ftcore.training.findings import Finding, refuse_faults
-from tests.tiny_chat import TEMPLATE, letter_tokenizer, make_chats
+from tests.tiny_families import TEMPLATE, letter_tokenizer, make_chats
 
 
 def encoded(labels: list[int], *, cut: bool = False) -> Encoded:

@@ -14,7 +14,7 @@ from ftcore.errors import UsageError
 from ftcore.models.base import BaseModel
 from ftcore.training import packing, preflight
 from ftcore.training.packing import PackingCollator, contamination, pack
-from tests.tiny_chat import build_tiny
+from tests.tiny_families import build_tiny
 from tests.tiny_runs import build_bases, distance, run
 
 ROWS = [[2, 4, 9, 8, 7, 3], [2, 5, 6], [2, 11, 12, 13, 3]]

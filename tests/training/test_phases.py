@@ -24,7 +24,7 @@ from ftcore.training.phases import Extra, Run, Tuned, require_teacher
 from ftcore.training.teachers import soft_loss, spread_layers, teacher_outputs
 from ftcore.training.trainer import DurableTrainer
 from tests.tiny_bert import LABELS, build_tiny_bert, make_rows, with_mask_token
-from tests.tiny_chat import build_tiny, make_chats, make_ratings
+from tests.tiny_families import build_tiny, make_chats, make_ratings
 
 TRAIN, VALIDATION = make_rows(36, seed=2), make_rows(18, seed=1)
 CHATS, CHATS_HELD_OUT = make_chats(40), make_chats(10, seed=1)
@@ -54,7 +54,9 @@ def run(bases: dict[str, BaseModel], tmp_path: Path) -> Callable[..., Tuned]:
         rows: tuple[Any, Any, Any] = (TRAIN, VALIDATION, LABELS) if classify else (CHATS, CHATS_HELD_OUT, ())
         extra = Extra(
             texts=[str(row["text"]) for row in TRAIN],
-            preferences=make_ratings(40, pairs=method.prefer is not None and method.prefer.algorithm == "dpo"),
+            preferences=make_ratings(
+                changes.pop("num_ratings", 40), pairs=method.prefer is not None and method.prefer.algorithm == "dpo"
+            ),
             teacher=changes.pop("teacher", None),
         )
         return Run(
@@ -113,6 +115,11 @@ def test_a_crash_in_any_phase_changes_nothing(
     assert again.tuned.model_digest == whole.tuned.model_digest
     assert again.tuned.history.to_json() == whole.tuned.history.to_json()
     assert again.taught_by == whole.taught_by
+
+
+def test_without_ratings_the_run_is_the_one_without_the_phase(run: Callable[..., Tuned]) -> None:
+    plain, waiting = run(MethodSpec(), "plain", classify=False), run(MethodSpec(prefer=KTO), "waiting", num_ratings=0)
+    assert waiting.tuned.model_digest == plain.tuned.model_digest and waiting.phases == ()
 
 
 def test_a_finished_phase_is_not_trained_again(run: Callable[..., Tuned], monkeypatch: pytest.MonkeyPatch) -> None:

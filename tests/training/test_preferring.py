@@ -20,7 +20,7 @@ from ftcore.training.conversations import encode
 from ftcore.training.finetune import run_job
 from ftcore.training.preferring import BlockSampler, make_preference
 from ftcore.training.trainer import DurableTrainer
-from tests.tiny_chat import build_tiny, make_chats, make_ratings
+from tests.tiny_families import build_tiny, make_chats, make_ratings
 
 SETTINGS = TrainingSpec(batch_size=8, max_length=64)
 HELD_OUT = make_chats(6, seed=1)

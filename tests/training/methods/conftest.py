@@ -13,7 +13,7 @@ from ftcore.models.devices import Device
 from ftcore.spec import MethodSpec, TrainingSpec
 from ftcore.training.finetune import FineTuned, fine_tune
 from tests.tiny_bert import LABELS, build_tiny_bert, make_rows
-from tests.tiny_chat import build_tiny, make_chats
+from tests.tiny_families import build_tiny, make_chats
 from tests.tiny_modernbert import build_tiny_modernbert
 
 SETTINGS = TrainingSpec(batch_size=8, epochs=1, learning_rate=1e-2, max_length=48, patience=0, eval_every=0.5)

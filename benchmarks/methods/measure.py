@@ -1,0 +1,251 @@
+"""One row of the table, measured in a process of its own: python -m benchmarks.methods.measure SET METHOD [--rows N].
+
+Prints the figures as one line of JSON. Rows are prepared, models trained, saved and scored by the code of the stages.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import math
+import os
+import platform
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.methods.plan import DataSet, Row, read_plan, spec_of, spec_of_row
+from ftcore.data.reading import read_jsonl, read_splits
+from ftcore.data.rows import clean_row
+from ftcore.ledger import open_ledger
+from ftcore.models.devices import Device, choose
+from ftcore.pipeline import run_pipeline
+from ftcore.records import Metric, PreparedDataset
+from ftcore.spec import FineTuneSpec
+from ftcore.store import Manifest, Store
+from ftcore.training.inputs import TrainingInputs, read_inputs, train_on
+from ftcore.training.shots import few_shot
+
+SMOKE_STEPS = 4
+_SPEED_ROWS, _SPEED_ROUNDS = 512, 5
+_LIBRARIES = ("peft", "torch", "transformers", "trl")
+MB = 1e6
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What is measured of a row; None: it has no such figure."""
+
+    metric: str
+    score: float
+    num_test: int
+    num_train: int
+    num_trainable: int = 0
+    num_parameters: int | None = None
+    minutes: float | None = None
+    """All phases: loading, checks, training, validation, saving and comparing what was saved."""
+    samples_per_s: float | None = None
+    """Training rows per second of the last phase."""
+    peak_mb: float | None = None
+    """Largest resident size of the process up to the end of training, libraries included."""
+    model_mb: float | None = None
+    adapter_mb: float | None = None
+    share_of_teacher: float | None = None
+    """Score over the score of the teacher that the run made."""
+    speedup: float | None = None
+    """Prediction time of the teacher over that of the student, same rows."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """Prepared rows of a set."""
+
+    spec: FineTuneSpec
+    records: Mapping[str, Any]
+    store: Store
+    test: list[dict[str, Any]]
+
+    @property
+    def prepared(self) -> PreparedDataset:
+        found: PreparedDataset = self.records["prepare"]
+        return found
+
+
+def prepare(data: DataSet) -> Given:
+    """The rows of a set, as `prepare` leaves them; reused if they are there.
+
+    Raises:
+        SystemExit: The data are refused.
+    """
+    spec, store = spec_of(data, os.environ[data.data] if data.data else None), Store()
+    steps = list(run_pipeline(spec, store, open_ledger(), last="prepare"))
+    if steps[-1].record.refused:
+        sys.exit(f"{data.name}: refused at {steps[-1].stage}: {'; '.join(steps[-1].record.refused)}")
+    records = {step.stage: step.record for step in steps}
+    test = read_jsonl(store.resolve(records["prepare"].uri) / "test.jsonl")
+    if data.whole_test:
+        files = store.resolve(records["ingest"].uri) / "files"
+        test = [clean_row(row, spec.prepare) for row in read_splits(files, spec.data, task=spec.task)["test"]]
+    return Given(spec, records, store, test)
+
+
+def fewer(inputs: TrainingInputs, num_rows: int) -> TrainingInputs:
+    """About `num_rows` training rows, each class among them."""
+    train, labels = inputs.train, inputs.labels
+    train = few_shot(train, math.ceil(num_rows / len(labels)), seed=0) if labels else train[:num_rows]
+    preferences = list(inputs.extra.preferences)[:num_rows]
+    return replace(
+        inputs,
+        train=train,
+        validation=inputs.validation[:num_rows],
+        extra=replace(inputs.extra, preferences=preferences),
+    )
+
+
+def train_row(row: Row, given: Given, num_rows: int | None) -> Figures:
+    """Train as the row says, save, and score what was saved."""
+    spec = spec_of_row(row, given.spec)
+    if num_rows:
+        training = spec.training.model_copy(update={"max_steps": SMOKE_STEPS})
+        spec = spec.model_copy(update={"training": training, "method": spec.method.model_copy(update={"shots": None})})
+    device = choose(spec.compute)
+    inputs = read_inputs(spec, given.records, given.store)
+    inputs, test = (fewer(inputs, num_rows), given.test[:num_rows]) if num_rows else (inputs, given.test)
+    with tempfile.TemporaryDirectory(prefix="ftcore-methods-") as temporary:
+        checkpoints, output = Path(temporary) / "checkpoints", Path(temporary) / "output"
+        output.mkdir()
+        started = time.monotonic()
+        tuned = train_on(inputs, spec, device, checkpoints, output).tuned
+        minutes, peak_mb = (time.monotonic() - started) / 60, _peak_mb()
+        metric, score = score_model(output / "model", test, spec, device)
+        teacher = checkpoints / "teacher" / "output" / "model"
+        compared: dict[str, float] = {}
+        if teacher.is_dir():
+            compared = {
+                "share_of_teacher": score / score_model(teacher, test, spec, device)[1],
+                "speedup": speedup(output / "model", teacher, test, spec, device),
+            }
+        adapter = next((path for path in (output / "adapter", output / "model" / "adapter") if path.is_dir()), None)
+        shots = spec.method.shots
+        return Figures(
+            metric, score, len(test), len(inputs.labels) * shots if shots else len(inputs.train), tuned.num_trainable,
+            tuned.num_parameters, minutes, tuned.samples_per_s, peak_mb, _mb(output / "model"),
+            _mb(adapter) if adapter else None, **compared,
+        )  # fmt: skip
+
+
+def ask_baseline(row: Row, given: Given, num_rows: int | None) -> Figures:
+    """Score a baseline of the evaluation. Nothing is trained; few-shot sets give it their rows alone."""
+    assert row.baseline is not None
+    spec = spec_of_row(row, given.spec)
+    spec = spec.model_copy(update={"evaluation": spec.evaluation.model_copy(update={"baselines": [row.baseline]})})
+    inputs, device = read_inputs(spec, given.records, given.store), choose(spec.compute)
+    train, test, shots = inputs.train, given.test, spec.method.shots
+    if num_rows:
+        train, test = fewer(inputs, num_rows).train, test[:num_rows]
+    elif shots:
+        train = few_shot(train, shots, spec.training.seed)
+    device.prepare()
+    if spec.task == "classification":
+        from ftcore.evaluation import scoring
+
+        answers = {row.baseline: scoring.baseline_answers(row.baseline, train, test, spec, device)}
+        metrics = scoring.score_all(scoring.gather_holdout(test, answers, ()), answers)[0].metrics
+    else:
+        from ftcore.evaluation.generation import scoring as replies
+
+        said = dict(replies.baseline_answers(train, test, spec, device))
+        metrics = replies.score_all(replies.gather_holdout(test, said, ()), said)[0].metrics
+    return Figures(spec.gate.metric, _value(metrics, spec.gate.metric), len(test), len(train))
+
+
+def score_model(folder: Path, test: list[dict[str, Any]], spec: FineTuneSpec, device: Device) -> tuple[str, float]:
+    """The gate's metric, and its value for a saved model."""
+    digest, metric = Manifest.read(folder).digest, spec.gate.metric
+    if spec.task == "classification":
+        from ftcore.evaluation import scoring
+
+        answers = {"candidate": scoring.answers_of(scoring.classify(folder, digest, test, spec, device), digest)}
+        found = scoring.score_all(scoring.gather_holdout(test, answers, ()), answers)
+    else:
+        from ftcore.evaluation.generation import scoring as replies
+        from ftcore.evaluation.generation.baselines import prompt_of
+
+        generator = replies.generator_of(folder, digest, spec, device)
+        said = {"candidate": replies.answer(generator, digest, [prompt_of(row, spec.task) for row in test], test)}
+        found = replies.score_all(replies.gather_holdout(test, said, ()), said)
+    return metric, _value(found[0].metrics, metric)
+
+
+def _value(metrics: Sequence[Metric], name: str) -> float:
+    return next(metric.value for metric in metrics if metric.name == name)
+
+
+def speedup(student: Path, teacher: Path, test: list[dict[str, Any]], spec: FineTuneSpec, device: Device) -> float:
+    """Time of the teacher over time of the student on the same rows: the fastest of alternating runs of each."""
+    from ftcore.models.inference import Predictor
+    from ftcore.models.loading import load_classifier
+
+    texts = [row["text"] for row in test[:_SPEED_ROWS]]
+    fastest = {student: math.inf, teacher: math.inf}
+    predictors = {
+        folder: Predictor(load_classifier(folder), device, spec.training.max_length, spec.evaluation.batch_size)
+        for folder in fastest
+    }
+    for predictor in predictors.values():
+        predictor.predict(texts[:64])
+    for _ in range(_SPEED_ROUNDS):
+        for folder, predictor in predictors.items():
+            started = time.monotonic()
+            predictor.predict(texts)
+            fastest[folder] = min(fastest[folder], time.monotonic() - started)
+    return fastest[teacher] / fastest[student]
+
+
+def _peak_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / MB if sys.platform == "darwin" else peak * 1024 / MB
+
+
+def _mb(folder: Path) -> float:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / MB
+
+
+def machine(spec: FineTuneSpec) -> dict[str, Any]:
+    """Where and with what it was measured."""
+    device = choose(spec.compute)
+    model = platform.processor() or platform.machine()
+    if Path("/proc/cpuinfo").is_file():
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
+    return {
+        "cpu": model, "threads": device.threads, "device": device.device, "precision": device.precision,
+        "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("set")
+    parser.add_argument("method", nargs="?", help="left out: the rows are prepared, nothing is measured")
+    parser.add_argument(
+        "--rows", type=int, help="so many rows and a few steps: shows that it runs, not what it is worth"
+    )
+    arguments = parser.parse_args()
+    row = next(row for row in read_plan() if row.data.name == arguments.set and arguments.method in (None, row.method))
+    given = prepare(row.data)
+    if arguments.method is None:
+        return
+    work = ask_baseline if row.baseline else train_row
+    figures = {name: value for name, value in asdict(work(row, given, arguments.rows)).items() if value is not None}
+    print(json.dumps({**figures, **machine(spec_of_row(row, given.spec)), "data": given.prepared.digest[:12]}))
+
+
+if __name__ == "__main__":
+    main()
