@@ -15,7 +15,7 @@ DOC = ROOT / "docs" / "methods.md"
 BEGIN, END = "<!-- methods table: python -m benchmarks.methods --render -->", "<!-- end of methods table -->"
 _NOT_YET = "No row has been measured with the settings of this version: `python -m benchmarks.methods` does it."
 _HEAD = (
-    "| method | {metric} | trained | minutes | peak MB | rows/s | model MB | adapter MB |\n"
+    "| method | {metric} | trained | CPU minutes | peak MB | rows per CPU s | model MB | adapter MB |\n"
     "|---|---|---|---|---|---|---|---|"
 )
 
@@ -41,11 +41,15 @@ def table(rows: Sequence[Row], results: Mapping[str, Result]) -> str:
 def _where(results: object) -> str:
     """Machines and libraries, each once."""
     seen = {
-        f"{item['cpu']}, {item['threads']} threads, {item['precision']}; "
+        f"{item['cpu']}, {_threads(item['threads'])}, {item['precision']}; "
         + ", ".join(f"{name} {version}" for name, version in item["libraries"].items())
         for item in results  # type: ignore[attr-defined]
     }
     return "Measured on: " + "; and on: ".join(sorted(seen)) + "."
+
+
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"
 
 
 def _line(row: Row, result: Result) -> str:
