@@ -38,6 +38,7 @@ def one(case: list) -> dict[str, float]:  # type: ignore[type-arg]
     from ftcore.models.base import resolve_base
     from ftcore.models.devices import Device
     from ftcore.spec import BaseModelSpec, MethodSpec, TrainingSpec
+    from ftcore.training import memory
     from ftcore.training.attempts import build_model
     from ftcore.training.history import History
     from ftcore.training.preflight import bytes_needed
@@ -63,6 +64,8 @@ def one(case: list) -> dict[str, float]:  # type: ignore[type-arg]
             batch_size=rows, max_length=tokens, max_steps=3, gradient_checkpointing=checkpointing, eval_every=9
         )
         job = make_task(task, made, made[:8], ("0", "1", "2", "3"), base, training)
+        if checkpointing:
+            memory.give_back_at_once()  # as `Attempt.begin`
         model = build_model(job, MethodSpec(name=method), attention="eager")
         arguments = trainer_arguments(training, job.num_train, device, Path(folder) / "checkpoints", rows)
         trainer = job.trainer(model, History(), arguments)

@@ -54,6 +54,8 @@ class Attempt:
             rows: Per forward pass; None: as `training` says, or fewer where memory ran out.
             See `run_job` for the others.
         """
+        if job.training.gradient_checkpointing and device.device == "cpu":
+            memory.give_back_at_once()
         model = build_model(job, method, champion, device.attention_name)
         history = History.load(checkpoints.path_of(checkpoint_dir, step) / HISTORY) if step else History()
         history.out_of_memory += [item for item in out_of_memory if item not in history.out_of_memory]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ from ftcore.models.devices import Device
 
 GB = 1e9
 _ADAM_STATES = 2
+_M_MMAP_THRESHOLD, _LARGE = -3, 1 << 20  # of glibc's malloc.h
 _CPU_ALLOCATOR = ("can't allocate memory", "not enough memory")
 _CGROUP = Path("/sys/fs/cgroup")
 _PROC = Path("/proc")
@@ -122,6 +125,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _CPU_ALLOCATOR)
+
+
+def give_back_at_once() -> None:
+    """Let glibc return freed blocks of a megabyte or more to the system, for as long as this process lives.
+
+    It would keep them for later blocks. With gradient checkpointing these come in other sizes, and the gaps between them made
+    the process almost three times as large (MiniLM, 32 rows of 128 tokens: 1,068 MB against 379 MB).
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL("libc.so.6").mallopt(_M_MMAP_THRESHOLD, _LARGE)
 
 
 def give_back() -> None:

@@ -188,8 +188,7 @@ def activation_bytes(trainer: DurableTrainer, device: Device) -> tuple[float, fl
     """What a forward pass keeps for the backward pass: bytes whatever the rows, and bytes per row as long as the longest.
 
     Measured on one and two rows by what autograd saves. Added by formula (Korthikanti et al. 2022, arXiv:2205.05198, equation 1):
-    the gradients of one layer's activations, which the backward pass holds at a time, and with gradient checkpointing, which
-    keeps the inputs of layers only, the activations of that layer, computed again.
+    one layer, of which the backward pass holds the gradients, or with gradient checkpointing the activations, computed again.
 
     Raises:
         RuntimeError: Out of memory.
@@ -200,7 +199,7 @@ def activation_bytes(trainer: DurableTrainer, device: Device) -> tuple[float, fl
     one, two = (_kept(trainer, device, [row] * count) for count in (1, 2))
     per_row = float(max(two - one, 0))
     layer = _layer_bytes(model, lengths[longest], device)
-    return max(one - per_row, 0.0), per_row + layer * (2 if trainer.args.activation_checkpointing else 1)
+    return max(one - per_row, 0.0), per_row + layer
 
 
 def _kept(trainer: DurableTrainer, device: Device, rows: Sequence[object]) -> int:
