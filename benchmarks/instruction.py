@@ -166,6 +166,7 @@ def main() -> None:
             max_length=256,
             patience=0,
             packing=options.packing,
+            warmup_fraction=0,  # as TRL
         )
         job = Instruction(rows["train"], rows["validation"], base, training)
         tokens = sum(len(row.input_ids) for row in job.train) * options.epochs
