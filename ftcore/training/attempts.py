@@ -54,7 +54,7 @@ class Attempt:
             rows: Per forward pass; None: as `training` says, or fewer where memory ran out.
             See `run_job` for the others.
         """
-        if job.training.gradient_checkpointing and device.device == "cpu":
+        if device.device == "cpu":
             memory.give_back_at_once()
         model = build_model(job, method, champion, device.attention_name)
         history = History.load(checkpoints.path_of(checkpoint_dir, step) / HISTORY) if step else History()
@@ -64,7 +64,7 @@ class Attempt:
         for item in history.out_of_memory:
             micro = min(micro, smaller_micro_batch(share, item.rows, job.fewest_rows) or job.fewest_rows)
         micro = rows or micro
-        arguments = trainer_arguments(job.training, job.num_train, device, checkpoint_dir, micro)
+        arguments = trainer_arguments(job.training, job.num_train, device, checkpoint_dir, micro, job.eval_rows)
         if device.sharding == "full":
             arguments |= sharding_arguments(model)
         trainer = job.trainer(model, history, arguments)

@@ -39,6 +39,7 @@ class Classification(TrainingTask):
 
     name = "classification"
     peft_type = "SEQ_CLS"
+    eval_rows = 64
 
     def __init__(
         self, train_rows: Rows, validation_rows: Rows, labels: tuple[str, ...], base: BaseModel, training: TrainingSpec

@@ -17,7 +17,6 @@ from ftcore.models.devices import Device
 from ftcore.training import memory
 from ftcore.training.findings import Finding, Verdict
 from ftcore.training.packing import contamination
-from ftcore.training.settings import eval_rows
 from ftcore.training.tasks import TrainingTask
 from ftcore.training.trainer import DurableTrainer
 
@@ -139,11 +138,9 @@ def bytes_needed(job: TrainingTask, trainer: DurableTrainer, device: Device, mic
         RuntimeError: Out of memory while measuring.
     """
     fixed, per_row = activation_bytes(trainer, device)
-    held_by_row = trainer.eval_bytes_per_row() * eval_rows(job.training, micro_batch_size) / micro_batch_size
     own_rows = job.training.batch_size // device.num_processes
     sizes = [size for size in range(micro_batch_size, job.fewest_rows - 1, -1) if own_rows % size == 0]
     parts = device.num_processes if device.sharding == "full" else 1
-    per_row = max(per_row, held_by_row)
     needed = {size: memory.needs(trainer.model, per_row, size, loaded=True, processes=parts) for size in sizes}
     return {size: round(fixed) + parts_of.total for size, parts_of in needed.items()}
 

@@ -110,7 +110,7 @@ class _Bench:
         rows = job.training.micro_batch_size or job.training.batch_size
         self.model: Any = build_model(job, method, champion, device.attention_name)
         self.plain = self.model.get_base_model() if is_adapted(self.model) else self.model
-        arguments = trainer_arguments(job.training, job.num_train, device, folder, rows)
+        arguments = trainer_arguments(job.training, job.num_train, device, folder, rows, job.eval_rows)
         self.trainer = job.trainer(self.model, History(), arguments)
         lengths = self.trainer.lengths(self.trainer.train_dataset)
         by_length = sorted(range(len(lengths)), key=lambda row: lengths[row])

@@ -115,11 +115,6 @@ class PairTrainer(DurableTrainer):
     def token_lists(self, rows: Any) -> list[list[int]]:
         return [source + target for source, target in zip(rows.tokens, rows.targets, strict=True)]
 
-    def eval_bytes_per_row(self) -> float:
-        """Logits of the longest answer in float32: as they are, copied and normalised."""
-        vocabulary = int(self.model.get_input_embeddings().weight.shape[0])
-        return 3.0 * 4 * vocabulary * max(len(target) for target in self.eval_dataset.targets)
-
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | int | None = None,

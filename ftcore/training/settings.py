@@ -11,11 +11,10 @@ from ftcore.spec import TrainingSpec
 
 _SCHEDULERS = {"constant": "constant_with_warmup"}
 _DECAY_SHARE = 0.2
-_EVAL_ROWS = 64
 
 
 def trainer_arguments(
-    training: TrainingSpec, num_rows: int, device: Device, checkpoint_dir: Path, micro_batch_size: int
+    training: TrainingSpec, num_rows: int, device: Device, checkpoint_dir: Path, micro_batch_size: int, eval_rows: int
 ) -> dict[str, Any]:
     """What transformers' and TRL's TrainingArguments have in common.
 
@@ -31,7 +30,7 @@ def trainer_arguments(
         "output_dir": str(checkpoint_dir),
         "per_device_train_batch_size": micro_batch_size,
         "gradient_accumulation_steps": training.batch_size // (micro_batch_size * device.num_processes),
-        "per_device_eval_batch_size": eval_rows(training, micro_batch_size),
+        "per_device_eval_batch_size": rows_of_validation(training, micro_batch_size, eval_rows),
         "num_train_epochs": training.epochs,
         "max_steps": training.max_steps or -1,
         "learning_rate": training.learning_rate,
@@ -79,9 +78,9 @@ def warmup_steps(training: TrainingSpec, num_rows: int) -> int:
     return math.ceil(num_steps(training, num_rows) * training.warmup_fraction)
 
 
-def eval_rows(training: TrainingSpec, micro_batch_size: int) -> int:
+def rows_of_validation(training: TrainingSpec, micro_batch_size: int, at_least: int) -> int:
     """Rows per forward pass of a validation; fewer together with the micro-batch: memory is lacking for both or neither."""
-    return max(1, max(_EVAL_ROWS, training.batch_size) * micro_batch_size // training.batch_size)
+    return max(1, max(at_least, training.batch_size) * micro_batch_size // training.batch_size)
 
 
 def smaller_micro_batch(batch_size: int, rows: int, fewest: int = 1) -> int | None:

@@ -46,6 +46,9 @@ class TrainingTask(ABC):
     """Rows of the training split, as training meets them."""
     fewest_rows: int = 1
     """Per forward pass, for the loss to have a meaning; divides `training.batch_size`, or is 1."""
+    eval_rows: int = 0
+    """Rows per forward pass of a validation, if they are more than those of training. 0: with scores for every word of the
+    vocabulary at every token, more rows would take more memory than training does."""
     loading: Mapping[str, Any] = MappingProxyType({})
     """Further settings of `from_pretrained` that the method needs."""
     made_of: Mapping[str, Any] = MappingProxyType({})

@@ -126,10 +126,6 @@ class DurableTrainer(SharedTrainer):
         found: list[list[int]] = rows.tokens
         return found
 
-    def eval_bytes_per_row(self) -> float:
-        """What a validation pass holds for one row beyond what a training pass would keep for it; 0: nothing to speak of."""
-        return 0.0
-
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         # Sorted into optimiser steps, not into forward passes: accumulation must meet the rows that one big batch would.
         lengths = self.lengths(train_dataset or self.train_dataset)

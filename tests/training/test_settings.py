@@ -24,7 +24,7 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, BaseModel]:
 def arguments(rows: int = 100, micro: int | None = None, **changes: object) -> dict[str, object]:
     training = TrainingSpec.model_validate({"batch_size": 8} | changes)
     device = Device("cpu", "fp32", 1)
-    return settings.trainer_arguments(training, rows, device, Path("x"), micro or training.batch_size)
+    return settings.trainer_arguments(training, rows, device, Path("x"), micro or training.batch_size, 64)
 
 
 def test_rows_per_step_stay_whatever_the_pass() -> None:
