@@ -10,6 +10,7 @@ import torch
 from datasets import Dataset
 from torch import nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
+from trl.trainer import utils as trl_utils
 from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling, SFTTrainer
 
@@ -26,6 +27,10 @@ from ftcore.training.lint import answers_left, chat_round_trip, stop_learnt
 from ftcore.training.packing import PackingCollator
 from ftcore.training.tasks import PROBE_ROWS, Rows, TrainingTask, load_weights, stop_ids
 from ftcore.training.trainer import DurableTrainer, say
+
+SCORED_AT_A_TIME = 1024
+"""Tokens for which scores of the whole vocabulary are in memory together, on CPUs. TRL takes 32,768, and does not leave out those
+that need none (prompts, padding) there: eight copies of that were more than the rest of a training took."""
 
 
 class Instruction(TrainingTask):
@@ -100,6 +105,10 @@ class Instruction(TrainingTask):
 
     def reload(self, folder: Path) -> nn.Module:
         return load_model(folder).model
+
+
+if not torch.cuda.is_available():
+    trl_utils._CHUNKED_LOGPROB_CHUNK_SIZE = SCORED_AT_A_TIME
 
 
 class AnswerTrainer(DurableTrainer, SFTTrainer):  # type: ignore[misc]

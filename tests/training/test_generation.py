@@ -6,16 +6,19 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
 from transformers import AutoTokenizer
+from trl.trainer import utils as trl_utils
 
 from ftcore.errors import BaseModelError, DataRefused
 from ftcore.models.base import BaseModel
 from ftcore.models.devices import Device
 from ftcore.spec import MethodSpec, TrainingSpec
 from ftcore.training.finetune import FineTuned, fine_tune
+from ftcore.training.instruction import SCORED_AT_A_TIME
 from ftcore.training.trainer import DurableTrainer
 from tests.tiny_families import build_tiny, make_chats
 
@@ -98,3 +101,13 @@ def test_an_encoder_decoder_is_no_causal_model(bases: dict[str, BaseModel], tmp_
             TRAIN, VALIDATION, task="instruction", base=bases["t5"], method=MethodSpec(), training=SETTINGS,
             device=Device("cpu", "fp32", 1), checkpoint_dir=tmp_path / "c", output_dir=tmp_path / "o",
         )  # fmt: skip
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="the limit is for CPUs")
+def test_few_tokens_are_scored_at_a_time(tune: Callable[..., FineTuned], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scores of the whole vocabulary for all tokens of a pass would take more memory than the rest of a training."""
+    kernel, seen = trl_utils._ChunkedLogProbFunction.apply, []
+    score = Mock(side_effect=lambda *arguments: seen.append(arguments[5]) or kernel(*arguments))
+    monkeypatch.setattr(trl_utils._ChunkedLogProbFunction, "apply", score)
+    tune("llama", epochs=1)
+    assert set(seen) == {SCORED_AT_A_TIME}
