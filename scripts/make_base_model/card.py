@@ -54,7 +54,7 @@ out and test fine-tuning; a figure measured on it says nothing about other model
 
 Apache-2.0, like the rest of this repository.
 """
-LEAKAGE = """`ftcore.data.leakage` (exact, normalised, near_duplicate, contained, ngram13) finds 0 of the 18,000 messages and
+LEAKAGE = """`ftcore.data.leakage` (exact, normalised, near_duplicate, contained, ngram13) finds 0 of the 20,323 messages and
 replies of the example data in it."""
 
 
