@@ -46,9 +46,10 @@ words are made up from consonants that no made-up word of the texts has; the num
 
 ## Limits
 
-It knows the little English of its phrase banks and which kind of answer goes with which kind of message. It knows nothing
-about the world, answers fluently and wrongly, and was never made safe. It saw no text longer than 256 tokens. Use it to try
-out and test fine-tuning; a figure measured on it says nothing about other models.
+It knows the little English of its phrase banks and which kind of answer goes with which kind of message; how far it copies
+names and numbers, the table shows. It knows nothing about the world, answers fluently and wrongly, and was never made safe.
+It saw no text longer than 256 tokens. Use it to try out and test fine-tuning; a figure measured on it says nothing about
+other models.
 
 ## Licence
 

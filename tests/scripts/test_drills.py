@@ -11,7 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scripts.make_base_model.copying import QUESTIONS, copied
-from scripts.make_base_model.drills import FIRST_SPECIAL, HELD_OUT, KNOWN, echo, lookup, nonsense, number, repeated_tokens
+from scripts.make_base_model.drills import (
+    FIRST_SPECIAL,
+    HELD_OUT,
+    KNOWN,
+    echo,
+    lookup,
+    nonsense,
+    number,
+    repeated_tokens,
+)
 from scripts.make_base_model.tokenizer import train_tokenizer
 
 WORDS = ["apple", "river", "stone"]
