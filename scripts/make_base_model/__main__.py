@@ -16,9 +16,9 @@ from .corpus import conversations, project_texts, stories
 from .tokenizer import BOS, EOS, train_tokenizer
 
 SEED = 20260301
-CONVERSATIONS, STORIES, DOC_COPIES = 40_000, 7_000, 3
+CONVERSATIONS, STORIES, DOC_COPIES = 48_000, 7_000, 1
 VOCABULARY = 3072
-STEPS = 700
+STEPS = 1500
 HELD = 0.02
 
 
@@ -49,6 +49,7 @@ def main(argv: Iterable[str] | None = None) -> None:
     options = parser.parse_args(None if argv is None else list(argv))
     import torch
 
+    from .copying import copied
     from .pretrain import build, pack, save, train
 
     torch.set_num_threads(options.threads)
@@ -59,11 +60,14 @@ def main(argv: Iterable[str] | None = None) -> None:
     blocks, held_blocks = pack(training, tokenizer), pack(held, tokenizer)
     print(f"{len(training)} texts, {sum(map(len, training)):,} characters, {blocks.numel():,} tokens", flush=True)
     model = build(tokenizer, options.seed)
-    outcome = train(model, blocks, held_blocks, options.steps, options.seed)
+    outcome = train(model, blocks, held_blocks, options.steps, options.seed, lambda: print(copied(model, tokenizer, 1)))
     save(model, tokenizer, options.out)
+    shares = copied(model, tokenizer, options.seed)
     size = sum(map(len, training))
     (options.out / "README.md").write_text(
-        card(outcome, len(training), size, blocks.numel(), digest, options.threads), encoding="utf-8", newline="\n"
+        card(outcome, len(training), size, blocks.numel(), digest, options.threads, shares),
+        encoding="utf-8",
+        newline="\n",
     )
     print(f"validation perplexity {outcome.perplexity:.2f} after {outcome.minutes:.1f} minutes: {options.out}")
 

@@ -20,6 +20,8 @@ from scripts.make_example_data import voice
 from scripts.make_example_data.grammar import expand, fitting, heard
 from scripts.make_example_data.words import AGO, CITIES, NAMES, SMALL, STREETS, Customer, words
 
+from .drills import DRILLS, nonsense
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 DOCS = ("README.md", "CONTRIBUTING.md", "LICENSE", "docs")
@@ -35,6 +37,9 @@ BANKS = {
     "staff": "Miriam|Hannes|Oona|Pavel|Greta|Tarik|Selma|Bruno",
     "name": NAMES, "name2": NAMES, "city": CITIES, "city2": CITIES, "n": SMALL, "daysago": AGO,
 }  # fmt: skip
+OPEN = ("name", "name2", "city", "city2", "book", "bag", "plant", "car")
+"""Slots whose words are partly made up, so that a reply has to look them up in the message."""
+MADE_UP = 0.4
 OPENINGS = ["", "", "", "Good day, ", "Hello, ", "Dear all, ", "Excuse me. ", "A question: "]
 ENDINGS = ["", "", "", " Thank you.", " Thanks!", " Regards, {}", " Best wishes", " Yours, {}"]
 GREETINGS = ["", "", "Good day. ", "Hello. ", "Thank you for your message. ", "Thanks for writing to us. "]
@@ -57,6 +62,9 @@ class Speaker:
 
     def _draw(self, slot: str) -> str:
         rng = self.rng
+        if slot in OPEN and rng.random() < MADE_UP:
+            word = nonsense(rng)
+            return word if slot in ("book", "bag", "plant") else word.capitalize()
         if slot in BANKS:
             return rng.choice(words(BANKS[slot]))
         if slot == "amt":
@@ -69,14 +77,8 @@ class Speaker:
             number = str(rng.randrange(10 ** rng.randrange(1, 6), 10 ** rng.randrange(6, 8)))
             return number if slot != "ref" else rng.choice(["{}", "{}", "#{}", "no. {}", "NL-{}"]).format(number)
         if slot.startswith("w"):
-            return rng.choice(self.vocabulary) if rng.random() < 0.7 else _nonsense(rng)
+            return rng.choice(self.vocabulary) if rng.random() < 0.5 else nonsense(rng)
         raise KeyError(slot)
-
-
-def _nonsense(rng: random.Random) -> str:
-    """A word that nobody knows: it can only be copied."""
-    syllables = [rng.choice("bdfgklmnprstvz") + rng.choice("aeiou") for _ in range(rng.randrange(2, 4))]
-    return "".join(syllables) + rng.choice(["", "n", "r", "s", "x"])
 
 
 def conversations(seed: int, count: int) -> Iterator[list[Message]]:
@@ -91,13 +93,18 @@ def conversations(seed: int, count: int) -> Iterator[list[Message]]:
         if rng.random() < 0.25:
             turns.append({"role": "system", "content": rng.choice(SYSTEMS).format(house=house)})
         for _ in range(rng.choices([1, 2, 3], weights=[75, 18, 7])[0]):
-            if rng.random() < 0.35:
+            kind = rng.choices(["house", "exercise", "drill", "tidy"], weights=[64, 14, 14, 8])[0]
+            if kind == "house":
+                asked, answer = _exchange(houses[house], house, Speaker(rng, vocabulary))
+            elif kind == "exercise":
                 speaker = Speaker(rng, vocabulary)
                 speaker.facts["house"] = house
-                kind = rng.choice(list(exercises))
-                asked, answer = (expand_lines(line, rng, speaker) for line in rng.choice(exercises[kind]))
+                lines = rng.choice(exercises[rng.choice(list(exercises))])
+                asked, answer = (expand_lines(line, rng, speaker) for line in lines)
+            elif kind == "drill":
+                asked, answer = rng.choice(DRILLS)(rng, vocabulary)
             else:
-                asked, answer = _exchange(houses[house], house, Speaker(rng, vocabulary))
+                asked, answer = _tidy(houses[house], Speaker(rng, vocabulary))
             turns += [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
         yield turns
 
@@ -123,6 +130,16 @@ def _exchange(topics: dict[str, dict[str, str]], house: str, speaker: Speaker) -
     )
     greeting = f"Dear {writer.name}, " if f" {writer.name}" in text and rng.random() < 0.7 else rng.choice(GREETINGS)
     return text, greeting + answer + rng.choice(SIGN_OFFS).format(house=house)
+
+
+def _tidy(topics: dict[str, dict[str, str]], speaker: Speaker) -> tuple[str, str]:
+    """A message as somebody typed it, and as they meant it."""
+    rng = speaker.rng
+    line = rng.choice(topics[rng.choice(list(topics))]["user"].strip().splitlines())
+    plain = expand(line, rng, speaker.fill)
+    writer = Customer.draw(0, rng, ["a", "b"], ["a", "b"])
+    asked = voice.speak(plain, writer, rng.choice(["email", "chat", "phone_transcript"]))
+    return rng.choice(["Write this properly: {}", "Without slips, please: {}"]).format(asked), plain
 
 
 def stories(seed: int, count: int) -> Iterator[str]:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from .drills import repeated_tokens
 from .tokenizer import CONTEXT
 
-BLOCK = 384
-BATCH = 10
+BLOCK = 256
+BATCH = 8
+RATE, EMBEDDING_RATE = 0.02, 5e-3
+"""Peak rates of Muon (matrices) and AdamW (embeddings, norms)."""
+REPEATS = ((0.25, 4), (1.0, 1))
+"""How many of a step's blocks are repeated random tokens, until which share of the steps: looking back is learned early."""
 
 
 @dataclass(frozen=True)
@@ -60,35 +65,64 @@ def pack(texts: Sequence[str], tokenizer: Any) -> torch.Tensor:
     return torch.tensor(ids[: len(ids) // BLOCK * BLOCK]).view(-1, BLOCK)
 
 
-def train(model: Any, blocks: torch.Tensor, held: torch.Tensor, steps: int, seed: int, rate: float = 3e-3) -> Outcome:
-    """AdamW with warm-up and cosine decay to a tenth, forward passes in bf16; prints a line every 50 steps."""
-    optimizer = torch.optim.AdamW(_groups(model), lr=rate, betas=(0.9, 0.95), fused=True)
-    warm = max(1, steps // 20)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda s: min((s + 1) / warm, 0.1 + 0.45 * (1 + math.cos(math.pi * max(0, s - warm) / max(1, steps - warm)))),
-    )
+def train(
+    model: Any, blocks: torch.Tensor, held: torch.Tensor, steps: int, seed: int, look: Callable[[], None] = lambda: None
+) -> Outcome:
+    """Muon and AdamW with warm-up and a linear fall to a twentieth, forward passes in bf16.
+
+    Prints a line every 50 steps and calls `look` every 250.
+    """
+    optimizers = _optimizers(model)
+    schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(steps)) for optimizer in optimizers]
     order = torch.Generator().manual_seed(seed)
     begun, worked = time.monotonic(), time.process_time()
-    done, recent = 0, 0.0
+    recent, seen = 0.0, 0
     model.train()
-    while done < steps:
-        for rows in torch.randperm(len(blocks), generator=order).split(BATCH):
-            loss = _loss(model, blocks[rows])
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad()
-            done += 1
-            recent = loss.item() if done == 1 else 0.98 * recent + 0.02 * loss.item()
-            if done % 50 == 0:
-                print(f"step {done}/{steps}: loss {recent:.3f}, {(time.monotonic() - begun) / 60:.1f} min", flush=True)
-            if done == steps:
-                break
+    for done, rows in zip(range(1, steps + 1), _batches(len(blocks), steps, order), strict=True):
+        num_repeats = next(count for share, count in REPEATS if done <= share * steps)
+        texts = blocks[rows[num_repeats:]]
+        repeats, labels = repeated_tokens(num_repeats, blocks.shape[1], model.config.vocab_size, order)
+        loss = _loss(model, torch.cat([texts, repeats]), torch.cat([texts, labels]))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for stepper in (*optimizers, *schedules):
+            stepper.step()
+        model.zero_grad()
+        seen += texts.numel()
+        recent = loss.item() if done == 1 else 0.98 * recent + 0.02 * loss.item()
+        if done % 50 == 0:
+            print(f"step {done}/{steps}: loss {recent:.3f}, {(time.monotonic() - begun) / 60:.1f} min", flush=True)
+        if done % 250 == 0:
+            look()
+            model.train()
     minutes, cpu_minutes = (time.monotonic() - begun) / 60, (time.process_time() - worked) / 60
     count = sum(parameter.numel() for parameter in model.parameters())
-    return Outcome(count, steps, steps * BATCH * BLOCK, minutes, cpu_minutes, recent, evaluate(model, held))
+    return Outcome(count, steps, seen, minutes, cpu_minutes, recent, evaluate(model, held))
+
+
+def _batches(num_blocks: int, steps: int, order: torch.Generator) -> Iterator[torch.Tensor]:
+    """`steps` times the numbers of BATCH blocks (fewer where there are not so many), each pass in a new order."""
+    ids = torch.empty(0, dtype=torch.int64)
+    for _ in range(steps):
+        if len(ids) < BATCH:
+            ids = torch.cat([ids, torch.randperm(num_blocks, generator=order)])
+        yield ids[:BATCH]
+        ids = ids[BATCH:]
+
+
+def _rate(steps: int) -> Callable[[int], float]:
+    warm = max(1, steps // 50)
+    return lambda step: min((step + 1) / warm, 0.05 + 0.95 * (1 - step / steps))
+
+
+def _optimizers(model: Any) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices inside (Jordan et al. 2024): it needs a fraction of AdamW's steps here. AdamW for the rest."""
+    inside = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    rest = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    return [
+        torch.optim.Muon(inside, lr=RATE, weight_decay=0.01),
+        torch.optim.AdamW(rest, lr=EMBEDDING_RATE, betas=(0.9, 0.95), weight_decay=0.0, fused=True),
+    ]
 
 
 def evaluate(model: Any, blocks: torch.Tensor) -> float:
@@ -107,15 +141,7 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
         file.chmod(0o644)  # the weights come with 0600
 
 
-def _loss(model: Any, rows: torch.Tensor) -> torch.Tensor:
+def _loss(model: Any, rows: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss: torch.Tensor = model(input_ids=rows, labels=rows).loss
+        loss: torch.Tensor = model(input_ids=rows, labels=rows if labels is None else labels).loss
     return loss
-
-
-def _groups(model: Any) -> list[dict[str, Any]]:
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    return [
-        {"params": matrices, "weight_decay": 0.1},
-        {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0},
-    ]

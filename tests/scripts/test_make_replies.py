@@ -22,6 +22,7 @@ from scripts.make_example_data.compose import Message, Mix, load, message
 from scripts.make_example_data.grammar import heard
 from scripts.make_example_data.replies.__main__ import main
 from scripts.make_example_data.replies.answers import POLICIES, case_of, known_facts, reply
+from scripts.make_example_data.replies.ceiling import readings
 from scripts.make_example_data.replies.flaws import FLAWS
 from scripts.make_example_data.waves import WEIGHTS
 from scripts.make_example_data.words import HOUSEHOLD, ITEMS, Customer, words
@@ -144,3 +145,14 @@ def test_only_what_a_reader_sees_is_a_fact() -> None:
     message = asked("i paid 4550 twice, 5 mill lane", "double_charge", amt="£45.50", street="5 Mill Lane", ord="#12345")
     assert known_facts(message, customer()) == {"street": "5 Mill Lane"}
     assert "amt" not in known_facts(asked("45 twice", "double_charge", amt="45"), customer())
+
+
+def test_readings_know_more_or_less_of_a_message() -> None:
+    message = asked("Where is order 48213? When will it come?", "track_order", ord="order 48213")
+    found = {name: replies[0] for name, replies in readings([(message, customer())]).items()}
+    assert "We looked up order 48213. Orders arrive within three working days" in found["commonest phrasings"]
+    assert "48213" in found["phrasings drawn anew"]
+    without = found["the same, no fact but the name"]
+    assert "48213" not in without and "Orders arrive within three working days" in without and "order number" in without
+    last = found["the same, the last case of the intent"]
+    assert "48213" in last and "It leaves our warehouse" in last

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -43,19 +43,24 @@ def build(seed: int) -> dict[str, list[Row]]:
 
 
 def _rows(name: str, seed: int, bank: Bank, seen: Seen) -> list[Row]:
-    rows: list[Row] = []
-    number = FIRST[name]
-    while len(rows) < ROWS[name]:
+    rows = [row for row, _, _ in made_rows(name, seed, bank, seen)]
+    rows.sort(key=lambda row: (row["timestamp"], row["group"]))
+    return [{"id": f"{name[0]}{place:05d}", **row} for place, row in enumerate(rows, start=1)]
+
+
+def made_rows(name: str, seed: int, bank: Bank, seen: Seen) -> Iterator[tuple[Row, Message, Customer]]:
+    """The rows of a file, customer by customer, each with the message and the customer that it was made of."""
+    count, number = 0, FIRST[name]
+    while count < ROWS[name]:
         rng = random.Random(f"{seed}/{name}/{number}")
         customer = Customer.draw(number, rng, words(ITEMS), words(HOUSEHOLD))
-        for _ in range(min(rng.choices([1, 2, 3, 4], weights=[40, 30, 20, 10])[0], ROWS[name] - len(rows))):
+        for _ in range(min(rng.choices([1, 2, 3, 4], weights=[40, 30, 20, 10])[0], ROWS[name] - count)):
             label = rng.choices(list(WEIGHTS), weights=list(WEIGHTS.values()))[0]
             mix = dataclasses.replace(MIX, order=ORDERS if POLICIES[label].get("need") == "order" else 0.0)
             if made := fresh(bank, label, customer, mix, seen):
-                rows.append(_row(name, made, customer, *STRETCH[name]))
+                yield _row(name, made, customer, *STRETCH[name]), made, customer
+                count += 1
         number += 1
-    rows.sort(key=lambda row: (row["timestamp"], row["group"]))
-    return [{"id": f"{name[0]}{place:05d}", **row} for place, row in enumerate(rows, start=1)]
 
 
 def _row(name: str, message: Message, customer: Customer, start: datetime, end: datetime) -> Row:
