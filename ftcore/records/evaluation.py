@@ -1,0 +1,80 @@
+"""Records of the judgement: models scored on the holdout, and whether the candidate may be promoted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from ftcore.records.base import Record
+
+Outcome = Literal["PASS", "FAIL", "NOT ENOUGH EVIDENCE"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """One number with its uncertainty."""
+
+    name: str
+    value: float
+    n: int
+    ci_low: float
+    ci_high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """One model (candidate, champion or a baseline) on the holdout."""
+
+    role: str
+    model_digest: str
+    metrics: tuple[Metric, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation(Record):
+    """evaluate: every model scored on the same rows. Per-row predictions and tables lie in `uri`."""
+
+    kind: ClassVar[str] = "evaluation"
+
+    uri: str
+    test_digest: str
+    num_rows: int
+    models: tuple[Scored, ...]
+    candidate_digest: str
+    champion_digest: str | None
+    champion_seq: int
+    """Ledger position of the champion compared with; 0: none yet."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Candidate against champion on one metric."""
+
+    name: str
+    champion: float
+    candidate: float
+    difference: float
+    ci_low: float
+    ci_high: float
+    p_value: float
+    n: int
+    n_needed: int
+    """Rows needed to see `min_gain` with the wanted power at the observed discordance."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict(Record):
+    """judge: may this candidate be promoted, and why."""
+
+    kind: ClassVar[str] = "verdict"
+
+    uri: str
+    outcome: Outcome
+    reasons: tuple[str, ...]
+    metrics: tuple[Comparison, ...]
+    candidate_digest: str
+    champion_digest: str | None
+    champion_seq: int
+    evaluation_digest: str
+    gate_digest: str
+    test_digest: str
