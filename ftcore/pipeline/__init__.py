@@ -1,0 +1,29 @@
+"""Runs stages: the same functions whether Airflow calls them one by one or `ftcore run` calls them in a row.
+
+A stage runs only when no verified output with its key exists. The key is the digest of everything the result depends
+on: the stage, the source of the rooms it uses, the parts of the spec it reads, the digests of its inputs, the
+libraries that compute, and the device class.
+"""
+
+from ftcore.pipeline.inputs import Inputs, champion_ref, data_ref, gather, start_ref, teacher_ref, tuned
+from ftcore.pipeline.keys import key_inputs, library_versions, source_digest
+from ftcore.pipeline.running import Step, holdout_notes, log_to_mlflow, run_pipeline, run_stage, share_search
+
+__all__ = [
+    "Inputs",
+    "Step",
+    "champion_ref",
+    "data_ref",
+    "gather",
+    "holdout_notes",
+    "key_inputs",
+    "library_versions",
+    "log_to_mlflow",
+    "run_pipeline",
+    "run_stage",
+    "share_search",
+    "source_digest",
+    "start_ref",
+    "teacher_ref",
+    "tuned",
+]
