@@ -64,7 +64,7 @@ def one(case: list) -> dict[str, float]:  # type: ignore[type-arg]
             batch_size=rows, max_length=tokens, max_steps=3, gradient_checkpointing=checkpointing, eval_every=9
         )
         job = make_task(task, made, made[:8], ("0", "1", "2", "3"), base, training)
-        memory.give_back_at_once()  # as `Attempt.begin`
+        memory.give_back_at_once()  # as training does where memory is short
         model = build_model(job, MethodSpec(name=method), attention="eager")
         arguments = trainer_arguments(
             training, job.num_train, device, Path(folder) / "checkpoints", rows, job.eval_rows

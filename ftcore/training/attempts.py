@@ -54,7 +54,7 @@ class Attempt:
             rows: Per forward pass; None: as `training` says, or fewer where memory ran out.
             See `run_job` for the others.
         """
-        if device.device == "cpu":
+        if device.device == "cpu" and job.training.gradient_checkpointing:
             memory.give_back_at_once()
         model = build_model(job, method, champion, device.attention_name)
         history = History.load(checkpoints.path_of(checkpoint_dir, step) / HISTORY) if step else History()

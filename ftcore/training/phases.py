@@ -99,7 +99,7 @@ class Run:
             job, champion = self._student(teacher, self.method.distill)
         job = job or make_task(self.task, self.train_rows, self.validation_rows, self.labels, self.base, self.training)
         if self.probe is not None:
-            self.device = self.probe.fastest(job, self.plain, self.device, champion)
+            self.device = self.probe.fastest(job, self.plain, self.device, champion, self.checkpoint_dir)
         order = None
         if self.method.curriculum:
             from ftcore.training.curriculum import row_order

@@ -22,6 +22,8 @@ from ftcore.training.trainer import DurableTrainer
 
 PREFLIGHT = "preflight.json"
 _PROBE_ROWS = 8
+_SHORT = 0.4
+"""Of the free memory: what the estimate may be of it before it could run out for gaps between blocks."""
 _PACKED_TOLERANCE = 1e-3
 
 
@@ -163,6 +165,9 @@ def _memory(job: TrainingTask, trainer: DurableTrainer, device: Device, rows: in
     message = f"{needed}, {free / memory.GB:.1f} GB free"
     fitting = [size for size, total in totals.items() if total <= free]
     if totals[rows] <= free:
+        if device.device == "cpu" and totals[rows] > _SHORT * free:
+            memory.give_back_at_once()
+            message += "; freed blocks go back to the system at once, which costs speed"
         return Finding("memory", "ok", message)
     if not fitting:
         fewest = min(totals)

@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 import json
 import math
+import os
 import platform
 import tempfile
 import time
@@ -40,6 +41,10 @@ MIN_STEPS = 400
 """Shorter trainings are not measured: what could be gained is less than what measuring costs."""
 MARGIN = 1.1
 """How many times as fast as the rule of thumb another way has to be."""
+BUSY = 0.75
+"""Of the processors: with so many at work for others, timings would say more about those than about the ways."""
+BUDGET_S = 30.0
+"""No further way is tried after it."""
 _TIMED = 2
 _CHOSEN = ("attention", "precision", "threads", "fused")
 
@@ -53,12 +58,16 @@ class Probe:
     folder: Path
     """Kept from one training to the next."""
 
-    def fastest(self, job: TrainingTask, method: MethodSpec, device: Device, champion: BaseModel | None) -> Device:
-        """The device with what proved fastest, or as it is: where training is short or shared, or `compute.probe` is false.
+    def fastest(
+        self, job: TrainingTask, method: MethodSpec, device: Device, champion: BaseModel | None, checkpoint_dir: Path
+    ) -> Device:
+        """The device with what proved fastest, or as it is: where training is short or shared, the machine busy, or
+        `compute.probe` false.
 
         Args:
             job, method, champion: As for `run_job`.
             device: From `choose`: the rules of thumb.
+            checkpoint_dir: Gets what was chosen for this training, which goes on with it after a crash.
 
         Raises:
             FtcoreError: The model cannot be built; see `run_job`.
@@ -66,11 +75,16 @@ class Probe:
         steps = num_steps(job.training, job.num_train)
         if not self.compute.probe or steps < MIN_STEPS or method.name == "qlora" or device.num_processes > 1:
             return device
+        own = checkpoint_dir / "probe.json"
         path = self.folder / f"{digest_of(_situation(self.compute, job, method, device, champion))}.json"
-        known = _read(path)
-        if known is None:
+        known = _read(own) or _read(path)
+        if known is None and _is_busy():
+            say(f"probe: left out, the machine is busy (load {os.getloadavg()[0]:.1f}); {device.summary()}")
+            known = {name: getattr(device, name) for name in _CHOSEN}
+        elif known is None:
             known = self._measure(job, method, device, champion)
             write_durable(path, canonical_json(known))
+        write_durable(own, canonical_json(known))
         return dataclasses.replace(device, **{name: known[name] for name in _CHOSEN})
 
     def _measure(
@@ -80,17 +94,16 @@ class Probe:
         rule.prepare()
         with tempfile.TemporaryDirectory() as nowhere, torch.random.fork_rng():
             bench = _Bench(job, method, device, champion, Path(nowhere))
-            chosen, ways = rule, 0
+            chosen = rule
             for candidates in (_kernels, _threads, _optimizers):
-                found = list(candidates(chosen, self.compute))
-                chosen = bench.fastest(found)
-                ways += len(found) - 1
+                chosen = bench.fastest(list(candidates(chosen, self.compute)))
+            ways = len(bench.seconds)
             rates = {name: round(bench.rows_per_s(way), 1) for name, way in (("before", rule), ("now", chosen))}
         del bench
         memory.give_back()
         device.prepare()
         say(
-            f"probe: {ways + 1} ways measured in {time.monotonic() - began:.1f} s; {chosen.summary()}: "
+            f"probe: {ways} ways measured in {time.monotonic() - began:.1f} s; {chosen.summary()}: "
             f"{rates['now']:.0f} rows/s (rule of thumb: {rates['before']:.0f})"
         )
         return {**{name: getattr(chosen, name) for name in _CHOSEN}, "rows_per_s": rates}
@@ -114,27 +127,31 @@ class _Bench:
         self.trainer = job.trainer(self.model, History(), arguments)
         lengths = self.trainer.lengths(self.trainer.train_dataset)
         by_length = sorted(range(len(lengths)), key=lambda row: lengths[row])
-        ends = (max(rows, len(by_length) // 2), max(rows, 9 * len(by_length) // 10))
-        self.batches = [[self.trainer.train_dataset[row] for row in by_length[end - rows : end]] for end in ends]
-        """Rows of middling length, and long ones."""
+        end = max(rows, 2 * len(by_length) // 3)
+        self.rows = [self.trainer.train_dataset[row] for row in by_length[end - rows : end]]
+        """Somewhat longer than most."""
         self.seconds: dict[Device, float] = {}
+        self.until = time.perf_counter() + BUDGET_S
 
     def rows_per_s(self, way: Device) -> float:
         """Of a way that has been measured."""
-        return sum(map(len, self.batches)) / self.seconds[way]
+        return len(self.rows) / self.seconds[way]
 
     def fastest(self, ways: Sequence[Device]) -> Device:
         """The first, unless another one is faster by more than the margin. The first must work, the others need not."""
         self._step(ways[0])  # to warm up
         able = [ways[0], *(way for way in ways[1:] if self._works(way))]
         for _, way in itertools.product(range(_TIMED), able):
-            began = time.perf_counter()
-            self._step(way)
-            self.seconds[way] = min(self.seconds.get(way, math.inf), time.perf_counter() - began)
+            if way not in self.seconds or time.perf_counter() < self.until:
+                began = time.perf_counter()
+                self._step(way)
+                self.seconds[way] = min(self.seconds.get(way, math.inf), time.perf_counter() - began)
         best = min(able, key=lambda way: self.seconds[way])
         return best if self.seconds[best] * MARGIN < self.seconds[ways[0]] else ways[0]
 
     def _works(self, way: Device) -> bool:
+        if time.perf_counter() > self.until:
+            return False
         try:
             self._step(way)
         except (ImportError, ValueError, RuntimeError):  # the model has no such kernel, or it does not fit into memory
@@ -142,18 +159,17 @@ class _Bench:
         return True
 
     def _step(self, way: Device) -> None:
-        """Both batches forward, back and into the weights, which a rate of zero leaves as they are."""
+        """The rows forward, back and into the weights, which a rate of zero leaves as they are."""
         way.prepare()
         if way.attention_name:
             self.plain.set_attn_implementation(way.attention_name)
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(trained, lr=0.0, fused=way.fused, foreach=not way.fused)
-        for rows in self.batches:
-            with way.autocast():
-                loss = self.trainer.loss_of(rows)
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
+        with way.autocast():
+            loss = self.trainer.loss_of(self.rows)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
         if way.device == "cuda":
             torch.cuda.synchronize()
 
@@ -185,6 +201,11 @@ def _optimizers(device: Device, compute: ComputeSpec) -> Iterator[Device]:
     """AdamW in one kernel for all weights, or operation by operation."""
     yield device
     yield dataclasses.replace(device, fused=not device.fused)
+
+
+def _is_busy() -> bool:
+    """Whether others are at work on this machine, as far as the system tells."""
+    return os.getloadavg()[0] > BUSY * (os.cpu_count() or 1)
 
 
 def _situation(

@@ -117,6 +117,19 @@ def test_padding_that_hides_tokens_to_learn_is_a_fault(
     assert checked(bases, "instruction")["padding"].verdict == "fault"
 
 
+def test_where_memory_is_short_freed_blocks_go_back(
+    bases: dict[str, BaseModel], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(memory, "give_back_at_once", lambda: asked.append(True))
+    monkeypatch.setattr(preflight, "bytes_needed", lambda *args: {8: 1000})
+    for free, wanted in ((3000, []), (2000, [True]), (999, [True])):
+        monkeypatch.setattr(memory, "free_bytes", lambda device, free=free: free)
+        found = checked(bases, "classification", batch_size=8)["memory"]
+        assert asked == wanted
+        assert ("costs speed" in found.message) == (free == 2000)
+
+
 def test_too_little_memory_names_the_micro_batch_that_fits(
     bases: dict[str, BaseModel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

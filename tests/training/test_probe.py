@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,15 @@ def job_of(bases: dict[str, BaseModel], task: str = "classification", **settings
     return make_task(task, rows_of(task, 24), rows_of(task, 8, seed=1), labels, bases[task], training)  # type: ignore[arg-type]
 
 
+@pytest.fixture(autouse=True)
+def load(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Of the machine, as tests say."""
+    load = [0.0]
+    monkeypatch.setattr(os, "getloadavg", lambda: (load[0], 0.0, 0.0))
+    monkeypatch.setattr(os, "cpu_count", lambda: 4)
+    return load
+
+
 @pytest.fixture
 def bench(bases: dict[str, BaseModel], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Bench:
     """One whose steps take as long as `costs` says, by number of threads."""
@@ -46,6 +58,7 @@ def bench(bases: dict[str, BaseModel], tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(bench, "_step", step)
     monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    bench.until = probing.BUDGET_S
     return bench
 
 
@@ -71,6 +84,12 @@ def test_the_first_way_must_work(bench: Any) -> None:
         bench.fastest([Device("cpu", "fp32", 2), Device("cpu", "fp32", 1)])
 
 
+def test_no_further_way_is_tried_when_time_is_up(bench: Any) -> None:
+    bench.costs = {8: 0.6 * probing.BUDGET_S, 4: 0.6 * probing.BUDGET_S, 2: 0.1}
+    assert bench.fastest([Device("cpu", "fp32", threads) for threads in bench.costs]).threads == 8
+    assert sorted(way.threads for way in bench.seconds) == [4, 8]
+
+
 def test_only_what_the_spec_leaves_open_is_tried() -> None:
     open_ways = [(way.precision, way.attention) for way in _kernels(BF16, ComputeSpec())]
     assert open_ways == [("bf16", "eager"), ("bf16", "sdpa"), ("fp32", "eager"), ("fp32", "sdpa")]
@@ -90,11 +109,11 @@ def test_every_task_can_be_measured(
 ) -> None:
     rule, job = Device("cpu", "fp32", 1), job_of(bases, task)
     state = torch.get_rng_state()
-    chosen = Probe(ComputeSpec(), tmp_path).fastest(job, MethodSpec(name=method), rule, None)  # type: ignore[arg-type]
+    chosen = Probe(ComputeSpec(), tmp_path).fastest(job, MethodSpec(name=method), rule, None, tmp_path / "run")
     assert chosen.threads == 1
     assert torch.equal(state, torch.get_rng_state())
     assert "probe: 3 ways measured" in capsys.readouterr().err
-    assert len(list(tmp_path.glob("*.json"))) == 1
+    assert len(list(tmp_path.glob("*.json"))) == 1  # kept for later trainings
 
 
 def test_a_step_of_the_measure_leaves_the_weights(bases: dict[str, BaseModel], tmp_path: Path) -> None:
@@ -122,30 +141,49 @@ class TestKept:
         monkeypatch.setattr(Probe, "_measure", measure)
         return seen
 
-    def test_a_second_training_measures_nothing(
-        self, bases: dict[str, BaseModel], tmp_path: Path, measured: list[str]
-    ) -> None:
-        wanted = Device("cpu", "fp32", 1, "sdpa", fused=False)
-        for _ in range(2):
-            assert Probe(ComputeSpec(), tmp_path).fastest(job_of(bases), MethodSpec(), BF16, None) == wanted
+    @pytest.fixture
+    def choose(self, bases: dict[str, BaseModel], tmp_path: Path, measured: list[str]) -> Callable[..., Device]:
+        """Asks a probe, for a new training each time unless its name is given."""
+        count = itertools.count()
+
+        def ask(method: str = "full", name: str | None = None, probe: bool = True, **settings: Any) -> Device:
+            run = tmp_path / (name or f"run-{next(count)}")
+            chooser = Probe(ComputeSpec(probe=probe), tmp_path / "probes")
+            return chooser.fastest(job_of(bases, **settings), MethodSpec(name=method), BF16, None, run)
+
+        return ask
+
+    def test_a_second_training_measures_nothing(self, choose: Callable[..., Device], measured: list[str]) -> None:
+        assert [choose(), choose()] == [Device("cpu", "fp32", 1, "sdpa", fused=False)] * 2
         assert measured == ["full"]
-        Probe(ComputeSpec(), tmp_path).fastest(job_of(bases), MethodSpec(name="lora"), BF16, None)
-        Probe(ComputeSpec(), tmp_path).fastest(job_of(bases, batch_size=4), MethodSpec(), BF16, None)
+        choose("lora")
+        choose(batch_size=4)
         assert measured == ["full", "lora", "full"]
 
     def test_an_unreadable_choice_is_made_again(
-        self, bases: dict[str, BaseModel], tmp_path: Path, measured: list[str]
+        self, choose: Callable[..., Device], tmp_path: Path, measured: list[str]
     ) -> None:
         for content in (None, "{", "{}"):
-            for path in tmp_path.glob("*.json"):
+            for path in tmp_path.glob("probes/*.json"):
                 path.write_text(str(content))
-            Probe(ComputeSpec(), tmp_path).fastest(job_of(bases), MethodSpec(), BF16, None)
+            choose()
         assert measured == ["full"] * 3
 
-    def test_short_trainings_and_specs_that_say_so_are_not_measured(
-        self, bases: dict[str, BaseModel], tmp_path: Path, measured: list[str]
+    def test_a_busy_machine_is_not_measured_and_the_training_goes_on_as_it_began(
+        self, choose: Callable[..., Device], measured: list[str], load: list[float], capsys: pytest.CaptureFixture[str]
     ) -> None:
-        short = job_of(bases, max_steps=probing.MIN_STEPS - 1)
-        assert Probe(ComputeSpec(), tmp_path).fastest(short, MethodSpec(), BF16, None) is BF16
-        assert Probe(ComputeSpec(probe=False), tmp_path).fastest(job_of(bases), MethodSpec(), BF16, None) is BF16
+        load[0] = 4.0
+        rule = choose(name="first")
+        assert (rule.precision, rule.attention_name, measured) == ("bf16", "eager", [])
+        assert "the machine is busy (load 4.0)" in capsys.readouterr().err
+        load[0] = 0.5
+        assert choose(name="first") == rule
+        assert measured == []
+        assert choose(name="second") != rule
+
+    def test_short_trainings_and_specs_that_say_so_are_not_measured(
+        self, choose: Callable[..., Device], measured: list[str]
+    ) -> None:
+        assert choose(max_steps=probing.MIN_STEPS - 1) is BF16
+        assert choose(probe=False) is BF16
         assert measured == []
