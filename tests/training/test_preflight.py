@@ -122,12 +122,12 @@ def test_where_memory_is_short_freed_blocks_go_back(
 ) -> None:
     asked: list[bool] = []
     monkeypatch.setattr(memory, "give_back_at_once", lambda: asked.append(True))
-    monkeypatch.setattr(preflight, "bytes_needed", lambda *args: {8: 1000})
-    for free, wanted in ((3000, []), (2000, [True]), (999, [True])):
+    monkeypatch.setattr(preflight, "bytes_needed", lambda *args: {8: 10**9})
+    for free, wanted in ((3 * 10**9, []), (2 * 10**9, [True]), (10**9 - 1, [True])):
         monkeypatch.setattr(memory, "free_bytes", lambda device, free=free: free)
         found = checked(bases, "classification", batch_size=8)["memory"]
         assert asked == wanted
-        assert ("costs speed" in found.message) == (free == 2000)
+        assert ("costs speed" in found.message) == (free == 2 * 10**9)
 
 
 def test_too_little_memory_names_the_micro_batch_that_fits(
