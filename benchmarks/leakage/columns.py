@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.leakage.corpora import example_rows
-from ftcore.data.leakage import TrainedRows, find_leaks
+from ftcore.data.trained_rows import TrainedRows, find_leaks
 from ftcore.store import Store
 
 SHARE = 0.05

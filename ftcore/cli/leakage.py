@@ -184,7 +184,7 @@ def _number(rows: Rows, row: int | None) -> int | None:
 def _seen(trained: str | None, test: Rows) -> list[int]:
     if trained is None:
         return []
-    from ftcore.data.leakage import TrainedRows
+    from ftcore.data.trained_rows import TrainedRows
     from ftcore.store import Store
 
     index = TrainedRows(Store(), trained)

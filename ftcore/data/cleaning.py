@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import ftfy
 
@@ -81,3 +83,8 @@ def normalise_for_match(text: str) -> str:
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     matched = " ".join(folded.translate(_MATCH).split())
     return matched or " ".join(folded.split())
+
+
+def match_keys(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The text of every row as `normalise_for_match` leaves it; empty for a row without text."""
+    return [normalise_for_match(row["text"] or "") for row in rows]

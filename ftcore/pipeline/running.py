@@ -105,8 +105,8 @@ def holdout_notes(spec: FineTuneSpec, inputs: Inputs, store: Store) -> tuple[str
     """
     if "reused" not in spec.leakage.rules:
         return ()
-    from ftcore.data.leakage import TrainedRows, check_holdout
     from ftcore.data.reading import read_jsonl
+    from ftcore.data.trained_rows import TrainedRows, check_holdout
 
     prepared = inputs["prepare"]
     assert isinstance(prepared, PreparedDataset)

@@ -24,7 +24,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         DataRefused: A class has fewer rows than `method.shots`, or the checks before training found faults.
         IntegrityError: The champion to start from is damaged.
     """
-    from ftcore.data.leakage import TrainedRows
+    from ftcore.data.trained_rows import TrainedRows
     from ftcore.models.devices import choose
     from ftcore.training.checkpoints import exclusive
     from ftcore.training.inputs import read_inputs, train_on

@@ -24,8 +24,8 @@ def run(
         IntegrityError: The champion to start from is damaged.
         ServiceUnavailable: The shared storage of trials does not answer.
     """
-    from ftcore.data.leakage import TrainedRows
     from ftcore.data.reading import write_jsonl
+    from ftcore.data.trained_rows import TrainedRows
     from ftcore.models.devices import choose
     from ftcore.training.checkpoints import exclusive
     from ftcore.training.inputs import read_inputs

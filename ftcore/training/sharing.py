@@ -20,8 +20,8 @@ from torch import nn
 from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.utils.data import DataLoader, Sampler, SequentialSampler
-from transformers import Trainer
 
+from ftcore.training.lean import Trainer
 from ftcore.training.methods import trained_state
 
 OPTIMIZER, SCHEDULER = "optimizer.pt", "scheduler.pt"

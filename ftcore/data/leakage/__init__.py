@@ -3,7 +3,6 @@
 from ftcore.data.leakage.find import MEANINGS, OTHER_RULES, TEXT_RULES, find_leaks, leaks_between
 from ftcore.data.leakage.leaks import Leak, count_by_rule, leaked_fraction, leaked_rows
 from ftcore.data.leakage.paraphrases import PARAPHRASE, Embed
-from ftcore.data.leakage.reuse import TrainedRows, check_holdout
 
 __all__ = [
     "MEANINGS",
@@ -12,8 +11,6 @@ __all__ = [
     "TEXT_RULES",
     "Embed",
     "Leak",
-    "TrainedRows",
-    "check_holdout",
     "count_by_rule",
     "find_leaks",
     "leaked_fraction",

@@ -14,8 +14,9 @@ import numpy as np
 from rapidfuzz import process
 from rapidfuzz.distance import Levenshtein
 
+from ftcore.data.cleaning import match_keys
 from ftcore.data.leakage.index import Boilerplate, GramIndex
-from ftcore.data.leakage.leaks import Row, match_keys
+from ftcore.data.leakage.leaks import Row
 from ftcore.data.leakage.near import LONG_WORDS, SIMILARITY
 from ftcore.data.leakage.words import Vocabulary, split_words
 

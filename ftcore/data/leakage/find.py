@@ -6,13 +6,14 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
+from ftcore.data.cleaning import match_keys
 from ftcore.data.leakage.columns import Keys, SameKey, SeenLater
-from ftcore.data.leakage.leaks import Chunk, Leak, Row, match_keys
+from ftcore.data.leakage.leaks import Chunk, Leak, Row
 from ftcore.data.leakage.near import COMMON, CONTAINED, NEAR, PASSAGE, SIMILARITY, Match, NearIndex
 from ftcore.data.leakage.paraphrases import MIN_SIMILARITY, PARAPHRASE, Embed, Paraphrases
-from ftcore.data.leakage.reuse import RULE as REUSED
 from ftcore.data.leakage.targets import RULE as TARGET
 from ftcore.data.leakage.targets import TargetInPrompt
+from ftcore.data.trained_rows import RULE as REUSED
 from ftcore.errors import UsageError
 from ftcore.spec import LeakageSpec
 

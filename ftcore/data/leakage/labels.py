@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ftcore.data.leakage.leaks import Leak, match_keys
+from ftcore.data.cleaning import match_keys
+from ftcore.data.leakage.leaks import Leak
 from ftcore.data.leakage.near import NEAR, SIMILARITY, NearIndex
 
 Row = Mapping[str, Any]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ftcore.data.cleaning import normalise_for_match
+from ftcore.data.cleaning import match_keys
 
 Row = Mapping[str, Any]
 
@@ -51,8 +51,3 @@ class Chunk:
     def keys(self) -> list[str]:
         """Normalised texts, made once for all rules."""
         return match_keys(self.rows)
-
-
-def match_keys(rows: Sequence[Row]) -> list[str]:
-    """The text of every row as `normalise_for_match` leaves it; empty for a row without text."""
-    return [normalise_for_match(row["text"] or "") for row in rows]

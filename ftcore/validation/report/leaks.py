@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from string import punctuation
 from typing import Any
 
+from ftcore.data.cleaning import match_keys
 from ftcore.data.leakage import Leak, leaked_rows
 from ftcore.data.leakage.background import nearest_similarity
 from ftcore.data.leakage.evidence import Run, align
 from ftcore.data.leakage.labels import conflicting_leaks
-from ftcore.data.leakage.leaks import match_keys
 from ftcore.spec import Split
 from ftcore.validation.findings import NUM_EXAMPLES
 from ftcore.validation.personal import mask_personal

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from ftcore.data.leakage import Leak, TrainedRows, check_holdout, find_leaks
+from ftcore.data.leakage import Leak, find_leaks
+from ftcore.data.trained_rows import TrainedRows, check_holdout
 from ftcore.errors import DataRefused, IntegrityError
 from ftcore.store import Store
 

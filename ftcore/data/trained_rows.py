@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ftcore.data.leakage.leaks import match_keys
+from ftcore.data.cleaning import match_keys
 from ftcore.errors import DataRefused, IntegrityError
 from ftcore.store import Store, make_folder, write_durable
 
