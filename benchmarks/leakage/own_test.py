@@ -6,10 +6,10 @@ from pathlib import Path
 
 from benchmarks.leakage.corpora import banking_rows
 from benchmarks.leakage.methods import METHODS
+from ftcore.data.cleaning import match_keys
 from ftcore.data.leakage import TEXT_RULES, count_by_rule, find_leaks, leaked_rows
 from ftcore.data.leakage.background import nearest_similarity
 from ftcore.data.leakage.evidence import align, as_line
-from ftcore.data.cleaning import match_keys
 
 
 def report(folder: str, *, pairs: bool) -> None:

@@ -50,7 +50,7 @@ class EarlyStopping(EarlyStoppingCallback):  # type: ignore[misc]
 
 
 class Progress(TrainerCallback):  # type: ignore[misc]
-    """One line on standard error after the first step, about every five seconds, and after each validation."""
+    """One line on standard error before the first step, about every five seconds, and after each validation."""
 
     def __init__(self, history: History) -> None:
         self.history = history
@@ -60,10 +60,12 @@ class Progress(TrainerCallback):  # type: ignore[misc]
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.said_at = self.began_at = time.monotonic()
         self.first_step = state.global_step
+        rows = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        say(f"{state.max_steps - state.global_step} steps of {rows} rows")
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        now, is_first = time.monotonic(), state.global_step == self.first_step + 1
-        if now - self.said_at < _SAY_EVERY_S and not is_first:
+        now = time.monotonic()
+        if now - self.said_at < _SAY_EVERY_S:
             return
         self.said_at = now
         steps_per_s = (state.global_step - self.first_step) / (now - self.began_at)
