@@ -26,6 +26,9 @@ from ftcore.records import Record, canonical_json, digest_of, record_from_dict
 
 MANIFEST = "MANIFEST.json"
 RECORD = "record.json"
+BASE_MODELS, PROBES = "base-models", "probes"
+CACHES = frozenset({BASE_MODELS, PROBES})
+"""Folders of FTCORE_HOME that hold no state: what is in them can be had again."""
 _CHUNK_BYTES = 1 << 20
 
 

@@ -11,6 +11,7 @@ import typer
 from ftcore.cli._output import print_line, print_table
 from ftcore.errors import FtcoreError, UsageError
 from ftcore.spec import load_spec
+from ftcore.store import CACHES
 
 if TYPE_CHECKING:
     from ftcore.stack.demo.timeline import Timeline
@@ -53,7 +54,7 @@ def _start_from_nothing(home: Path) -> None:
     """A demo begins without a champion: an earlier demo's state is moved aside, anybody else's is never touched."""
     from ftcore.stack.control import down
 
-    if not home.exists() or not any(home.iterdir()):
+    if not home.exists() or {path.name for path in home.iterdir()} <= CACHES:
         return
     if not (home / MARKER).is_file():
         raise UsageError(

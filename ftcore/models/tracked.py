@@ -15,7 +15,7 @@ from ftcore.data.git import resolve_commit, run_git
 from ftcore.data.versions import pull
 from ftcore.errors import BaseModelError, DataUnavailable, DataUnreachable, IntegrityError
 from ftcore.records import DataRef, digest_of
-from ftcore.store import Manifest, ftcore_home, publish_folder
+from ftcore.store import BASE_MODELS, Manifest, ftcore_home, publish_folder
 
 SCHEME = "dvc:"
 
@@ -44,7 +44,7 @@ def pull_model(name: str, rev: str, root: Path) -> tuple[Path, str]:
         message = f"Base model {name}: {root} is no git repository that has the revision {rev!r}."
         hint = f"git -C {root} log -1 {rev}; a model outside of a repository is named by its folder"
         raise BaseModelError(message, hint=hint) from error
-    kept = ftcore_home() / "base-models" / _identity(root, commit, path)
+    kept = ftcore_home() / BASE_MODELS / _identity(root, commit, path)
     if not _is_whole(kept):
         try:
             _fetch(DataRef(repo=str(root), rev=commit, path=str(path)), kept)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from ftcore.records import DataRef, ModelRef, PreparedDataset, Record, TrainingRun
 from ftcore.spec import FineTuneSpec
-from ftcore.store import Output, Store
+from ftcore.store import PROBES, Output, Store
 
 if TYPE_CHECKING:
     from ftcore.training.findings import Finding
@@ -37,7 +37,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     given = read_inputs(spec, inputs, store)
     TrainedRows(store, spec.name).add(prepared.train_digest, [*given.train, *given.validation])
     with exclusive(output.scratch, output.path / "checkpoints") as checkpoint_dir:
-        probe = Probe(spec.compute, store.root / "probes")
+        probe = Probe(spec.compute, store.root / PROBES)
         done = train_on(given, spec, device, checkpoint_dir, output.path, probe=probe)
     tuned, device = done.tuned, done.device or device
     return TrainingRun(
