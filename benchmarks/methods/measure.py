@@ -26,6 +26,7 @@ from ftcore.data.reading import read_jsonl, read_splits
 from ftcore.data.rows import clean_row
 from ftcore.ledger import open_ledger
 from ftcore.models.devices import Device, choose
+from ftcore.models.hardware import cpu_model
 from ftcore.pipeline import run_pipeline
 from ftcore.records import Metric, PreparedDataset
 from ftcore.spec import FineTuneSpec
@@ -243,12 +244,9 @@ def _mb(folder: Path) -> float:
 def machine(spec: FineTuneSpec) -> dict[str, Any]:
     """Where and with what it was measured."""
     device = choose(spec.compute)
-    model = platform.processor() or platform.machine()
-    if Path("/proc/cpuinfo").is_file():
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        model = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), model)
     return {
-        "cpu": model, "threads": device.threads, "device": device.device, "precision": device.precision,
+        "cpu": cpu_model() or platform.processor() or platform.machine(), "threads": device.threads,
+        "device": device.device, "precision": device.precision,
         "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
     }  # fmt: skip
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.methods.plan import ROOT, Row
 from benchmarks.methods.results import Result, is_current
-from ftcore.errors import UsageError
+from ftcore.errors import UsageError, num_of
 from ftcore.store import write_durable
 
 DOC = ROOT / "docs" / "methods.md"
@@ -41,15 +41,11 @@ def table(rows: Sequence[Row], results: Mapping[str, Result]) -> str:
 def _where(results: object) -> str:
     """Machines and libraries, each once."""
     seen = {
-        f"{item['cpu']}, {_threads(item['threads'])}, {item['precision']}; "
+        f"{item['cpu']}, {num_of(item['threads'], 'thread')}, {item['precision']}; "
         + ", ".join(f"{name} {version}" for name, version in item["libraries"].items())
         for item in results  # type: ignore[attr-defined]
     }
     return "Measured on: " + "; and on: ".join(sorted(seen)) + "."
-
-
-def _threads(count: int) -> str:
-    return "1 thread" if count == 1 else f"{count} threads"
 
 
 def _line(row: Row, result: Result) -> str:

@@ -189,18 +189,15 @@ def raise_faults(faults: Sequence[str]) -> None:
 
 def _find_files(folder: Path, data: DataSpec) -> dict[str, list[Path]]:
     """Sorted files per split (or `any`)."""
-    there = sorted(path for path in folder.rglob("*") if path.is_file())
-    names = [path.relative_to(folder).as_posix() for path in there]
+    names = _names(folder)
     found: dict[str, list[Path]] = {}
     owner: dict[Path, str] = {}
     for part, patterns in data.files.items():
         found[part] = []
         for pattern in [patterns] if isinstance(patterns, str) else patterns:
-            if PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
-                raise UsageError(f"data.files.{part}: {pattern!r} leaves the data folder; wanted a path inside it.")
-            matches = [path for path, name in zip(there, names, strict=True) if _matches(name, pattern)]
+            matches = _matching(pattern, names, f"data.files.{part}")
             if not matches and not _WILDCARD.search(pattern):
-                raise _no_file(pattern, part, names)
+                raise _no_file(pattern, f"data.files.{part}", names)
             for path in matches:
                 if owner.setdefault(path, part) != part:
                     message = f"{path.name} matches data.files.{owner[path]} and data.files.{part}; wanted one split per file."
@@ -208,7 +205,9 @@ def _find_files(folder: Path, data: DataSpec) -> dict[str, list[Path]]:
                 if path not in found[part]:
                     found[part].append(path)
         if not found[part]:  # one wildcard may match nothing yet (feedback to come), but not all of them
-            raise _no_file(", ".join([patterns] if isinstance(patterns, str) else patterns), part, names)
+            raise _no_file(
+                ", ".join([patterns] if isinstance(patterns, str) else patterns), f"data.files.{part}", names
+            )
     return found
 
 
@@ -224,17 +223,13 @@ def find_extra_files(
         DataMissing: A pattern matches no file.
         UsageError: A pattern leaves the folder, or `data.files` reads a file of it, too.
     """
-    there = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = _names(folder)
     taken = [item for files in data.files.values() for item in ([files] if isinstance(files, str) else files)]
     found: list[Path] = []
     for pattern in patterns:
-        if PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
-            raise UsageError(f"{field}: {pattern!r} leaves the data folder; wanted a path inside it.")
-        names = {path: path.relative_to(folder).as_posix() for path in there}
-        matches = [path for path, name in names.items() if _matches(name, pattern)]
+        matches = _matching(pattern, names, field)
         if not matches and not (to_come and _WILDCARD.search(pattern)):
-            message = f"No file matches {pattern!r} ({field}); the data version holds: {short_names(names.values())}."
-            raise DataMissing(message, hint=f"correct {field}, or add the file (dvc add, git commit, dvc push)")
+            raise _no_file(pattern, field, names)
         for path in matches:
             if any(_matches(names[path], other) for other in taken):
                 message = f"{names[path]} matches {field} and data.files, whose rows are trained on as they are."
@@ -243,9 +238,25 @@ def find_extra_files(
     return found
 
 
-def _no_file(pattern: str, part: str, names: Sequence[str]) -> DataMissing:
-    message = f"No file matches {pattern!r} (data.files.{part}); the data version holds: {short_names(names)}."
-    return DataMissing(message, hint=f"correct data.files.{part}, or add the file (dvc add, git commit, dvc push)")
+def _names(folder: Path) -> dict[Path, str]:
+    """Every file below a folder in order, and its path inside it."""
+    return {path: path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def _matching(pattern: str, names: Mapping[Path, str], field: str) -> list[Path]:
+    """Files that a pattern of a field of the spec names.
+
+    Raises:
+        UsageError: The pattern leaves the folder.
+    """
+    if PurePosixPath(pattern).is_absolute() or ".." in PurePosixPath(pattern).parts:
+        raise UsageError(f"{field}: {pattern!r} leaves the data folder; wanted a path inside it.")
+    return [path for path, name in names.items() if _matches(name, pattern)]
+
+
+def _no_file(pattern: str, field: str, names: Mapping[Path, str]) -> DataMissing:
+    message = f"No file matches {pattern!r} ({field}); the data version holds: {short_names(names.values())}."
+    return DataMissing(message, hint=f"correct {field}, or add the file (dvc add, git commit, dvc push)")
 
 
 def _matches(name: str, pattern: str) -> bool:

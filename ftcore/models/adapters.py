@@ -29,6 +29,11 @@ def is_adapted(model: nn.Module) -> bool:
     return hasattr(model, "peft_config") and hasattr(model, "get_base_model")
 
 
+def plain_model(model: Any) -> Any:
+    """The model under an adapter; one without is returned as it is."""
+    return model.get_base_model() if is_adapted(model) else model
+
+
 def base_state(model: Any) -> dict[str, torch.Tensor]:
     """Weights of the base model under an adapter by their plain names; modules that PEFT trains as a whole have trained values.
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from ftcore.errors import UsageError
+from ftcore.errors import UsageError, num_of
 from ftcore.models.hardware import BF16_CPU_FLAGS, cpu_flags
 from ftcore.spec import ComputeSpec
 
@@ -44,12 +44,11 @@ class Device:
 
     def summary(self) -> str:
         """For people: `cpu bf16, eager attention, 2 threads, fused AdamW`."""
-        threads = f"{self.threads} thread{'s' if self.threads != 1 else ''}"
         optimizer = "fused AdamW" if self.fused else "AdamW"
         attention = f"{self.attention_name} attention" if self.attention_name else "attention by default"
         together = f", {self.num_processes} processes" if self.num_processes > 1 else ""
         together += ", sharded" if self.sharding == "full" else ""
-        return f"{self.device} {self.precision}, {attention}, {threads}, {optimizer}{together}"
+        return f"{self.device} {self.precision}, {attention}, {num_of(self.threads, 'thread')}, {optimizer}{together}"
 
     @property
     def num_processes(self) -> int:

@@ -90,7 +90,7 @@ def save_model(
     if bad:
         raise IntegrityError(f"{len(bad)} tensors are not finite (first: {bad[0]}); such a model is never saved.")
     adapted: Any = model if adapters.is_adapted(model) else None
-    base: Any = adapted.get_base_model() if adapted is not None else model
+    base: Any = adapters.plain_model(model)
     state = adapters.base_state(adapted) if adapted is not None else None
     transformers_logging.disable_progress_bar()
     folder.mkdir(parents=True, exist_ok=True)

@@ -174,11 +174,7 @@ class ClassifierTrainer(DurableTrainer):
         )
         if self.class_weights is not None:
             losses = losses * self.class_weights[inputs["labels"]]
-        total = losses.sum()
-        if num_items_in_batch is None:
-            loss = total / len(inputs["labels"])
-        else:  # rows of all processes; their gradients are averaged, not added
-            loss = total / num_items_in_batch * self.accelerator.num_processes
+        loss = self.mean_of_step(losses.sum(), len(inputs["labels"]), num_items_in_batch)
         return (loss, {"logits": outputs.logits}) if return_outputs else loss
 
     def prediction_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:

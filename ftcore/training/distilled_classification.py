@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 from transformers import TrainingArguments
 
 from ftcore.errors import DataRefused
+from ftcore.models.adapters import plain_model
 from ftcore.models.base import BaseModel
 from ftcore.spec import DistillSpec, TrainingSpec
 from ftcore.training.classification import Classification, ClassifierTrainer, class_weights
@@ -109,8 +110,7 @@ class DistilledTrainer(ClassifierTrainer):
         self.distill = distill
         self._hidden: torch.Tensor | None = None
         if distill.embedding_weight:
-            inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-            inner.base_model.register_forward_hook(self._keep_hidden)
+            plain_model(model).base_model.register_forward_hook(self._keep_hidden)
 
     def _keep_hidden(self, module: nn.Module, arguments: Any, output: Any) -> None:
         self._hidden = output[0]
@@ -130,9 +130,6 @@ class DistilledTrainer(ClassifierTrainer):
             cosine = nn.functional.cosine_similarity(mean, inputs["teacher_embeddings"], dim=-1)
             total = total + self.distill.embedding_weight * (1 - cosine).sum()
             self._hidden = None
-        if num_items_in_batch is None:
-            taught = total / len(inputs["labels"])
-        else:
-            taught = total / num_items_in_batch * self.accelerator.num_processes
+        taught = self.mean_of_step(total, len(inputs["labels"]), num_items_in_batch)
         loss = (1 - self.distill.weight) * hard + taught
         return (loss, outputs) if return_outputs else loss

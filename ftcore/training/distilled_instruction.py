@@ -117,6 +117,5 @@ class DistilledAnswerTrainer(AnswerTrainer):
         hard = nn.functional.cross_entropy(student.float(), labels[learnt], reduction="sum")
         soft = soft_loss(student[:, :shared], teacher[:, :shared], self.distill.temperature)
         total = (1 - self.distill.weight) * hard + self.distill.weight * soft
-        if num_items_in_batch is None:
-            return total / learnt.sum().clamp(min=1)
-        return total / torch.as_tensor(num_items_in_batch).clamp(min=1) * self.accelerator.num_processes
+        items = None if num_items_in_batch is None else torch.as_tensor(num_items_in_batch).clamp(min=1)
+        return self.mean_of_step(total, learnt.sum().clamp(min=1), items)

@@ -23,7 +23,7 @@ import torch
 import transformers
 from transformers.utils import is_flash_attn_2_available
 
-from ftcore.models.adapters import is_adapted
+from ftcore.models.adapters import plain_model
 from ftcore.models.base import BaseModel
 from ftcore.models.devices import Device, Precision
 from ftcore.models.hardware import cpu_model
@@ -122,7 +122,7 @@ class _Bench:
     ) -> None:
         rows = job.training.micro_batch_size or job.training.batch_size
         self.model: Any = build_model(job, method, champion, device.attention_name)
-        self.plain = self.model.get_base_model() if is_adapted(self.model) else self.model
+        self.plain = plain_model(self.model)
         arguments = trainer_arguments(job.training, job.num_train, device, folder, rows, job.eval_rows)
         self.trainer = job.trainer(self.model, History(), arguments)
         lengths = self.trainer.lengths(self.trainer.train_dataset)

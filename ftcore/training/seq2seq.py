@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from transformers import AutoModelForSeq2SeqLM, DataCollatorForSeq2Seq, PreTrainedModel, TrainingArguments
 
+from ftcore.models.adapters import plain_model
 from ftcore.models.base import BaseModel
 from ftcore.models.loading import load_model, save_model
 from ftcore.models.tokens import backend_tokenizer
@@ -94,7 +95,7 @@ class Seq2Seq(TrainingTask):
 
     def _batches(self, model: nn.Module) -> DataCollatorForSeq2Seq:
         """Pads, and shifts the answer to the right for the decoder as the model does it."""
-        plain = model.get_base_model() if hasattr(model, "get_base_model") else model
+        plain = plain_model(model)
         return DataCollatorForSeq2Seq(self.tokenizer, model=plain)
 
     def save(self, model: PreTrainedModel, folder: Path) -> str:
@@ -132,8 +133,5 @@ class PairTrainer(DurableTrainer):
             outputs.logits.float().flatten(0, 1), labels.flatten(), ignore_index=IGNORED, label_smoothing=smoothing,
             reduction="sum",
         )  # fmt: skip
-        if num_items_in_batch is None:
-            loss = total / labels.ne(IGNORED).sum()
-        else:  # tokens of all processes; their gradients are averaged, not added
-            loss = total / num_items_in_batch * self.accelerator.num_processes
+        loss = self.mean_of_step(total, labels.ne(IGNORED).sum(), num_items_in_batch)
         return (loss, {"logits": outputs.logits}) if return_outputs else loss

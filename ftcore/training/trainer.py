@@ -199,6 +199,18 @@ class DurableTrainer(SharedTrainer):
         self.model.train(was_training)
         return loss
 
+    def mean_of_step(self, total: torch.Tensor, own_items: Any, items: Any) -> torch.Tensor:
+        """What a pass adds to the loss of its optimiser step.
+
+        Args:
+            total: Summed over the pass.
+            own_items: Of the pass alone: rows, or answer tokens.
+            items: Of the whole step on all processes, whose gradients are averaged, not added; None: the pass is alone.
+        """
+        if items is None:
+            return total / own_items
+        return total / items * self.accelerator.num_processes
+
     def num_items(self, batch: dict[str, Any]) -> int:
         """What the loss of a batch, taken alone, is the mean of: rows (classification) or answer tokens."""
         return int(self._get_num_items_in_batch([batch], self.args.device))
