@@ -177,7 +177,7 @@ def ask_baseline(row: Row, given: Given, num_rows: int | None) -> Figures:
         train = few_shot(train, shots, spec.training.seed)
     device.prepare()
     if spec.task == "classification":
-        from ftcore.evaluation import scoring
+        from ftcore.evaluation.classification import scoring
 
         answers = {row.baseline: scoring.baseline_answers(row.baseline, train, test, spec, device)}
         metrics = scoring.score_all(scoring.gather_holdout(test, answers, ()), answers)[0].metrics
@@ -193,7 +193,7 @@ def score_model(folder: Path, test: list[dict[str, Any]], spec: FineTuneSpec, de
     """The gate's metric, and its value for a saved model."""
     digest, metric = Manifest.read(folder).digest, spec.gate.metric
     if spec.task == "classification":
-        from ftcore.evaluation import scoring
+        from ftcore.evaluation.classification import scoring
 
         answers = {"candidate": scoring.answers_of(scoring.classify(folder, digest, test, spec, device), digest)}
         found = scoring.score_all(scoring.gather_holdout(test, answers, ()), answers)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from ftcore.evaluation.files import LIKELIHOOD, match, match_texts, read_predictions
-from ftcore.evaluation.gate import Evidence, judge
+from ftcore.evaluation.gate.evidence import Evidence
+from ftcore.evaluation.gate.judge import judge
 from ftcore.evaluation.generation.holdout import TextHoldout
 from ftcore.evaluation.generation.metrics import FORMULAS
 from ftcore.evaluation.rows import Holdout

@@ -30,7 +30,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         BaseModelError: The base model that a baseline needs cannot be loaded.
     """
     from ftcore.data.reading import read_jsonl
-    from ftcore.evaluation.scoring import say
+    from ftcore.evaluation.classification.scoring import say
     from ftcore.models.devices import choose
 
     prepared, training = cast(PreparedDataset, inputs["prepare"]), cast(TrainingRun, inputs["train"])
@@ -85,7 +85,7 @@ def _served_spec(champion: ModelRef | None, store: Store) -> FineTuneSpec | None
 def _classify(
     spec: FineTuneSpec, models: Mapping[str, _Model], train: Sequence[dict[str, Any]], device: Device, folder: Path
 ) -> tuple[Scored, ...]:
-    from ftcore.evaluation import scoring
+    from ftcore.evaluation.classification import scoring
 
     answers, test = {}, models["candidate"].rows
     for role, model in models.items():
@@ -108,8 +108,8 @@ def _classify(
 def _generate(
     spec: FineTuneSpec, models: Mapping[str, _Model], train: Sequence[dict[str, Any]], device: Device, folder: Path
 ) -> tuple[Scored, ...]:
+    from ftcore.evaluation.classification.scoring import say
     from ftcore.evaluation.generation import baselines, scoring
-    from ftcore.evaluation.scoring import say
 
     answers, test = {}, models["candidate"].rows
     for role, model in models.items():

@@ -13,8 +13,9 @@ from ftcore.store import Output, Store, write_durable
 
 def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], output: Output, store: Store) -> Verdict:
     """Writes verdict.json and verdict.md. Faulty evidence, or a model that was rolled back, is a FAIL with its reasons."""
-    from ftcore.evaluation.gate import judge
-    from ftcore.evaluation.judging import gather_evidence, verdict_json, verdict_markdown
+    from ftcore.evaluation.gate.evidence import gather_evidence
+    from ftcore.evaluation.gate.judge import judge
+    from ftcore.evaluation.gate.verdict import verdict_json, verdict_markdown
 
     evaluation = cast(Evaluation, inputs["evaluate"])
     withdrawal = cast(Withdrawal | None, inputs.get("withdrawal"))

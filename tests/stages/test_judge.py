@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ftcore.data.reading import write_jsonl
+from ftcore.evaluation.classification.metrics import score
 from ftcore.evaluation.markdown import escape
-from ftcore.evaluation.metrics import score
 from ftcore.evaluation.rows import Column, holdout_of
 from ftcore.records import Evaluation, Scored, Verdict, record_from_dict
 from ftcore.spec import FineTuneSpec

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ftcore.errors import DataRefused
-from ftcore.evaluation.generation.statistics import RowStatistics, row_statistics
+from ftcore.evaluation.generation.row_statistics import RowStatistics, row_statistics
 from ftcore.evaluation.rows import Column, Floats, Ints, dense_groups
 
 

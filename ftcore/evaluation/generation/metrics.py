@@ -16,11 +16,11 @@ import numpy as np
 
 from ftcore.errors import DataRefused
 from ftcore.evaluation.generation.holdout import TextHoldout
-from ftcore.evaluation.generation.statistics import CHAR_ORDER, MAX_NGRAM, RowStatistics
-from ftcore.evaluation.metrics import design_effect, wilson
-from ftcore.evaluation.power import normal_quantile
-from ftcore.evaluation.resampling import bootstrap_interval, can_bootstrap, units_of_sums
+from ftcore.evaluation.generation.row_statistics import CHAR_ORDER, MAX_NGRAM, RowStatistics
 from ftcore.evaluation.rows import Floats, group_sums
+from ftcore.evaluation.statistics.intervals import design_effect, wilson
+from ftcore.evaluation.statistics.power import normal_quantile
+from ftcore.evaluation.statistics.resampling import bootstrap_interval, can_bootstrap, units_of_sums
 from ftcore.records import Metric
 
 PERPLEXITY = "perplexity"

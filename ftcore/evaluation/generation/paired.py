@@ -16,9 +16,9 @@ import numpy as np
 
 from ftcore.evaluation.generation.holdout import TextHoldout
 from ftcore.evaluation.generation.metrics import FORMULAS, NUM_STATISTICS, influence, value_of
-from ftcore.evaluation.paired import Difference, Spread, resampled_difference
-from ftcore.evaluation.resampling import units_of_sums
 from ftcore.evaluation.rows import Floats, group_sums
+from ftcore.evaluation.statistics.differences import Difference, Spread, resampled_difference
+from ftcore.evaluation.statistics.resampling import units_of_sums
 
 
 def text_difference(

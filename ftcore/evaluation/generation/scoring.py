@@ -14,6 +14,7 @@ import numpy as np
 
 from ftcore.data.reading import write_jsonl
 from ftcore.errors import IntegrityError
+from ftcore.evaluation.classification.metrics import SMALL_SLICES_SHOWN
 from ftcore.evaluation.generation.baselines import (
     few_shot_prompt,
     prompt_of,
@@ -22,7 +23,6 @@ from ftcore.evaluation.generation.baselines import (
 )
 from ftcore.evaluation.generation.holdout import Reply, TextHoldout, text_holdout
 from ftcore.evaluation.generation.metrics import row_scores, score, value_of
-from ftcore.evaluation.metrics import SMALL_SLICES_SHOWN
 from ftcore.evaluation.rows import Column, Floats
 from ftcore.models.base import resolve_base, saved_model
 from ftcore.models.devices import Device

@@ -14,7 +14,7 @@ from sacrebleu.metrics.chrf import CHRF
 from ftcore.errors import DataRefused
 from ftcore.evaluation.generation.holdout import Reply, text_holdout
 from ftcore.evaluation.generation.metrics import FORMULAS, influence, row_scores, score, value_of
-from ftcore.evaluation.generation.statistics import normalised, rouge_l, row_statistics
+from ftcore.evaluation.generation.row_statistics import normalised, rouge_l, row_statistics
 from ftcore.evaluation.rows import Column
 
 TEXTS = st.text(alphabet="ab cdé,.", max_size=24)

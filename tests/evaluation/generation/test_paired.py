@@ -10,11 +10,12 @@ import pytest
 
 from ftcore.data.reading import write_jsonl
 from ftcore.evaluation.compare import compare_files
-from ftcore.evaluation.gate import Evidence, judge
+from ftcore.evaluation.gate.evidence import Evidence
+from ftcore.evaluation.gate.judge import judge
+from ftcore.evaluation.gate.slices import compare_slices
 from ftcore.evaluation.generation.holdout import Reply, TextHoldout, text_holdout
 from ftcore.evaluation.generation.paired import text_difference, text_spread
 from ftcore.evaluation.rows import Column
-from ftcore.evaluation.slices import compare_slices
 from ftcore.spec import GateSpec
 
 GATE = GateSpec(metric="chrf", floors={"chrf": 0.2})

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score, precision_score, recall_score
 
 from ftcore.errors import DataRefused
-from ftcore.evaluation.metrics import (
+from ftcore.evaluation.classification.metrics import (
     class_counts,
     confusion_matrix,
     design_effect,

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from ftcore.evaluation.classification.metrics import SMALL_SLICES_SHOWN
+from ftcore.evaluation.classification.paired import accuracy_spread, wins_of
 from ftcore.evaluation.generation.holdout import TextHoldout
 from ftcore.evaluation.generation.metrics import value_of
 from ftcore.evaluation.generation.paired import text_spread
-from ftcore.evaluation.metrics import SMALL_SLICES_SHOWN
-from ftcore.evaluation.paired import Spread, accuracy_spread, level_of, wins_of
 from ftcore.evaluation.rows import Column, Holdout
+from ftcore.evaluation.statistics.differences import Spread, level_of
 from ftcore.spec import GateSpec
 
 LARGE_DROP = 0.05

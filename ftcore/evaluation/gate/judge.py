@@ -39,59 +39,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
+from ftcore.evaluation.classification.metrics import METRICS, class_counts, macro
+from ftcore.evaluation.classification.paired import paired_difference
+from ftcore.evaluation.gate.evidence import Evidence
+from ftcore.evaluation.gate.findings import Finding, Judgement
+from ftcore.evaluation.gate.slices import SliceComparison, compare_slices
 from ftcore.evaluation.generation.holdout import TextHoldout
 from ftcore.evaluation.generation.metrics import FORMULAS, value_of
 from ftcore.evaluation.generation.paired import text_difference
-from ftcore.evaluation.metrics import METRICS, class_counts, macro
-from ftcore.evaluation.paired import Difference, level_of, paired_difference
 from ftcore.evaluation.rows import Holdout
-from ftcore.evaluation.slices import SliceComparison, compare_slices
+from ftcore.evaluation.statistics.differences import Difference, level_of
 from ftcore.records import Comparison, Outcome
 from ftcore.spec import GateSpec
 
 _SMALLEST_GAIN = 0.001  # what n_needed is for where both min_gain and margin are 0
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """All that the gate may look at."""
-
-    holdout: Holdout | TextHoldout
-    """Predictions of `candidate`, of `champion` where there is one, and of the baselines."""
-    baselines: tuple[str, ...] = ()
-    """Roles in `holdout.predictions`."""
-    candidate_digest: str | None = None
-    champion_digest: str | None = None
-    faults: tuple[str, ...] = ()
-    """What was found wrong while the evidence was gathered."""
-
-    @property
-    def has_champion(self) -> bool:
-        return "champion" in self.holdout.predictions
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One sentence, with its numbers, and what it argues for."""
-
-    outcome: Outcome
-    reason: str
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """What the gate says."""
-
-    outcome: Outcome
-    reasons: tuple[str, ...]
-    """Why: for PASS every check that held, else every check that did not."""
-    metrics: tuple[Comparison, ...] = ()
-    """The gate's metric first; empty without a champion."""
-    slices: tuple[SliceComparison, ...] = ()
 
 
 def judge(gate: GateSpec, evidence: Evidence) -> Judgement:

@@ -15,13 +15,13 @@ import numpy as np
 
 from ftcore.data.reading import write_jsonl
 from ftcore.errors import IntegrityError
-from ftcore.evaluation.baselines import (
+from ftcore.evaluation.classification.baselines import (
     ROWS_PER_CLASS,
     majority_class,
     nearest_centroid,
     sample_per_class,
 )
-from ftcore.evaluation.metrics import confusion_matrix, per_class, per_slice, score
+from ftcore.evaluation.classification.metrics import confusion_matrix, per_class, per_slice, score
 from ftcore.evaluation.rows import Column, Floats, Holdout, holdout_of
 from ftcore.models.base import resolve_base, saved_model
 from ftcore.models.devices import Device

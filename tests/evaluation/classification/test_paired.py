@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from ftcore.evaluation.paired import accuracy_spread, macro_difference, paired_difference, spread_of
-from ftcore.evaluation.power import rows_needed, t_quantile
-from ftcore.evaluation.resampling import mcnemar_tail, sign_flip_p_value
+from ftcore.evaluation.classification.paired import accuracy_spread, macro_difference, paired_difference
 from ftcore.evaluation.rows import Holdout
+from ftcore.evaluation.statistics.differences import spread_of
+from ftcore.evaluation.statistics.power import rows_needed, t_quantile
+from ftcore.evaluation.statistics.resampling import mcnemar_tail, sign_flip_p_value
 
 
 def holdout_from(right: np.ndarray, groups: np.ndarray | None = None) -> Holdout:
@@ -106,7 +107,7 @@ def random_classes(seed: int, n: int, gain: float, num_classes: int = 4) -> Hold
 def test_macro_bootstrap_agrees_with_the_delta_method(monkeypatch: pytest.MonkeyPatch) -> None:
     holdout = random_classes(4, 2_000, 0.02)
     resampled = macro_difference(holdout, "candidate", "champion")
-    monkeypatch.setattr("ftcore.evaluation.resampling._MAX_WORK", 0)
+    monkeypatch.setattr("ftcore.evaluation.statistics.resampling._MAX_WORK", 0)
     formula = macro_difference(holdout, "candidate", "champion")
     assert "BCa" in resampled.method and "delta" in formula.method
     for name in ("ci_low", "lower", "upper", "ci_high"):

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from ftcore.errors import DataRefused
-from ftcore.evaluation.power import normal_quantile
-from ftcore.evaluation.resampling import Interval, Units, bootstrap_interval, can_bootstrap, units_of
 from ftcore.evaluation.rows import Floats, Holdout, Ints, group_sums
+from ftcore.evaluation.statistics.intervals import design_effect, wilson
+from ftcore.evaluation.statistics.power import normal_quantile
+from ftcore.evaluation.statistics.resampling import Interval, Units, bootstrap_interval, can_bootstrap, units_of
 from ftcore.records import Metric
 
 METRICS = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
@@ -65,31 +66,6 @@ def influence(name: str, target: Ints, predicted: Ints, counts: Floats) -> Float
     effect = right * per_hit[target] - share_target * per_row[target] - share_predicted * per_row[predicted]
     scaled: Floats = effect * num_rows / present.sum()
     return scaled
-
-
-def design_effect(values: Floats, groups: Ints | None) -> float:
-    """Variance of a mean of centred `values` [rows] clustered by group, over its variance for independent rows; >= 1."""
-    if groups is None:
-        return 1.0
-    sums, independent = group_sums(values, groups), float((values**2).sum())
-    if independent == 0.0 or len(sums) < 2:
-        return 1.0
-    return max(1.0, float((sums**2).sum()) * len(sums) / (len(sums) - 1) / independent)
-
-
-def wilson(num_right: float, num_rows: float, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson (1927) score interval for a proportion.
-
-    Args:
-        num_rows: Rows; a design effect divides both arguments (effective sample size, Korn & Graubard 1998).
-    """
-    z = normal_quantile((1 + confidence) / 2)
-    share = num_right / num_rows
-    centre = share + z * z / (2 * num_rows)
-    spread = z * math.sqrt(share * (1 - share) / num_rows + z * z / (4 * num_rows**2))
-    scale = 1 + z * z / num_rows
-    low = 0.0 if num_right <= 0 else (centre - spread) / scale  # exactly 0 and 1 at the ends, not 1e-17 beside
-    return low, 1.0 if share >= 1 else (centre + spread) / scale
 
 
 def score(holdout: Holdout, role: str) -> tuple[Metric, ...]:

@@ -1,26 +1,41 @@
-"""Reads what evaluate wrote, distrusts it, and turns it into evidence for the gate and a verdict that people can read."""
+"""What the gate may look at: reads what evaluate wrote, distrusts it, and gathers it on the same rows."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ftcore.errors import DataRefused, UsageError
+from ftcore.evaluation.classification.metrics import METRICS, class_counts, macro
 from ftcore.evaluation.files import LIKELIHOOD, match, match_texts, read_predictions
-from ftcore.evaluation.gate import Evidence, Judgement
 from ftcore.evaluation.generation.holdout import TextHoldout
 from ftcore.evaluation.generation.metrics import FORMULAS, PERPLEXITY, value_of
-from ftcore.evaluation.markdown import escape
-from ftcore.evaluation.metrics import METRICS, class_counts, macro
 from ftcore.evaluation.rows import Column, Holdout
 from ftcore.records import Evaluation, Scored, Withdrawal
-from ftcore.spec import GateSpec
 
 _NO_CODES = Column.of([]).codes
 _MODELS = ("candidate", "champion")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that the gate may look at."""
+
+    holdout: Holdout | TextHoldout
+    """Predictions of `candidate`, of `champion` where there is one, and of the baselines."""
+    baselines: tuple[str, ...] = ()
+    """Roles in `holdout.predictions`."""
+    candidate_digest: str | None = None
+    champion_digest: str | None = None
+    faults: tuple[str, ...] = ()
+    """What was found wrong while the evidence was gathered."""
+
+    @property
+    def has_champion(self) -> bool:
+        return "champion" in self.holdout.predictions
 
 
 def gather_evidence(
@@ -113,85 +128,3 @@ def _values(role: str, holdout: Holdout | TextHoldout) -> dict[str, float]:
     counts = class_counts(holdout.target, holdout.predictions[role], len(holdout.classes))
     accuracy = float(counts[2].sum()) / holdout.num_rows
     return {name: accuracy if name == "accuracy" else float(macro(name, counts)) for name in METRICS}
-
-
-def verdict_json(judgement: Judgement, evaluation: Evaluation, gate: GateSpec) -> dict[str, Any]:
-    """Everything about the verdict as plain JSON types."""
-    return {
-        "verdict": judgement.outcome,
-        "reasons": list(judgement.reasons),
-        "metrics": [dataclasses.asdict(metric) for metric in judgement.metrics],
-        "slices": [item.to_dict() for item in judgement.slices],
-        "models": [dataclasses.asdict(scored) for scored in evaluation.models],
-        "gate": gate.model_dump(mode="json"),
-        "num_rows": evaluation.num_rows,
-        "test_digest": evaluation.test_digest,
-        "candidate_digest": evaluation.candidate_digest,
-        "champion_digest": evaluation.champion_digest,
-    }
-
-
-def verdict_markdown(spec_name: str, verdict: Mapping[str, Any]) -> str:
-    """The verdict as a page. Labels and slice values come from data, so every cell is escaped."""
-    champion = verdict["champion_digest"]
-    lines = [
-        f"# {escape(spec_name)}: {verdict['verdict']}",
-        "",
-        f"Candidate `{verdict['candidate_digest'][:12]}` "
-        + (f"against champion `{champion[:12]}`" if champion else "for a first promotion")
-        + f", on the same {verdict['num_rows']:,} holdout rows.",
-        "",
-        "## Why",
-        "",
-        *(f"- {escape(reason)}" for reason in verdict["reasons"]),
-        "",
-        "## Scores",
-        "",
-        *_scores_table(verdict["models"]),
-    ]
-    if verdict["metrics"]:
-        lines += ["", "## Candidate against champion, paired", "", *_metrics_table(verdict["metrics"])]
-    if verdict["slices"]:
-        metric = "accuracy" if verdict["gate"]["metric"] in METRICS else verdict["gate"]["metric"]
-        lines += ["", f"## Slices ({metric})", "", *_slices_table(verdict["slices"])]
-    lines += ["", "## Thresholds", "", *_table(("setting", "value"), [(k, str(v)) for k, v in verdict["gate"].items()])]
-    return "\n".join(lines) + "\n"
-
-
-def _scores_table(models: list[dict[str, Any]]) -> list[str]:
-    names = list(dict.fromkeys(metric["name"] for scored in models for metric in scored["metrics"])) or list(METRICS)
-    rows = []
-    for scored in models:
-        found = {metric["name"]: metric for metric in scored["metrics"]}
-        cells = [
-            f"{found[name]['value']:.4f} ({found[name]['ci_low']:.4f} to {found[name]['ci_high']:.4f})"
-            if name in found
-            else "–"
-            for name in names
-        ]
-        rows.append((scored["role"], *cells, f"{scored['metrics'][0]['n']:,}" if found else "0"))
-    return _table(("model", *(name.replace("_", " ") for name in names), "rows"), rows)
-
-
-def _metrics_table(metrics: list[dict[str, Any]]) -> list[str]:
-    rows = [
-        (m["name"], f"{m['champion']:.4f}", f"{m['candidate']:.4f}", f"{m['difference']:+.4f}",
-         f"{m['ci_low']:+.4f} to {m['ci_high']:+.4f}", f"{m['p_value']:.3g}", f"{m['n']:,}", f"{m['n_needed']:,}")
-        for m in metrics
-    ]  # fmt: skip
-    names = ("metric", "champion", "candidate", "difference", "95 % interval", "one-sided p", "rows", "rows needed")
-    return _table(names, rows)
-
-
-def _slices_table(slices: list[dict[str, Any]]) -> list[str]:
-    rows = [
-        (s["column"], s["value"], f"{s['n']:,}", f"{s['champion']:.4f}", f"{s['candidate']:.4f}", f"{s['difference']:+.4f}",
-         f"{s['ci_low']:+.4f} to {s['ci_high']:+.4f}", "blocked" if s["blocked"] else "ok" if s["judged"] else "too few rows")
-        for s in slices
-    ]  # fmt: skip
-    return _table(("column", "value", "rows", "champion", "candidate", "difference", "95 % interval", "state"), rows)
-
-
-def _table(names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    cells = ["| " + " | ".join(escape(cell) for cell in row) + " |" for row in rows]
-    return ["| " + " | ".join(names) + " |", "|" + " --- |" * len(names), *cells]

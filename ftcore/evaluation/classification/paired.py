@@ -1,87 +1,20 @@
-"""Candidate minus champion on the same rows: the difference, how sure it is, and how many rows it would take.
+"""Candidate minus champion on the same rows of a classification task, on accuracy or a macro metric.
 
 Accuracy of single rows: adjusted Wald interval of Bonett & Price (2012), J. Educ. Behav. Stat. 37:479-488, that is d and its
 variance from counts with one more win and one more loss, so that no difference is ever "certain"; exact McNemar p.
 Rows in groups: the variance is multiplied by the design effect of the cluster-robust variance
 (1/n^2) sum_g (sum_{i in g} (d_i - d))^2 x G/(G-1) (Miller 2024), limits use Student's t with G - 1 degrees of freedom,
 and p comes from flipping the signs of whole groups. Macro metrics: BCa bootstrap and swap permutation of rows (groups).
-
-Intervals, for people, have two sides (95 %). Decisions use one side: `lower` and `upper` are bounds at 1 - alpha each, and
-p-values are one-sided ("how likely is so large a gain if the candidate is not better"), as non-inferiority tests are.
 """
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-
 import numpy as np
 
-from ftcore.evaluation.metrics import class_counts, influence, macro
-from ftcore.evaluation.power import normal_quantile, normal_upper_tail, rows_needed, t_quantile
-from ftcore.evaluation.resampling import (
-    Statistic,
-    Units,
-    bootstrap_quantiles,
-    can_bootstrap,
-    mcnemar_tail,
-    sign_flip_p_value,
-    swap_p_value,
-    units_of,
-)
+from ftcore.evaluation.classification.metrics import class_counts, influence, macro
 from ftcore.evaluation.rows import Floats, Holdout, Ints, group_sums
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Candidate minus champion on one metric. Fractions, not points."""
-
-    name: str
-    champion: float
-    candidate: float
-    difference: float
-    ci_low: float
-    ci_high: float
-    """Two-sided 95 % interval."""
-    lower: float
-    upper: float
-    """One-sided bounds, each at 1 - alpha."""
-    p_value: float
-    """One-sided: small means better."""
-    n: int
-    discordance: float
-    """Share of rows (accuracy) or variance per row (macro metrics) that sets how many rows are needed, design effect included."""
-    method: str
-
-    def rows_needed(self, gain: float, alpha: float, power: float) -> int:
-        return rows_needed(self.discordance, gain, alpha, power)
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Centre and standard error of a paired difference of accuracies."""
-
-    centre: float
-    se: float
-    df: float
-    """Degrees of freedom; infinite for single rows."""
-    design_effect: float
-
-    def bound(self, probability: float) -> float:
-        """The point with `probability` of the sampling distribution below it."""
-        z = normal_quantile(probability) if math.isinf(self.df) else t_quantile(probability, self.df)
-        return min(1.0, max(-1.0, self.centre + z * self.se))
-
-
-def spread_of(
-    num_won: float, num_lost: float, num_rows: int, design: float = 1.0, num_groups: int | None = None
-) -> Spread:
-    """Bonett-Price centre and standard error from counts of rows that only one model gets right."""
-    total = num_rows + 2
-    won, lost = (num_won + 1) / total, (num_lost + 1) / total
-    centre = won - lost
-    se = math.sqrt(design * (won + lost - centre * centre) / total)
-    return Spread(centre, se, math.inf if num_groups is None else max(1, num_groups - 1), design)
+from ftcore.evaluation.statistics.differences import Difference, Spread, resampled_difference, spread_of
+from ftcore.evaluation.statistics.resampling import mcnemar_tail, sign_flip_p_value, units_of
 
 
 def accuracy_spread(wins: Ints, groups: Ints | None) -> Spread:
@@ -145,40 +78,6 @@ def macro_difference(
     return resampled_difference(name, (values[0], values[1]), units, statistic, sums, holdout.num_rows, alpha)
 
 
-def resampled_difference(
-    name: str,
-    values: tuple[float, float],
-    units: Units,
-    statistic: Statistic,
-    sums: Floats,
-    num_rows: int,
-    alpha: float = 0.05,
-) -> Difference:
-    """Difference with BCa bootstrap bounds and a swap permutation test, or by the delta method where there are too many units.
-
-    Args:
-        values: The metric of candidate and champion.
-        units: Of both models, candidate first.
-        statistic: The difference from the units' sums.
-        sums: [units or rows] influence sums of the difference.
-    """
-    difference = values[0] - values[1]
-    se = math.sqrt(float((sums**2).sum())) / num_rows
-    limits = (0.025, alpha, 1 - alpha, 0.975)
-    if can_bootstrap(units):
-        low, lower, upper, high = bootstrap_quantiles(units, statistic, difference, sums, limits)
-        p_value, method = swap_p_value(units, statistic, difference), "BCa bootstrap, swap permutation test"
-    else:
-        low, lower, upper, high = (difference + normal_quantile(p) * se for p in limits)
-        p_value = normal_upper_tail(difference / se) if se > 0 else 1.0
-        method = "delta method (too many rows to resample)"
-    return Difference(
-        name=name, champion=values[1], candidate=values[0], difference=difference, ci_low=low, ci_high=high,
-        lower=lower, upper=upper, p_value=p_value, n=num_rows,
-        discordance=se * se * num_rows + difference * difference, method=method,
-    )  # fmt: skip
-
-
 def paired_difference(
     holdout: Holdout, metric: str, candidate: str = "candidate", champion: str = "champion", alpha: float = 0.05
 ) -> Difference:
@@ -186,8 +85,3 @@ def paired_difference(
     if metric == "accuracy":
         return accuracy_difference(holdout, candidate, champion, alpha)
     return macro_difference(holdout, candidate, champion, metric, alpha)
-
-
-def level_of(alpha: float) -> str:
-    """How sure a bound is, for people: `95 %` at alpha 0.05."""
-    return f"{100 * (1 - alpha):g} %"

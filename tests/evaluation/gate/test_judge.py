@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ftcore.evaluation.gate import Evidence, judge, judge_difference
-from ftcore.evaluation.paired import Difference, spread_of
-from ftcore.evaluation.resampling import mcnemar_tail
+from ftcore.evaluation.gate.evidence import Evidence
+from ftcore.evaluation.gate.judge import judge, judge_difference
+from ftcore.evaluation.gate.slices import compare_slices
 from ftcore.evaluation.rows import Column, Holdout
-from ftcore.evaluation.slices import compare_slices
+from ftcore.evaluation.statistics.differences import Difference, spread_of
+from ftcore.evaluation.statistics.resampling import mcnemar_tail
 from ftcore.spec import GateSpec
 
 GATE = GateSpec(floors={})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ftcore.errors import DataRefused
-from ftcore.evaluation.baselines import majority_class, nearest_centroid, sample_per_class
+from ftcore.evaluation.classification.baselines import majority_class, nearest_centroid, sample_per_class
 from ftcore.models.devices import Device
 
 CPU = Device("cpu", "fp32", 1)

@@ -1,0 +1,1 @@
+"""Labels against targets: metrics with intervals, paired differences, baselines, the files of evaluate."""

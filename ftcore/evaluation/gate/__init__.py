@@ -1,0 +1,1 @@
+"""The gate: evidence in, PASS, FAIL or NOT ENOUGH EVIDENCE out, with every reason."""
