@@ -5,6 +5,7 @@
     │   └── SpecError             one or more faults in a spec, all listed at once
     ├── Refusal                 exit code 3: the evidence says no; the champion stays
     │   ├── DataRefused           the data set is unfit (faulty file, failed expectation, leak budget passed)
+    │   ├── GateChanged           what decides a promotion is not what the ledger has on record
     │   └── PromotionRefused      the promotion may not happen
     │       └── StaleChampion       somebody else promoted first (compare-and-set lost) or an old fencing token
     ├── DataUnavailable         a data repository, remote, revision or path cannot be reached
@@ -83,6 +84,10 @@ class Refusal(FtcoreError):
 
 class DataRefused(Refusal):
     """The data set is unfit to train or judge on."""
+
+
+class GateChanged(Refusal):
+    """What decides a promotion is not what the ledger has on record."""
 
 
 class PromotionRefused(Refusal):

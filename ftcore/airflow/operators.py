@@ -86,7 +86,8 @@ class StageOperator(FtcoreOperator):
         if self.stage == "promote":
             _skip_unless_passed(inputs["judge"])
         approver = (_pull(context, "approve", key="answer") or {}).get("by")
-        who = {"FTCORE_ACTOR": approver or f"airflow/{self.dag_id}", "FTCORE_APPROVED_BY": approver or ""}
+        starter = context["dag_run"].triggering_user_name or f"airflow/{self.dag_id}"
+        who = {"FTCORE_ACTOR": approver or starter, "FTCORE_APPROVED_BY": approver or ""}
         answer = self.call_on(inputs, who)
         # A verdict other than PASS is a decision, not a failure: promote is skipped and the champion stays.
         if answer.outcome == "refused" and (self.stage != "judge" or answer.record is None):

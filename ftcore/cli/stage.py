@@ -27,16 +27,18 @@ def stage(
 ) -> None:
     """Run one stage on the records of earlier stages and print its record."""
     from ftcore.ledger import open_ledger
-    from ftcore.pipeline import gather, log_to_mlflow, run_stage, tuned
+    from ftcore.pipeline import begin_stage, finish_stage, gather, run_stage, tuned
     from ftcore.stages import stage_of
     from ftcore.store import Store
 
     loaded = load_spec(spec, overrides or ())
     store, row = Store(), stage_of(name, loaded)
     with libraries_on_stderr():
-        given = gather(row, loaded, open_ledger(), store, read_records(inputs))
+        ledger = open_ledger()
+        given = gather(row, loaded, ledger, store, read_records(inputs))
+        begin_stage(name, loaded, ledger)
         step = run_stage(name, loaded, given, store)
-        log_to_mlflow(step, tuned(loaded, given), store)
+        finish_stage(step, tuned(loaded, given), given, ledger, store)
     if json:
         print_json(step.to_dict())
     else:

@@ -61,13 +61,15 @@ def _part(spec: FineTuneSpec, inputs: Path | None, worker: int | None) -> dict[s
     """What Airflow's tasks call before the stage."""
     from ftcore.cli.stage import read_records
     from ftcore.ledger import open_ledger
-    from ftcore.pipeline import gather, share_search
+    from ftcore.pipeline import begin_stage, gather, share_search
     from ftcore.stages import stage_of
     from ftcore.store import Store
 
     store = Store()
     with libraries_on_stderr():
-        given = gather(stage_of("tune", spec), spec, open_ledger(), store, read_records(inputs))
+        ledger = open_ledger()
+        given = gather(stage_of("tune", spec), spec, ledger, store, read_records(inputs))
+        begin_stage("tune", spec, ledger)
         return share_search(spec, given, store, worker)
 
 

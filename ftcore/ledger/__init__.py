@@ -2,8 +2,18 @@
 
 from ftcore.ledger.chain import Event
 from ftcore.ledger.heads import Head, promotion_id
-from ftcore.ledger.ledger import Ledger, open_ledger
+from ftcore.ledger.ledger import GATE_DECISION, GATE_RULES, Ledger, open_ledger
 from ftcore.ledger.outbox import Alert
 from ftcore.ledger.verification import ChainReport
 
-__all__ = ["Alert", "ChainReport", "Event", "Head", "Ledger", "open_ledger", "promotion_id"]
+__all__ = [
+    "Alert",
+    "ChainReport",
+    "Event",
+    "GATE_DECISION",
+    "GATE_RULES",
+    "Head",
+    "Ledger",
+    "open_ledger",
+    "promotion_id",
+]

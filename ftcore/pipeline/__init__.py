@@ -7,13 +7,24 @@ libraries that compute, and the device class.
 
 from ftcore.pipeline.inputs import Inputs, champion_ref, data_ref, gather, start_ref, teacher_ref, tuned
 from ftcore.pipeline.keys import key_inputs, library_versions, source_digest
-from ftcore.pipeline.running import Step, holdout_notes, log_to_mlflow, run_pipeline, run_stage, share_search
+from ftcore.pipeline.running import (
+    Step,
+    begin_stage,
+    finish_stage,
+    holdout_notes,
+    log_to_mlflow,
+    run_pipeline,
+    run_stage,
+    share_search,
+)
 
 __all__ = [
     "Inputs",
     "Step",
+    "begin_stage",
     "champion_ref",
     "data_ref",
+    "finish_stage",
     "gather",
     "holdout_notes",
     "key_inputs",

@@ -14,7 +14,7 @@ from ftcore.store import Store
 
 Inputs = Mapping[str, Record | DataRef | None]
 
-_FROM_LEDGER = ("start", "champion", "withdrawal", "released")  # None is an answer
+_FROM_LEDGER = ("start", "champion", "withdrawal", "standing", "released")  # None is an answer
 
 
 def data_ref(spec: FineTuneSpec, ledger: Ledger, rev: str | None = None) -> DataRef:
@@ -91,7 +91,8 @@ def gather(
     records: Mapping[str, Any],
     rev: str | None = None,
 ) -> Inputs:
-    """A stage's inputs: records of earlier stages, plus what comes from the ledger (`data`, `start`, `champion`, `withdrawal`).
+    """A stage's inputs: records of earlier stages, plus what comes from the ledger (`data`, `start`, `champion`, `withdrawal`,
+    `standing`).
 
     Raises:
         UsageError: A needed record is missing.
@@ -119,6 +120,12 @@ def gather(
         evaluation = inputs["evaluate"]
         assert isinstance(evaluation, Evaluation)
         inputs["withdrawal"] = champions(ledger, spec.name).withdrawn.get(evaluation.candidate_digest)
+    if "standing" in stage.inputs and "standing" not in inputs:
+        from ftcore.pipeline.decisions import standing
+
+        evaluation = inputs["evaluate"]
+        assert isinstance(evaluation, Evaluation)
+        inputs["standing"] = standing(spec, ledger, store, evaluation)
     if "champion" in stage.inputs and "champion" not in inputs:
         training = inputs["train"]
         assert isinstance(training, TrainingRun)

@@ -10,11 +10,13 @@ from typing import Any
 
 from ftcore.errors import IntegrityError, UsageError
 from ftcore.ledger import Ledger
+from ftcore.pipeline.decisions import record_decision, record_rules
 from ftcore.pipeline.inputs import Inputs, gather, tuned
 from ftcore.pipeline.keys import key_inputs
-from ftcore.records import PreparedDataset, Record, TuningResult, digest_of
+from ftcore.records import Evaluation, PreparedDataset, Record, TuningResult, Verdict, digest_of
 from ftcore.spec import FineTuneSpec
 from ftcore.stages import ORDER, stage_of, stages_of
+from ftcore.stages.promote import actor
 from ftcore.store import Store, write_durable
 
 
@@ -115,6 +117,32 @@ def holdout_notes(spec: FineTuneSpec, inputs: Inputs, store: Store) -> tuple[str
     return (note,) if note else ()
 
 
+def begin_stage(name: str, spec: FineTuneSpec, ledger: Ledger) -> None:
+    """What the ledger must know before a stage runs: the rules of the gate, before anything is trained.
+
+    Raises:
+        GateChanged: They are not those on record.
+    """
+    if name in ("tune", "train"):
+        record_rules(spec, ledger, actor())
+
+
+def finish_stage(step: Step, spec: FineTuneSpec, inputs: Inputs, ledger: Ledger, store: Store) -> None:
+    """What follows from a finished stage: a verdict is counted, and MLflow is told.
+
+    Args:
+        spec: As the stage ran with it: see `tuned`.
+
+    Raises:
+        ServiceUnavailable: As `log_to_mlflow`.
+    """
+    if isinstance(step.record, Verdict):
+        evaluation = inputs["evaluate"]
+        assert isinstance(evaluation, Evaluation)
+        record_decision(spec.name, step.record, evaluation, ledger, store, actor())
+    log_to_mlflow(step, spec, store)
+
+
 def log_to_mlflow(step: Step, spec: FineTuneSpec, store: Store) -> None:
     """Send a finished stage to MLflow once; a marker beside the output remembers it.
 
@@ -176,8 +204,9 @@ def run_pipeline(
             records[name] = record
             continue
         announce(name)
+        begin_stage(name, spec, ledger)
         step = run_stage(name, spec, inputs, store)
-        log_to_mlflow(step, tuned(spec, inputs), store)
+        finish_stage(step, tuned(spec, inputs), inputs, ledger, store)
         records[name] = step.record
         yield step
         if step.record.refused:

@@ -7,7 +7,7 @@ wherever it was made.
 
 from ftcore.records.base import SCHEMA_VERSION, Record, canonical_json, digest_of
 from ftcore.records.data import DataRef, DatasetVersion, PreparedDataset, Released, SplitReport, ValidationReport
-from ftcore.records.evaluation import Comparison, Evaluation, Metric, Outcome, Scored, Verdict
+from ftcore.records.evaluation import Comparison, Evaluation, Metric, Outcome, Scored, Standing, Verdict
 from ftcore.records.kinds import RECORDS, record_from_dict
 from ftcore.records.operation import (
     DriftReport,
@@ -42,6 +42,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "Scored",
     "SplitReport",
+    "Standing",
     "TrainingRun",
     "TuningResult",
     "ValidationReport",

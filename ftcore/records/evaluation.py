@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from ftcore.records.base import Record
 
-Outcome = Literal["PASS", "FAIL", "NOT ENOUGH EVIDENCE"]
+Outcome = Literal["PASS", "FAIL", "NOT ENOUGH EVIDENCE", "HOLD"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,21 @@ class Evaluation(Record):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Standing(Record):
+    """What the ledger says at the moment of judging."""
+
+    kind: ClassVar[str] = "standing"
+
+    look: int
+    """Which decision on this holdout it will be, from 1."""
+    gate_digest: str | None
+    """Rules in force; None: none on record."""
+    champion_digest: str | None
+    champion_seq: int
+    """Position of the champion to compare with; 0: none."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
     """Candidate against champion on one metric."""
 
@@ -78,3 +93,7 @@ class Verdict(Record):
     evaluation_digest: str
     gate_digest: str
     test_digest: str
+    look: int = 1
+    """Which decision on this holdout it was."""
+    looked: bool = True
+    """False: faults were found before anything was compared, so that nothing was learned about the rows."""

@@ -8,7 +8,7 @@ from typing import Any
 from ftcore.errors import IntegrityError
 from ftcore.records.base import Record
 from ftcore.records.data import DatasetVersion, PreparedDataset, Released, ValidationReport
-from ftcore.records.evaluation import Evaluation, Verdict
+from ftcore.records.evaluation import Evaluation, Standing, Verdict
 from ftcore.records.operation import DriftReport, ModelRef, Promotion, RetrainRequest, Withdrawal
 from ftcore.records.training import TrainingRun, TuningResult
 
@@ -16,7 +16,7 @@ RECORDS: dict[str, type[Record]] = {
     cls.kind: cls
     for cls in (
         DatasetVersion, ValidationReport, PreparedDataset, TrainingRun, ModelRef, Evaluation, Verdict, Promotion,
-        DriftReport, RetrainRequest, Withdrawal, Released, TuningResult,
+        DriftReport, RetrainRequest, Withdrawal, Released, Standing, TuningResult,
     )
 }  # fmt: skip
 

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftcore.errors import IntegrityError, PromotionRefused, ServiceUnavailable, StaleChampion
-from ftcore.ledger import Ledger, promotion_id
-from ftcore.records import Evaluation, PreparedDataset, Promotion, Record, TrainingRun, Verdict, digest_of
+from ftcore.ledger import GATE_DECISION, Ledger, promotion_id
+from ftcore.records import Evaluation, PreparedDataset, Promotion, Record, TrainingRun, Verdict
 from ftcore.registry import tracking, versions
 from ftcore.registry.champions import champions
 from ftcore.registry.package import build_package, verify_package
@@ -75,7 +75,7 @@ def promote(
     head = ledger.head(spec.name)
     if known is None and head is not None and head.model_digest == verdict.candidate_digest:
         return _as_promotion(ledger, head.promotion_id)  # champion already, on other evidence
-    _check_approval(spec, approved_by)
+    _check_approval(spec, approved_by, _judged_by(spec.name, verdict, ledger))
     tracking.check_reachable()
     uri = build_package(spec, records, store)
     checkpoint("packaged")
@@ -217,7 +217,13 @@ def _target(ledger: Ledger, spec: str, current: str, to: str | None) -> Promotio
     return stack[-2]
 
 
-def _check_approval(spec: FineTuneSpec, approved_by: str | None) -> None:
+def _judged_by(spec_name: str, verdict: Verdict, ledger: Ledger) -> str | None:
+    """Who started what led to the verdict."""
+    decisions = ledger.events(spec_name, (GATE_DECISION,))
+    return next((event.actor for event in decisions if event.payload["verdict"] == verdict.digest), None)
+
+
+def _check_approval(spec: FineTuneSpec, approved_by: str | None, judged_by: str | None) -> None:
     if not spec.approval.required:
         return
     hint = f"ftcore champion promote SPEC, as {' or '.join(spec.approval.approvers) or 'the one who approves'}"
@@ -227,6 +233,9 @@ def _check_approval(spec: FineTuneSpec, approved_by: str | None) -> None:
         raise PromotionRefused(
             f"{approved_by} is not among the approvers of {spec.name} (approval.approvers).", hint=hint
         )
+    if spec.approval.four_eyes and approved_by == judged_by:
+        message = f"{approved_by} started this run of {spec.name} and may not approve it too (approval.four_eyes)."
+        raise PromotionRefused(message, hint="ask somebody else to answer, or to call: ftcore champion promote SPEC")
 
 
 def _check_evidence(spec: FineTuneSpec, records: Mapping[str, Record], store: Store) -> Verdict:
@@ -250,7 +259,7 @@ def _check_evidence(spec: FineTuneSpec, records: Mapping[str, Record], store: St
         ),
         "holdout judged and holdout evaluated": (verdict.test_digest, evaluation.test_digest),
         "holdout evaluated and holdout prepared": (evaluation.test_digest, prepared.test_digest),
-        "gate judged by and gate of the spec": (verdict.gate_digest, digest_of(spec.gate.model_dump(mode="json"))),
+        "gate judged by and gate of the spec": (verdict.gate_digest, spec.gate_digest),
         "data trained on and data prepared": (training.data_digest, prepared.train_digest),
     }
     faults += [f"{what} differ" for what, (one, other) in pairs.items() if one != other]

@@ -23,7 +23,11 @@ def measure_faults(task: Task, evaluation: EvaluationSpec, gate: GateSpec) -> li
     generates = task != "classification"
     metrics = get_args(GenerationMetric) if generates else ("accuracy", "macro_precision", "macro_recall", "macro_f1")
     baselines = GENERATION_DEFAULTS["evaluation"]["baselines"] if generates else ["majority", "nearest_centroid"]
-    named = [("gate.metric", gate.metric), *(("gate.floors", name) for name in gate.floors)]
+    named = [
+        ("gate.metric", gate.metric),
+        *(("gate.floors", name) for name in gate.floors),
+        *(("gate.guards", name) for name in gate.guards),
+    ]
     faults = [
         f"{path}: {name!r} is no metric of task {task}; wanted {' or '.join(metrics)}"
         for path, name in named
@@ -33,6 +37,12 @@ def measure_faults(task: Task, evaluation: EvaluationSpec, gate: GateSpec) -> li
         f"evaluation.baselines: {name!r} is no baseline of task {task}; wanted {' or '.join(baselines)}"
         for name in evaluation.baselines
         if name not in baselines
+    ]
+    known = (*evaluation.slices, *(() if generates else ("label",)))
+    faults += [
+        f"gate.slices: {name!r} is no slice column; wanted {' or '.join(known) or 'evaluation.slices first'}"
+        for name in gate.slices
+        if name not in known
     ]
     if gate.metric == "inverse_perplexity" and "similar_reply" in evaluation.baselines:
         wanted = "leave it out, or choose another gate.metric"

@@ -38,6 +38,8 @@ class EvaluationSpec(Section):
     """Columns to slice by; the label is always one."""
     batch_size: Annotated[int, Field(ge=1)] = 64
     """Rows per forward pass."""
+    must_pass: str | None = None
+    """JSONL file, relative to the project folder, of rows that every promoted model must answer right (docs/gate.md)."""
     generation: GenerationSpec = GenerationSpec()
     """How answers are generated."""
 
@@ -66,3 +68,19 @@ class GateSpec(Section):
     """Fewer holdout rows are never enough evidence."""
     min_slice_rows: Annotated[int, Field(ge=1)] = 100
     """Slices with fewer rows are shown, not judged."""
+    guards: dict[MetricName, Fraction] = Field(default_factory=dict)
+    """Further metrics that must not be worse than the champion's, each with its own margin: `{macro_f1: 0.01}`."""
+    slices: dict[str, list[str]] = Field(default_factory=dict)
+    """Values of slice columns that must be judged: `{source: [email, chat]}`. Without rows: HOLD; with fewer than
+    `min_slice_rows`: NOT ENOUGH EVIDENCE."""
+    max_broken: Fraction | None = None
+    """Largest share of rows that the champion has right and the candidate wrong. Null: no limit."""
+    max_size_mb: Annotated[float, Field(gt=0)] | None = None
+    """Largest size of the model's files, in millions of bytes. Null: no limit."""
+    max_latency_ms: Annotated[float, Field(gt=0)] | None = None
+    """Longest time per row (95th percentile) as measured while evaluating. Null: no limit."""
+    max_latency_ratio: Annotated[float, Field(gt=0)] | None = None
+    """Longest time per row over the champion's in the same evaluation. Null: no limit."""
+    max_decisions: Annotated[int, Field(ge=1)] = 20
+    """Decisions on one holdout before it is worn out: then HOLD until at least a quarter of its rows are fresh. The k-th decision
+    has bounds at 1 - alpha / k."""

@@ -21,6 +21,8 @@ class ApprovalSpec(Section):
     """Ask a person between verdict and promotion."""
     approvers: list[str] = Field(default_factory=list)
     """Airflow user names who may answer; empty: anyone who may run the DAG."""
+    four_eyes: bool = True
+    """Whoever started the run may not approve it."""
     timeout_hours: Annotated[float, Field(gt=0)] = 72.0
     """No answer by then means hold, never approve."""
 

@@ -113,6 +113,19 @@ class FineTuneSpec(Section):
         return {name: self.model_dump(mode="json", include={name})[name] for name in sections}
 
     @property
+    def gate_rules(self) -> dict[str, Any]:
+        """All that decides a promotion, as plain JSON types: the gate, and what `evaluation` compares by."""
+        return {
+            "gate": self.gate.model_dump(mode="json"),
+            "evaluation": self.evaluation.model_dump(mode="json", include={"baselines", "must_pass", "slices"}),
+        }
+
+    @property
+    def gate_digest(self) -> str:
+        """SHA-256 of the canonical JSON of `gate_rules`: a verdict is only good for these very rules."""
+        return hashlib.sha256(json.dumps(self.gate_rules, sort_keys=True).encode()).hexdigest()
+
+    @property
     def digest(self) -> str:
         """SHA-256 of the canonical JSON of the whole spec."""
         return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()

@@ -142,7 +142,8 @@ def _ending(
         if stage in refusals:
             return Ending("refused", (f"{stage} refused", *refusals[stage]))
     if verdict is not None and verdict["outcome"] != "PASS":
-        return Ending("kept", (f"verdict {verdict['outcome']}", *verdict["reasons"]))
+        held = verdict["outcome"] == "HOLD"  # nothing is said about the candidate: a person should look
+        return Ending("held" if held else "kept", (f"verdict {verdict['outcome']}", *verdict["reasons"]))
     if approval is not None and approval["chosen"] != ["Approve"]:
         who = approval["by"]
         return Ending("held", (f"rejected by {who}" if who else "nobody approved in time",))

@@ -21,7 +21,7 @@ class Stage:
 
     name: str
     inputs: tuple[str, ...]
-    """Stages whose records it needs; `data`, `start`, `champion`, `withdrawal` and `released` come from the ledger."""
+    """Stages whose records it needs; from the ledger: `data`, `start`, `champion`, `withdrawal`, `standing` and `released`."""
     sections: tuple[str, ...]
     """Parts of the spec it reads: only these are in its cache key."""
     rooms: tuple[str, ...]
@@ -48,7 +48,7 @@ STAGES: dict[str, Stage] = {
               ("training", "models", "data/templates.py"), isolated=True),
         Stage("evaluate", ("prepare", "train", "champion"), ("task", "evaluation", "compute", "base_model", "training"),
               ("evaluation", "training", "models", "data/cleaning.py", "registry/package.py"), isolated=True),
-        Stage("judge", ("evaluate", "withdrawal"), ("task", "gate"), ("evaluation",)),
+        Stage("judge", ("evaluate", "withdrawal", "standing"), ("task", "gate", "evaluation"), ("evaluation",)),
         Stage("promote", ("ingest", "validate", "prepare", "train", "evaluate", "judge"), (), ("registry",)),
     )
 }  # fmt: skip

@@ -12,16 +12,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ftcore.records import DataRef, Evaluation, ModelRef, PreparedDataset, Record, Scored, TrainingRun
+from ftcore.records import DataRef, Evaluation, ModelRef, PreparedDataset, Record, Scored, TrainingRun, canonical_json
 from ftcore.spec import FineTuneSpec
-from ftcore.store import Output, Store
+from ftcore.store import Output, Store, write_durable
 
 if TYPE_CHECKING:
+    from ftcore.evaluation.pinned import PinnedRows
     from ftcore.models.devices import Device
+
+PINNED = "pinned.jsonl"
 
 
 def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], output: Output, store: Store) -> Evaluation:
-    """Writes predictions/<role>.jsonl, tables.json and the candidate's monitoring reference.
+    """Writes predictions/<role>.jsonl, tables.json, the candidate's monitoring reference, holdout.json (which rows it was) and,
+    where the spec names rows that must pass, pinned.jsonl.
 
     Refuses an empty split, and a champion of another task.
 
@@ -30,7 +34,10 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         BaseModelError: The base model that a baseline needs cannot be loaded.
     """
     from ftcore.data.reading import read_jsonl
+    from ftcore.data.rows import row_digest
     from ftcore.evaluation.classification.scoring import say
+    from ftcore.evaluation.gate.looks import sketch_of
+    from ftcore.evaluation.pinned import read_pinned
     from ftcore.models.devices import choose
 
     prepared, training = cast(PreparedDataset, inputs["prepare"]), cast(TrainingRun, inputs["train"])
@@ -46,6 +53,8 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         champion_digest=champion.model_digest if champion else None,
         champion_seq=champion.seq if champion else 0,
     )
+    sketch = sketch_of(row_digest(row) for row in test)
+    write_durable(output.path / "holdout.json", canonical_json({"rows": sketch}))
     empty = [name for name, part in (("training", train), ("test", test)) if not part]
     if empty:
         return replace(record, refused=tuple(f"The {name} split is empty: nothing can be measured." for name in empty))
@@ -53,6 +62,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     if served is not None and served.task != spec.task:
         seen = f"The champion was made for task {served.task}, this candidate for {spec.task}"
         return replace(record, refused=(f"{seen}: they cannot be compared. A new task wants a spec with a new name.",))
+    pinned = read_pinned(spec, spec.at(spec.evaluation.must_pass)) if spec.evaluation.must_pass else None
     device = choose(spec.compute)
     device.prepare()
     say(f"{len(test):,} holdout rows, {device.device} {device.precision}")
@@ -62,7 +72,10 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         seen_rows = _cleaned(test) if served.prepare.fix_encoding else test
         models["champion"] = _Model(store.resolve(champion.uri) / "model", champion.model_digest, served, seen_rows)
     score = _classify if spec.task == "classification" else _generate
-    return replace(record, models=score(spec, models, train, device, output.path))
+    scored = score(spec, models, train, device, output.path)
+    if pinned is not None:
+        _answer_pinned(pinned, candidate, device, output.path)
+    return replace(record, models=scored)
 
 
 @dataclass(frozen=True)
@@ -129,6 +142,28 @@ def _generate(
     scoring.write_tables(folder, holdout, answers)
     scoring.write_reference(folder, test, answers["candidate"], reference)
     return scoring.score_all(holdout, answers)
+
+
+def _answer_pinned(pinned: PinnedRows, model: _Model, device: Device, folder: Path) -> None:
+    """pinned.jsonl: id, prediction and whether it passed, of each row that must pass."""
+    from ftcore.data.reading import write_jsonl
+    from ftcore.data.rows import clean_row
+
+    rows = [clean_row(row, model.spec.prepare) for row in pinned.rows]
+    answers: Sequence[str]
+    if model.spec.task == "classification":
+        from ftcore.evaluation.classification.scoring import classify
+
+        answers = classify(model.folder, model.digest, rows, model.spec, device).labels
+    else:
+        from ftcore.evaluation.generation import baselines, scoring
+
+        generator = scoring.generator_of(model.folder, model.digest, model.spec, device)
+        answers = generator.generate([baselines.prompt_of(row, model.spec.task) for row in rows]).texts
+    write_jsonl(folder / PINNED, [
+        {"id": row["id"], "prediction": answer, "passed": passed}
+        for row, answer, passed in zip(rows, answers, pinned.passed(answers), strict=True)
+    ])  # fmt: skip
 
 
 def _cleaned(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

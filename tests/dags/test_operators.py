@@ -35,7 +35,8 @@ class Task:
         self.values[("pushed", key)] = value
 
     def context(self) -> dict[str, Any]:
-        return {"ti": self, "dag_run": SimpleNamespace(**RUN), "dag": SimpleNamespace(task_ids=[]), "outlet_events": {}}
+        run = SimpleNamespace(**RUN, triggering_user_name=None)
+        return {"ti": self, "dag_run": run, "dag": SimpleNamespace(task_ids=[]), "outlet_events": {}}
 
 
 def stage(name: str, answer: Answer, monkeypatch: pytest.MonkeyPatch) -> StageOperator:

@@ -55,7 +55,7 @@ def candidate(spec: FineTuneSpec, store: Store, ledger: Ledger, seed: int, outco
             refused=() if outcome == "PASS" else (f"the gate says {outcome}",), uri=output.uri, outcome=outcome,
             reasons=("accuracy is 10.0 points higher",), metrics=(difference,), candidate_digest=model,
             champion_digest=against[0], champion_seq=against[1], evaluation_digest=evaluation.digest,
-            gate_digest=digest_of(spec.gate.model_dump(mode="json")), test_digest=TEST,
+            gate_digest=spec.gate_digest, test_digest=TEST,
         )  # fmt: skip
 
     records["judge"] = _finish(store, "judge", verdict_key, judge)

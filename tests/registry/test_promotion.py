@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ftcore.errors import FtcoreError, IntegrityError, PromotionRefused, ServiceUnavailable, StaleChampion
-from ftcore.ledger import Ledger, open_ledger
+from ftcore.ledger import GATE_DECISION, Ledger, open_ledger
 from ftcore.records import Promotion, Record, TrainingRun, Verdict
 from ftcore.registry import tracking, versions
 from ftcore.registry.champions import champions
@@ -83,6 +83,16 @@ def test_a_required_approval_is_one_of_the_approvers(with_mlflow: Path, ledger: 
             promote(spec, records, ledger, Store(), actor="eve", approved_by=nobody)
     assert ledger.head(spec.name) is None
     assert promote(spec, records, ledger, Store(), actor="eve", approved_by="ada").state == "APPLIED"
+
+
+def test_whoever_started_the_run_may_not_approve_it(with_mlflow: Path, ledger: Ledger) -> None:
+    spec = SPEC.model_copy(update={"approval": ApprovalSpec(required=True)})
+    records = candidate(spec, Store(), ledger, 1)
+    ledger.append(GATE_DECISION, spec.name, {"verdict": records["judge"].digest}, "eve")
+    with pytest.raises(PromotionRefused, match="eve started this run of intents and may not approve it too"):
+        promote(spec, records, ledger, Store(), actor="eve", approved_by="eve")
+    alone = spec.model_copy(update={"approval": ApprovalSpec(required=True, four_eyes=False)})
+    assert promote(alone, records, ledger, Store(), actor="eve", approved_by="eve").state == "APPLIED"
 
 
 def test_rollback_works_with_mlflow_down_and_reconcile_moves_the_alias(

@@ -70,6 +70,7 @@ def test_a_revision_asked_for_by_hand_answers_no_request(spec: FineTuneSpec, led
     [
         (records(judge=PASS, promote={"model_digest": "m" * 64}), {}, None, "promoted", False),
         (records("judge", judge=PASS | {"outcome": "FAIL"}), {}, None, "kept", False),
+        (records("judge", judge=PASS | {"outcome": "HOLD"}), {}, None, "held", False),
         (records("judge", judge=PASS), {}, {"chosen": ["Reject"], "by": "ada"}, "held", False),
         (records("judge", judge=PASS), {}, {"chosen": ["Reject"], "by": None}, "held", False),
         (records("ingest"), {"validate": ["dirty"]}, None, "refused", False),

@@ -21,6 +21,7 @@ from ftcore.records import Evaluation, ModelRef, PreparedDataset, TrainingRun, r
 from ftcore.spec import FineTuneSpec
 from ftcore.stages import evaluate, judge
 from ftcore.store import Manifest, Output, Store
+from tests.standing import given_to_judge
 from tests.tiny_bert import LABELS, build_tiny_bert, make_rows
 
 
@@ -120,8 +121,8 @@ def test_an_empty_holdout_is_refused(world: World) -> None:
     write_jsonl(world.store.root / "prepared" / "test.jsonl", [])
     record = world.evaluate()
     assert record.refused == ("The test split is empty: nothing can be measured.",) and not record.models
-    verdict = judge.run(world.spec, {"evaluate": record}, world.output("judged"), world.store)
-    assert verdict.outcome == "FAIL" and verdict.refused
+    verdict = judge.run(world.spec, given_to_judge(world.spec, record), world.output("judged"), world.store)
+    assert verdict.outcome == "HOLD" and verdict.refused
 
 
 def test_a_damaged_champion_is_an_error_not_a_win(world: World) -> None:
@@ -164,7 +165,7 @@ def test_a_champion_whose_spec_was_changed_is_an_error(world: World) -> None:
 
 def test_judge_takes_what_evaluate_wrote(world: World) -> None:
     record = world.evaluate()
-    verdict = judge.run(world.spec, {"evaluate": record}, world.output("judged"), world.store)
+    verdict = judge.run(world.spec, given_to_judge(world.spec, record), world.output("judged"), world.store)
     assert not any("missing" in reason or "recorded" in reason for reason in verdict.reasons), verdict.reasons
     assert [metric.name for metric in verdict.metrics] == ["accuracy", "macro_f1"]
     page = (world.store.root / "judged" / "verdict.md").read_text()

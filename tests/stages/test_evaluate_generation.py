@@ -20,6 +20,7 @@ from ftcore.spec import FineTuneSpec
 from ftcore.stages import evaluate, judge
 from ftcore.store import Manifest, Output, Store
 from tests.stages.test_evaluate import make_classifier
+from tests.standing import given_to_judge
 from tests.tiny_bert import LABELS, build_tiny_bert
 from tests.tiny_families import build, build_base, make_dialogues
 
@@ -107,8 +108,8 @@ def test_evaluate_and_judge_run_on_generated_text(task: str, family: str, tmp_pa
     reference = read_jsonl(folder / "reference" / "rows.jsonl")
     assert np.load(folder / "reference" / "embeddings.npy").shape == (NUM_TEST, 32)
     assert all(0 < row["confidence"] <= 1 and row["num_tokens"] <= 24 for row in reference)
-    verdict = judge.run(world.spec, {"evaluate": record}, world.output("judged"), world.store)
-    assert verdict.outcome == "FAIL" and not any("missing" in line or "recorded" in line for line in verdict.reasons)
+    verdict = judge.run(world.spec, given_to_judge(world.spec, record), world.output("judged"), world.store)
+    assert verdict.outcome == "HOLD" and not any("missing" in line or "recorded" in line for line in verdict.reasons)
     assert any("best baseline (similar reply, chrf" in line for line in verdict.reasons), verdict.reasons
     assert [metric.name for metric in verdict.metrics][0] == "chrf" and len(verdict.metrics) == 5
     page = (world.store.root / "judged" / "verdict.md").read_text()
@@ -121,7 +122,7 @@ def test_rows_that_were_changed_do_not_pass(world: World) -> None:
     rows = read_jsonl(path)
     rows[3] |= {"prediction": rows[3]["target"], "nll": float(rows[3]["nll"]) / 2}
     write_jsonl(path, rows)
-    verdict = judge.run(world.spec, {"evaluate": record}, world.output("judged"), world.store)
+    verdict = judge.run(world.spec, given_to_judge(world.spec, record), world.output("judged"), world.store)
     told = [line.split()[0] for line in verdict.reasons if "of the candidate is recorded as" in line]
     assert set(told) >= {"chrf", "rouge_l", "exact_match", "inverse_perplexity", "perplexity"}
 

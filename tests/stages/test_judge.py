@@ -16,6 +16,7 @@ from ftcore.records import Evaluation, Scored, Verdict, record_from_dict
 from ftcore.spec import FineTuneSpec
 from ftcore.stages import judge
 from ftcore.store import Output, Store
+from tests.standing import given_to_judge
 
 SPEC = FineTuneSpec.model_validate({"name": "tiny", "base_model": {"name": "none"}})
 SHARES = {"candidate": 0.92, "champion": 0.80, "majority": 0.3, "nearest_centroid": 0.6}
@@ -49,9 +50,11 @@ def evaluated(root: Path, shares: dict[str, float], num_rows: int = 600) -> Eval
     )  # fmt: skip
 
 
-def judged(root: Path, evaluation: Evaluation, spec: FineTuneSpec = SPEC) -> Verdict:
+def judged(root: Path, evaluation: Evaluation, spec: FineTuneSpec = SPEC, **change: Any) -> Verdict:
+    """Judge with what the ledger would say if nothing had changed since the evaluation, but for `change`."""
     (root / "judged").mkdir(exist_ok=True)
-    return judge.run(spec, {"evaluate": evaluation}, Output(root / "judged", "judged", root / "s"), Store(root))
+    output = Output(root / "judged", "judged", root / "s")
+    return judge.run(spec, given_to_judge(spec, evaluation, **change), output, Store(root))
 
 
 def test_a_clearly_better_candidate_passes(tmp_path: Path) -> None:
@@ -98,36 +101,60 @@ def changed_rows(root: Path, role: str, **change: Any) -> None:
         ("candidate", {"prediction": "c77"}, "recorded as"),
     ],
 )
-def test_rows_that_do_not_fit_fail(tmp_path: Path, role: str, change: dict[str, Any], reason: str) -> None:
+def test_rows_that_do_not_fit_are_held(tmp_path: Path, role: str, change: dict[str, Any], reason: str) -> None:
     evaluation = evaluated(tmp_path, SHARES)
     changed_rows(tmp_path, role, **change)
     verdict = judged(tmp_path, evaluation)
-    assert verdict.outcome == "FAIL" and any(reason in line for line in verdict.reasons), verdict.reasons
+    assert verdict.outcome == "HOLD" and any(reason in line for line in verdict.reasons), verdict.reasons
 
 
-def test_missing_predictions_fail(tmp_path: Path) -> None:
+def test_missing_predictions_are_held(tmp_path: Path) -> None:
     evaluation = evaluated(tmp_path, SHARES)
     (tmp_path / "evaluated" / "predictions" / "champion.jsonl").unlink()
     verdict = judged(tmp_path, evaluation)
-    assert verdict.outcome == "FAIL" and any("No file" in line for line in verdict.reasons)
+    assert verdict.outcome == "HOLD" and any("No file" in line for line in verdict.reasons)
 
 
-def test_a_missing_metric_fails(tmp_path: Path) -> None:
+def test_a_missing_metric_is_held(tmp_path: Path) -> None:
     evaluation = evaluated(tmp_path, SHARES)
     candidate = replace(evaluation.models[0], metrics=evaluation.models[0].metrics[:2])
     verdict = judged(tmp_path, replace(evaluation, models=(candidate, *evaluation.models[1:])))
-    assert verdict.outcome == "FAIL" and "macro_recall of the candidate is missing." in verdict.reasons
+    assert verdict.outcome == "HOLD" and "macro_recall of the candidate is missing." in verdict.reasons
 
 
-def test_an_evaluation_of_another_model_fails(tmp_path: Path) -> None:
+def test_an_evaluation_of_another_model_is_held(tmp_path: Path) -> None:
     verdict = judged(tmp_path, replace(evaluated(tmp_path, SHARES), candidate_digest="f" * 64))
-    assert verdict.outcome == "FAIL" and "the evaluation names ffffffffffff" in verdict.reasons[0]
+    assert verdict.outcome == "HOLD" and "the evaluation names ffffffffffff" in verdict.reasons[0]
 
 
-def test_a_champion_that_was_never_scored_fails(tmp_path: Path) -> None:
+def test_a_champion_that_was_never_scored_is_held(tmp_path: Path) -> None:
     evaluation = evaluated(tmp_path, {role: share for role, share in SHARES.items() if role != "champion"})
     verdict = judged(tmp_path, replace(evaluation, champion_digest="a" * 64))
-    assert verdict.outcome == "FAIL"
+    assert verdict.outcome == "HOLD"
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"gate_digest": "0" * 64}, "not the one on record"),
+        ({"champion_digest": "f" * 64, "champion_seq": 9}, "now it is ffffffffffff (9)"),
+        ({"look": 21}, "decided on 20 times"),
+    ],
+)
+def test_a_gate_a_champion_or_a_holdout_that_is_not_as_it_was_is_held(
+    tmp_path: Path, change: dict[str, Any], reason: str
+) -> None:
+    verdict = judged(tmp_path, evaluated(tmp_path, SHARES), **change)
+    assert verdict.outcome == "HOLD" and any(reason in line for line in verdict.reasons) and not verdict.looked
+
+
+def test_later_looks_ask_for_more(tmp_path: Path) -> None:
+    """+4 points on 600 rows: shown at the first look, not at the tenth."""
+    evaluation = evaluated(tmp_path, SHARES | {"candidate": 0.84})
+    first, tenth = judged(tmp_path, evaluation), judged(tmp_path, evaluation, look=10)
+    assert (first.outcome, tenth.outcome) == ("PASS", "NOT ENOUGH EVIDENCE")
+    assert "one-sided 99.5 % bounds" in tenth.reasons[0]
+    assert "Decision 10 on these rows, of at most 20" in (tmp_path / "judged" / "verdict.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ftcore.data.reading import read_jsonl
 from ftcore.errors import DataRefused, UsageError
 from ftcore.evaluation.classification.metrics import METRICS, class_counts, macro
 from ftcore.evaluation.files import LIKELIHOOD, match, match_texts, read_predictions
 from ftcore.evaluation.generation.holdout import TextHoldout
 from ftcore.evaluation.generation.metrics import FORMULAS, PERPLEXITY, value_of
 from ftcore.evaluation.rows import Column, Holdout
-from ftcore.records import Evaluation, Scored, Withdrawal
+from ftcore.records import Evaluation, Scored, Standing, Withdrawal
+from ftcore.spec import FineTuneSpec
 
 _NO_CODES = Column.of([]).codes
 _MODELS = ("candidate", "champion")
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """One row that must pass, and whether the candidate passes it."""
+
+    id: str
+    passed: bool
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a model costs. None: not measured."""
+
+    size_mb: float | None = None
+    """Its files, in millions of bytes."""
+    latency_ms: float | None = None
+    """95th percentile over the holdout's rows, in the machine and batch size of the evaluation."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +51,12 @@ class Evidence:
     champion_digest: str | None = None
     faults: tuple[str, ...] = ()
     """What was found wrong while the evidence was gathered."""
+    look: int = 1
+    """Which decision on these rows this is: they tell less each time (looks.py)."""
+    pinned: tuple[Pinned, ...] = ()
+    """Rows that must pass."""
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    """By role, where they were measured."""
 
     @property
     def has_champion(self) -> bool:
@@ -68,12 +93,49 @@ def gather_evidence(
             faults += _metric_faults(evaluation, holdout)
         except (DataRefused, UsageError) as error:
             faults += [error.message, *error.details]
-    return Evidence(holdout, baselines, evaluation.candidate_digest, evaluation.champion_digest, tuple(faults))
+    pinned = _pinned(folder)
+    return Evidence(
+        holdout, baselines, evaluation.candidate_digest, evaluation.champion_digest, tuple(faults), pinned=pinned
+    )
+
+
+def _pinned(folder: Path) -> tuple[Pinned, ...]:
+    path = folder / "pinned.jsonl"
+    rows = read_jsonl(path) if path.is_file() else []
+    return tuple(Pinned(str(row["id"]), row["passed"] is True) for row in rows)
+
+
+def with_standing(evidence: Evidence, standing: Standing, evaluation: Evaluation, spec: FineTuneSpec) -> Evidence:
+    """Add what the ledger says: which look it is, and faults where the gate, the champion or the holdout is not as it was."""
+    faults = list(evidence.faults)
+    if standing.gate_digest is not None and standing.gate_digest != spec.gate_digest:
+        faults.append(
+            "The gate is not the one on record, which was there before the training: put the spec back, or let somebody approve "
+            "the change (ftcore gate approve)."
+        )
+    if spec.evaluation.must_pass and not evidence.pinned and not evaluation.refused:
+        faults.append("The answers to the rows that must pass (evaluation.must_pass) are missing.")
+    now, then = ((item.champion_digest, item.champion_seq) for item in (standing, evaluation))
+    if now != then:
+        faults.append(
+            f"The champion has changed since the evaluation: it was {_short(then[0])} (ledger position {then[1]}), now it is "
+            f"{_short(now[0])} ({now[1]}). Run the pipeline again."
+        )
+    if standing.look > spec.gate.max_decisions:
+        faults.append(
+            f"This holdout has been decided on {standing.look - 1:,} times (gate.max_decisions {spec.gate.max_decisions:,}): "
+            "it is worn out. Label fresh rows, a quarter of it or more."
+        )
+    return replace(evidence, look=standing.look, faults=tuple(faults))
+
+
+def _short(digest: str | None) -> str:
+    return digest[:12] if digest else "none"
 
 
 def _with_label_slices(holdout: Holdout) -> Holdout:
     label = Column(holdout.classes, holdout.target)
-    return dataclasses.replace(holdout, slices={**(holdout.slices or {}), "label": label})
+    return replace(holdout, slices={**(holdout.slices or {}), "label": label})
 
 
 def _withdrawn(withdrawal: Withdrawal | None) -> Iterator[str]:

@@ -8,12 +8,14 @@ from typing import Any
 
 from ftcore.evaluation.classification.metrics import METRICS
 from ftcore.evaluation.gate.findings import Judgement
+from ftcore.evaluation.gate.looks import alpha_at
 from ftcore.evaluation.markdown import escape
+from ftcore.evaluation.statistics.differences import level_of
 from ftcore.records import Evaluation
 from ftcore.spec import GateSpec
 
 
-def verdict_json(judgement: Judgement, evaluation: Evaluation, gate: GateSpec) -> dict[str, Any]:
+def verdict_json(judgement: Judgement, evaluation: Evaluation, gate: GateSpec, look: int) -> dict[str, Any]:
     """Everything about the verdict as plain JSON types."""
     return {
         "verdict": judgement.outcome,
@@ -22,6 +24,8 @@ def verdict_json(judgement: Judgement, evaluation: Evaluation, gate: GateSpec) -
         "slices": [item.to_dict() for item in judgement.slices],
         "models": [dataclasses.asdict(scored) for scored in evaluation.models],
         "gate": gate.model_dump(mode="json"),
+        "look": look,
+        "alpha": alpha_at(look, gate.alpha),
         "num_rows": evaluation.num_rows,
         "test_digest": evaluation.test_digest,
         "candidate_digest": evaluation.candidate_digest,
@@ -37,7 +41,8 @@ def verdict_markdown(spec_name: str, verdict: Mapping[str, Any]) -> str:
         "",
         f"Candidate `{verdict['candidate_digest'][:12]}` "
         + (f"against champion `{champion[:12]}`" if champion else "for a first promotion")
-        + f", on the same {verdict['num_rows']:,} holdout rows.",
+        + f", on the same {verdict['num_rows']:,} holdout rows. Decision {verdict['look']} on these rows, of at most "
+        + f"{verdict['gate']['max_decisions']}: one-sided bounds at {level_of(verdict['alpha'])}.",
         "",
         "## Why",
         "",

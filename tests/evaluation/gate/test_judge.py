@@ -18,7 +18,7 @@ from ftcore.evaluation.statistics.resampling import mcnemar_tail
 from ftcore.spec import GateSpec
 
 GATE = GateSpec(floors={})
-RANK = {"FAIL": 0, "NOT ENOUGH EVIDENCE": 1, "PASS": 2}
+RANK = {"FAIL": 0, "HOLD": 1, "NOT ENOUGH EVIDENCE": 2, "PASS": 3}
 
 
 def holdout_of_counts(won: int, lost: int, n: int, both_wrong: int = 0, **more: Any) -> Holdout:
@@ -41,7 +41,7 @@ def difference_of(won: int, lost: int, n: int) -> Difference:
 
 
 def outcome(gate: GateSpec, seen: Difference) -> str:
-    return min((finding.outcome for finding in judge_difference(gate, seen)), key=RANK.__getitem__)
+    return min((finding.outcome for finding in judge_difference(gate, seen, gate.alpha)), key=RANK.__getitem__)
 
 
 def test_a_clear_gain_passes_on_few_rows() -> None:
@@ -73,8 +73,14 @@ def test_a_worse_candidate_fails() -> None:
     assert judge(GATE, Evidence(holdout_of_counts(60, 120, 2000))).outcome == "FAIL"
 
 
-def test_identical_predictions_fail() -> None:
-    found = judge(GATE, Evidence(holdout_of_counts(0, 0, 5000, 500)))
+@pytest.mark.parametrize("n", [50, 600, 5000])
+def test_the_same_answers_are_held(n: int) -> None:
+    found = judge(GATE, Evidence(holdout_of_counts(0, 0, n, n // 10)))
+    assert found.outcome == "HOLD" and "exactly as the champion" in found.reasons[0] and not found.looked
+
+
+def test_one_more_right_row_in_many_fails() -> None:
+    found = judge(GATE, Evidence(holdout_of_counts(1, 0, 5000, 500)))
     assert found.outcome == "FAIL" and "ruled out" in found.reasons[0]
 
 
@@ -127,22 +133,22 @@ def test_macro_f1_can_decide() -> None:
         ({"holdout": Holdout((), np.zeros(0, np.int64), {})}, "empty"),
     ],
 )
-def test_integrity_faults_fail_even_a_clear_gain(change: dict[str, Any], reason: str) -> None:
+def test_integrity_faults_hold_even_a_clear_gain(change: dict[str, Any], reason: str) -> None:
     found = judge(GATE, replace(Evidence(holdout_of_counts(120, 30, 600)), **change))
-    assert found.outcome == "FAIL" and any(reason in line for line in found.reasons)
+    assert found.outcome == "HOLD" and any(reason in line for line in found.reasons)
 
 
-def test_different_row_counts_fail() -> None:
+def test_different_row_counts_hold() -> None:
     holdout = holdout_of_counts(120, 30, 600)
     short = replace(holdout, predictions={**holdout.predictions, "champion": holdout.target[:500]})
     found = judge(GATE, Evidence(short))
-    assert found.outcome == "FAIL"
+    assert found.outcome == "HOLD"
 
 
-def test_an_unknown_or_infinite_floor_fails() -> None:
+def test_an_unknown_or_infinite_floor_holds() -> None:
     for floors in ({"bleu": 0.1}, {"accuracy": float("nan")}):
         gate = GATE.model_copy(update={"floors": floors})
-        assert judge(gate, Evidence(holdout_of_counts(120, 30, 600))).outcome == "FAIL"
+        assert judge(gate, Evidence(holdout_of_counts(120, 30, 600))).outcome == "HOLD"
 
 
 def test_floors_hold_against_any_gain() -> None:
@@ -163,16 +169,16 @@ def first(candidate_right: float, baseline_right: float, n: int = 600, **gate: A
 def test_first_promotion() -> None:
     assert first(0.9, 0.5)[0] == "PASS"
     assert first(0.65, 0.3)[0] == "FAIL"  # floor
-    assert first(0.9, 0.89)[0] == "FAIL"  # not enough above the baseline
+    assert first(0.9, 0.89)[0] == "HOLD"  # not enough above the baseline
     assert first(0.9, 0.5, n=150)[0] == "NOT ENOUGH EVIDENCE"
-    assert first(0.9, 0.5, floors={})[0] == "FAIL"  # nothing to judge by
+    assert first(0.9, 0.5, floors={})[0] == "HOLD"  # nothing to judge by
 
 
 def test_first_promotion_needs_baselines() -> None:
     holdout = holdout_of_counts(0, 0, 600)
     alone = replace(holdout, predictions={"candidate": holdout.target})
     found = judge(GateSpec(), Evidence(alone))
-    assert found.outcome == "FAIL" and "baselines" in found.reasons[0]
+    assert found.outcome == "HOLD" and "baselines" in found.reasons[0]
 
 
 def test_a_gain_over_the_baseline_that_chance_explains_is_not_enough() -> None:

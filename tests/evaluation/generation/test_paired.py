@@ -48,11 +48,11 @@ def test_a_gain_passes_and_a_loss_fails(metric: str) -> None:
     assert swapped.difference == -found.metrics[0].difference
 
 
-def test_equal_answers_fail_and_few_rows_are_not_enough() -> None:
+def test_equal_answers_are_held_and_few_rows_are_not_enough() -> None:
     same = holdout(0.7, 0.7)
     same = dataclasses.replace(same, statistics=dict.fromkeys(same.statistics, same.statistics["candidate"]))
     found = judge(GATE, Evidence(same))
-    assert found.outcome == "FAIL" and "ruled out" in found.reasons[0]
+    assert found.outcome == "HOLD" and "exactly as the champion" in found.reasons[0]
     few = judge(GATE, Evidence(holdout(0.8, 0.5, num_rows=60)))
     assert few.outcome == "NOT ENOUGH EVIDENCE" and "60 rows" in few.reasons[0]
 
@@ -111,7 +111,7 @@ def test_perplexities_of_other_tokens_are_not_compared() -> None:
     assert judge(gate, Evidence(text_holdout(targets, replies))).outcome == "PASS"
     other = {**replies, "champion": Reply(ours, nll, tokens + 1)}
     found = judge(gate, Evidence(text_holdout(targets, other)))
-    assert found.outcome == "FAIL" and "into other tokens" in found.reasons[0]
+    assert found.outcome == "HOLD" and "into other tokens" in found.reasons[0]
     assert "inverse_perplexity" not in {
         item.name for item in judge(GATE, Evidence(text_holdout(targets, other))).metrics
     }
@@ -121,9 +121,9 @@ def test_perplexities_of_other_tokens_are_not_compared() -> None:
     )
 
 
-def test_a_gate_on_a_metric_of_another_task_fails() -> None:
+def test_a_gate_on_a_metric_of_another_task_holds() -> None:
     found = judge(GateSpec(), Evidence(holdout(0.8, 0.5)))
-    assert found.outcome == "FAIL" and "'accuracy', which is not measured" in found.reasons[0]
+    assert found.outcome == "HOLD" and "'accuracy', which is not measured" in found.reasons[0]
 
 
 def test_two_files_of_answers_can_be_compared(tmp_path: Path) -> None:

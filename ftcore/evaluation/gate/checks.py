@@ -1,0 +1,119 @@
+"""Checks of the candidate as it is, champion or not: floors, baselines, rows that must pass, size and speed, slices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftcore.errors import num_of
+from ftcore.evaluation.gate.evidence import Evidence, Profile
+from ftcore.evaluation.gate.findings import Finding, percent, points
+from ftcore.evaluation.gate.measures import AnyHoldout, difference, value
+from ftcore.evaluation.gate.slices import SliceComparison
+from ftcore.evaluation.statistics.differences import level_of
+from ftcore.spec import GateSpec
+
+_SHOWN = 5
+
+
+def judge_floors(gate: GateSpec, holdout: AnyHoldout) -> Iterator[Finding]:
+    """Absolute minima."""
+    for name, floor in gate.floors.items():
+        seen = value(holdout, "candidate", name)
+        if seen >= floor:
+            yield Finding("PASS", f"{name} {percent(seen)} reaches its floor of {percent(floor)}.")
+        else:
+            yield Finding(
+                "FAIL", f"{name} {percent(seen)} is below its floor of {percent(floor)} ({holdout.num_rows:,} rows)."
+            )
+
+
+def judge_baselines(gate: GateSpec, evidence: Evidence, alpha: float) -> Iterator[Finding]:
+    """Above the best baseline. A baseline as good as the candidate is a HOLD: what was paid for training bought nothing, and a
+    person should find out why."""
+    if not evidence.baselines:
+        return
+    holdout = evidence.holdout
+    best = max(evidence.baselines, key=lambda role: value(holdout, role, gate.metric))
+    seen = difference(holdout, gate.metric, best, alpha)
+    what = (
+        f"the best baseline ({best.replace('_', ' ')}, {gate.metric} {percent(seen.champion)}) by {points(seen.difference)}, "
+        f"lower {level_of(alpha)} bound {points(seen.lower)}"
+    )
+    if seen.difference < gate.min_over_baseline:
+        yield Finding("HOLD", f"The candidate beats {what}; wanted at least {points(gate.min_over_baseline)}.")
+    elif seen.lower <= 0:
+        needed = seen.rows_needed(seen.difference, alpha, gate.power) if seen.difference > 0 else gate.min_rows
+        yield Finding(
+            "NOT ENOUGH EVIDENCE", f"The candidate beats {what}, wanted above 0; about {needed:,} rows would show it."
+        )
+    else:
+        yield Finding("PASS", f"The candidate beats {what}.")
+
+
+def judge_pinned(evidence: Evidence) -> Iterator[Finding]:
+    """Rows that must pass: one failure is one too many."""
+    if not evidence.pinned:
+        return
+    failed = [item.id for item in evidence.pinned if not item.passed]
+    if not failed:
+        yield Finding("PASS", f"All {num_of(len(evidence.pinned), 'pinned row')} pass.")
+        return
+    shown = ", ".join(failed[:_SHOWN]) + (f" and {len(failed) - _SHOWN:,} more" if len(failed) > _SHOWN else "")
+    yield Finding(
+        "FAIL", f"{len(failed):,} of {num_of(len(evidence.pinned), 'pinned row')} must pass and do not: {shown}."
+    )
+
+
+def judge_limits(gate: GateSpec, evidence: Evidence) -> Iterator[Finding]:
+    """Size and speed of the candidate; what was not measured holds."""
+    ours, theirs = evidence.profiles.get("candidate", Profile()), evidence.profiles.get("champion", Profile())
+    ratio = None if ours.latency_ms is None or not theirs.latency_ms else ours.latency_ms / theirs.latency_ms
+    limits: list[tuple[float | None, float | None, str]] = [
+        (gate.max_size_mb, ours.size_mb, "size in MB"),
+        (gate.max_latency_ms, ours.latency_ms, "latency in ms (95th percentile of rows)"),
+    ]
+    if evidence.has_champion:
+        limits.append((gate.max_latency_ratio, ratio, "latency over the champion's"))
+    for limit, seen, what in limits:
+        if limit is None:
+            continue
+        if seen is None:
+            yield Finding("HOLD", f"The gate limits the {what} to {limit:g}, and it was not measured.")
+        elif seen > limit:
+            yield Finding("FAIL", f"The {what} is {seen:,.4g}; allowed {limit:g}.")
+        else:
+            yield Finding("PASS", f"The {what} is {seen:,.4g}, within {limit:g}.")
+
+
+def judge_first(gate: GateSpec, evidence: Evidence) -> Iterator[Finding]:
+    """Without a champion: floors and baselines must be there, and rows enough."""
+    num_rows = evidence.holdout.num_rows
+    if not gate.floors or not evidence.baselines:
+        missing = "floors" if not gate.floors else "baselines"
+        yield Finding("HOLD", f"A first promotion needs floors and baselines to be judged by; there are no {missing}.")
+    if num_rows < gate.min_rows:
+        more = gate.min_rows - num_rows
+        text = f"The holdout has {num_rows:,} rows; at least {gate.min_rows:,} are wanted: label {more:,} more."
+        yield Finding("NOT ENOUGH EVIDENCE", text)
+    else:
+        yield Finding("PASS", f"First promotion: no champion to compare with; judged on {num_rows:,} rows.")
+
+
+def judge_slices(gate: GateSpec, holdout: AnyHoldout, slices: tuple[SliceComparison, ...]) -> Iterator[Finding]:
+    """No slice worse, and those that the gate names large enough to be judged."""
+    if holdout.num_rows < gate.min_rows:
+        return
+    for item in slices:
+        if item.blocked:
+            yield Finding("FAIL", item.reason)
+        elif item.upper is None and item.value in gate.slices.get(item.column, ()):
+            more = gate.min_slice_rows - item.n
+            yield Finding(
+                "NOT ENOUGH EVIDENCE",
+                f"The slice {item.column}={item.value!r} has {item.n:,} rows, too few to be judged: label {more:,} more of it.",
+            )
+    judged = [item for item in slices if item.upper is not None]
+    if judged and not any(item.blocked for item in slices):
+        worst = min(judged, key=lambda item: item.difference)
+        text = f"None of {len(judged)} judged slices is worse; lowest: {worst.column}={worst.value!r} {points(worst.difference)}"
+        yield Finding("PASS", f"{text} on {worst.n:,} rows.")

@@ -1,0 +1,104 @@
+"""Candidate against champion: is it better, and is it nowhere else worse?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ftcore.evaluation.gate.findings import Finding, percent, points
+from ftcore.evaluation.gate.measures import AnyHoldout, broken_rows, difference
+from ftcore.evaluation.statistics.differences import Difference, level_of
+from ftcore.records import Comparison, Outcome
+from ftcore.spec import GateSpec
+
+_SMALLEST_GAIN = 0.001  # what n_needed is for where both min_gain and margin are 0
+
+
+def judge_difference(gate: GateSpec, seen: Difference, alpha: float) -> Iterator[Finding]:
+    """Is the candidate better than the champion? Power, difference and strict rule, as in the docstring of judge.py."""
+    needed = rows_to_see(gate, seen)
+    what = (
+        f"{seen.name} {percent(seen.candidate)} against {percent(seen.champion)} for the champion on {seen.n:,} rows: "
+        f"{points(seen.difference)}, one-sided {level_of(alpha)} bounds {points(seen.lower)} to {points(seen.upper)}"
+    )
+    if seen.n < gate.min_rows:
+        yield Finding(
+            "NOT ENOUGH EVIDENCE",
+            f"The holdout has {seen.n:,} rows; at least {gate.min_rows:,} are wanted: label {gate.min_rows - seen.n:,} more.",
+        )
+        return
+    if seen.difference >= gate.min_gain and seen.difference > 0 and seen.lower > -gate.margin:
+        few = "" if seen.n >= needed else f"; {needed:,} rows would be needed to count on seeing the smallest such gain"
+        limits = f"wanted a gain of at least {points(gate.min_gain)} and a lower bound above {points(-gate.margin)}"
+        yield Finding("PASS", f"A gain and no loss beyond the margin: {what}; {limits}{few}.")
+        yield from _strict(gate, seen, needed, alpha)
+    elif seen.upper < gate.min_gain:
+        yield Finding("FAIL", f"A gain of {points(gate.min_gain)} is ruled out: {what}.")
+    elif seen.n >= needed:
+        yield Finding(
+            "FAIL", f"No gain of {points(gate.min_gain)} shown, though {needed:,} rows are enough to see one: {what}."
+        )
+    else:
+        yield Finding(
+            "NOT ENOUGH EVIDENCE", f"The difference is not clear: {what}. {_rows_to_label(gate, seen, needed)}"
+        )
+
+
+def _strict(gate: GateSpec, seen: Difference, needed: int, alpha: float) -> Iterator[Finding]:
+    if not gate.strict:
+        return
+    if seen.p_value < alpha:
+        yield Finding("PASS", f"Strict: one-sided p = {seen.p_value:.2g}, below {alpha:g}.")
+    else:
+        outcome: Outcome = "FAIL" if seen.n >= needed else "NOT ENOUGH EVIDENCE"
+        yield Finding(outcome, f"Strict: one-sided p = {seen.p_value:.2g}, wanted below {alpha:g} ({seen.n:,} rows).")
+
+
+def rows_to_see(gate: GateSpec, seen: Difference) -> int:
+    return seen.rows_needed(gate.min_gain or gate.margin or _SMALLEST_GAIN, gate.alpha, gate.power)
+
+
+def _rows_to_label(gate: GateSpec, seen: Difference, needed: int) -> str:
+    text = f"Label {needed - seen.n:,} more rows ({needed:,} in all) to see a gain as small as {points(gate.min_gain)}"
+    if seen.difference > gate.min_gain:
+        enough = seen.rows_needed(seen.difference, gate.alpha, gate.power)
+        if enough > seen.n:
+            text += f"; {enough - seen.n:,} more if the gain really is {points(seen.difference)}"
+    return text + "."
+
+
+def comparison_of(gate: GateSpec, seen: Difference) -> Comparison:
+    return Comparison(
+        name=seen.name, champion=seen.champion, candidate=seen.candidate, difference=seen.difference,
+        ci_low=seen.ci_low, ci_high=seen.ci_high, p_value=seen.p_value, n=seen.n, n_needed=rows_to_see(gate, seen),
+    )  # fmt: skip
+
+
+def judge_guards(gate: GateSpec, holdout: AnyHoldout, alpha: float) -> Iterator[Finding]:
+    """Each guard metric must not be worse than the champion's by more than its own margin.
+
+    All must hold (an intersection-union test, Berger 1982), so each is tested at the full `alpha`.
+    """
+    for name, margin in gate.guards.items():
+        seen = difference(holdout, name, "champion", alpha)
+        what = (
+            f"guard {name}: {percent(seen.candidate)} against {percent(seen.champion)}, {points(seen.difference)}, one-sided "
+            f"{level_of(alpha)} bounds {points(seen.lower)} to {points(seen.upper)}; allowed loss {points(margin)}"
+        )
+        if seen.lower > -margin:
+            yield Finding("PASS", f"Holds: {what}.")
+        elif seen.upper < 0 and seen.difference < -margin:
+            yield Finding("FAIL", f"Broken: {what}.")
+        else:
+            needed = max(seen.n + 1, seen.rows_needed(margin, alpha, gate.power))
+            more = f"label {needed - seen.n:,} more rows ({needed:,} in all)"
+            yield Finding("NOT ENOUGH EVIDENCE", f"A loss beyond the margin is not ruled out: {what}; {more}.")
+
+
+def judge_broken_rows(gate: GateSpec, holdout: AnyHoldout) -> Iterator[Finding]:
+    """Negative flips: what worked yesterday and fails today (Xie et al. 2021, "Regression bugs are in your model")."""
+    if gate.max_broken is None:
+        return
+    count = broken_rows(holdout, gate.metric)
+    share = count / holdout.num_rows
+    seen = f"{count:,} of {holdout.num_rows:,} rows ({percent(share)}) were right and are wrong now"
+    yield Finding("FAIL" if share > gate.max_broken else "PASS", f"{seen}; allowed {percent(gate.max_broken)}.")

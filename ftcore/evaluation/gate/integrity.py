@@ -1,0 +1,75 @@
+"""Faults that make a comparison worthless or pointless: each is a HOLD, and nothing else is looked at."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from ftcore.evaluation.gate.evidence import Evidence
+from ftcore.evaluation.gate.measures import metrics_of, same_answers, splits_otherwise
+from ftcore.evaluation.generation.holdout import TextHoldout
+from ftcore.evaluation.generation.metrics import FORMULAS
+from ftcore.spec import GateSpec
+
+
+def faults_of(gate: GateSpec, evidence: Evidence) -> list[str]:
+    """Every fault, each a sentence."""
+    faults = list(_faults(gate, evidence))
+    if not faults and evidence.has_champion and same_answers(evidence.holdout, gate.metric):
+        faults.append(
+            f"The candidate answers all {evidence.holdout.num_rows:,} rows exactly as the champion does: nothing to decide."
+        )
+    return faults
+
+
+def _faults(gate: GateSpec, evidence: Evidence) -> Iterator[str]:
+    yield from evidence.faults
+    holdout = evidence.holdout
+    if holdout.num_rows == 0:
+        yield "The holdout is empty: nothing was measured."
+    wanted = ("candidate", *evidence.baselines, *(("champion",) if evidence.champion_digest else ()))
+    for role in wanted:
+        if role not in holdout.predictions:
+            yield f"The predictions of the {role} are missing."
+    for role, predicted in holdout.predictions.items():
+        if len(predicted) != holdout.num_rows:
+            yield f"The {role} was scored on {len(predicted):,} rows, the holdout has {holdout.num_rows:,}."
+    if evidence.candidate_digest is not None and evidence.candidate_digest == evidence.champion_digest:
+        yield f"The candidate {evidence.candidate_digest[:12]} is already the champion."
+    metrics = metrics_of(holdout)
+    if gate.metric not in metrics:
+        yield f"The gate decides by {gate.metric!r}, which is not measured; metrics: {', '.join(metrics)}."
+    if isinstance(holdout, TextHoldout):
+        yield from _text_integrity(gate, holdout)
+    for kind, limits in (("floor", gate.floors), ("guard", gate.guards)):
+        for name, limit in limits.items():
+            if name not in metrics:
+                yield f"The gate has a {kind} on {name!r}, which is not measured; metrics: {', '.join(metrics)}."
+            elif not math.isfinite(limit):
+                yield f"The {kind} on {name} is {limit}; wanted a number."
+    for column, values in gate.slices.items():
+        seen = (holdout.slices or {}).get(column)
+        for value in values:
+            if seen is None or value not in seen.values:
+                yield f"The gate wants the slice {column}={value!r} judged; no holdout row belongs to it."
+
+
+def _text_integrity(gate: GateSpec, holdout: TextHoldout) -> Iterator[str]:
+    for role, statistics in holdout.statistics.items():
+        wanted = [
+            gate.metric,
+            *(gate.floors if role == "candidate" else ()),
+            *(gate.guards if role in ("candidate", "champion") else ()),
+        ]
+        for name in dict.fromkeys(name for name in wanted if name in FORMULAS):
+            if name not in statistics:
+                yield f"{name} of the {role} is missing."
+            elif not np.isfinite(statistics[name]).all():
+                yield f"{name} of the {role} is not a finite number on every row."
+            elif name == gate.metric and splits_otherwise(holdout, name, role):
+                yield (
+                    f"The {role} splits the references into other tokens than the candidate: their perplexities do not compare. "
+                    "Choose another gate.metric."
+                )
