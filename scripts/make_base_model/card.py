@@ -29,9 +29,8 @@ SHA-256 of all texts: `{digest}`.
 
 ## Training
 
-`python -m scripts.make_base_model --out models/tiny-chat`: {steps:,} steps of 2,048 tokens in blocks of 256. {seen:,} of the
-tokens are text. The others are random tokens that repeat (half of each step for the first quarter, an eighth later): they
-teach to look back for what followed last time. Muon (peak rate 0.02) for the matrices inside, AdamW (5e-3) for embeddings and
+`python -m scripts.make_base_model --out models/tiny-chat`: {steps:,} steps of 2,048 tokens in blocks of 256 ({seen:,}
+tokens). Muon (peak rate 0.02) for the matrices inside, AdamW (5e-3) for embeddings and
 norms, seed in the script, {threads} thread. {cpu_minutes:.0f} minutes of processor time, {minutes:.0f} by the clock on two busy
 cores. Same libraries, machine and number of threads: same weights.
 

@@ -11,15 +11,12 @@ from typing import Any
 
 import torch
 
-from .drills import repeated_tokens
 from .tokenizer import CONTEXT
 
 BLOCK = 256
 BATCH = 8
 RATE, EMBEDDING_RATE = 0.02, 5e-3
 """Peak rates of Muon (matrices) and AdamW (embeddings, norms)."""
-REPEATS = ((0.25, 4), (1.0, 1))
-"""How many of a step's blocks are repeated random tokens, until which share of the steps: looking back is learned early."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +76,8 @@ def train(
     recent, seen = 0.0, 0
     model.train()
     for done, rows in zip(range(1, steps + 1), _batches(len(blocks), steps, order), strict=True):
-        num_repeats = next(count for share, count in REPEATS if done <= share * steps)
-        texts = blocks[rows[num_repeats:]]
-        repeats, labels = repeated_tokens(num_repeats, blocks.shape[1], model.config.vocab_size, order)
-        loss = _loss(model, torch.cat([texts, repeats]), torch.cat([texts, labels]))
+        texts = blocks[rows]
+        loss = _loss(model, texts)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for stepper in (*optimizers, *schedules):
@@ -141,7 +136,7 @@ def save(model: Any, tokenizer: Any, folder: Path) -> None:
         file.chmod(0o644)  # the weights come with 0600
 
 
-def _loss(model: Any, rows: torch.Tensor, labels: torch.Tensor | None = None) -> torch.Tensor:
+def _loss(model: Any, rows: torch.Tensor) -> torch.Tensor:
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss: torch.Tensor = model(input_ids=rows, labels=rows if labels is None else labels).loss
+        loss: torch.Tensor = model(input_ids=rows, labels=rows).loss
     return loss

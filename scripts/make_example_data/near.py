@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from array import array
+
+import numpy as np
 
 from .grammar import normalise
 
@@ -13,23 +15,28 @@ class Seen:
     def __init__(self, limit: float = 0.7, size: int = 4) -> None:
         self.limit, self.size = limit, size
         self.exact: set[str] = set()
-        self.sizes: list[int] = []
-        self.where: dict[str, list[int]] = {}
+        self.sizes = array("l")
+        self.where: dict[str, array[int]] = {}
 
     def admit(self, text: str) -> bool:
         norm = normalise(text)
         if not norm or norm in self.exact:
             return False
         grams = {norm[i : i + self.size] for i in range(max(1, len(norm) - self.size + 1))}
-        shared: Counter[int] = Counter()
-        for gram in grams:
-            shared.update(self.where.get(gram, ()))
-        for other, count in shared.items():
-            if count / (len(grams) + self.sizes[other] - count) > self.limit:
-                return False
+        if self._is_near(grams):
+            return False
         number = len(self.sizes)
         self.exact.add(norm)
         self.sizes.append(len(grams))
         for gram in grams:
-            self.where.setdefault(gram, []).append(number)
+            self.where.setdefault(gram, array("l")).append(number)
         return True
+
+    def _is_near(self, grams: set[str]) -> bool:
+        """Whether the Jaccard similarity with any accepted text is above the limit."""
+        places = [np.frombuffer(self.where[gram], dtype=np.int_) for gram in grams if gram in self.where]
+        if not places:
+            return False
+        shared = np.bincount(np.concatenate(places), minlength=len(self.sizes))
+        similarity = shared / (len(grams) + np.frombuffer(self.sizes, dtype=np.int_) - shared)
+        return bool((similarity > self.limit).any())

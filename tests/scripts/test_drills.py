@@ -7,19 +7,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from scripts.make_base_model.copying import QUESTIONS, copied
 from scripts.make_base_model.drills import (
-    FIRST_SPECIAL,
     HELD_OUT,
     KNOWN,
     echo,
     lookup,
     nonsense,
     number,
-    repeated_tokens,
 )
 from scripts.make_base_model.tokenizer import train_tokenizer
 
@@ -35,19 +33,6 @@ def test_an_echo_holds_its_answer_and_a_table_the_row_that_is_asked_for(seed: in
     assert answer in rows
     key = answer.replace(":", " ").split()[0]
     assert key in question
-
-
-@settings(deadline=None, max_examples=30)
-@given(st.integers(0, 5), st.integers(40, 200), st.integers(0, 1000))
-def test_repeated_tokens_can_be_known_where_they_are_learned(count: int, length: int, seed: int) -> None:
-    blocks, labels = repeated_tokens(count, length, 500, torch.Generator().manual_seed(seed))
-    assert blocks.shape == labels.shape == (count, length)
-    learned = labels != -100
-    assert torch.equal(blocks[learned], labels[learned]) and ((blocks >= FIRST_SPECIAL) & (blocks < 500)).all()
-    for block, own in zip(blocks.tolist(), learned.tolist(), strict=True):
-        assert not own[0]
-        # the token that is learned stands already somewhere before it
-        assert all(block[place] in block[:place] for place in range(length) if own[place])
 
 
 def test_words_of_the_copying_test_are_made_of_other_letters() -> None:

@@ -20,13 +20,13 @@ from .flaws import FLAWS, spoil
 SEED = 20260201
 Row = dict[str, Any]
 WAVE_ONE = ("delivery.yaml", "money.yaml", "account.yaml", "product.yaml", "frames.yaml")
-SIMILARITY = 0.55
+SIMILARITY = 0.45
 """Messages more alike than this are refused: stricter than the intents set, whose rows come from the same banks."""
 MIX = Mix(aside_before=0.18, aside_after=0.10, either=0.0)
 ORDERS = 0.45
 """Share of messages that give the order, where the shop needs it."""
-ROWS = {"conversations": 4000, "pairs": 600, "ratings": 1000}
-FIRST = {"conversations": 20001, "pairs": 24001, "ratings": 26001}
+ROWS = {"conversations": 12000, "pairs": 600, "ratings": 1000}
+FIRST = {"conversations": 30001, "pairs": 24001, "ratings": 26001}
 STRETCH = {
     "conversations": (day(2026, 1, 1), day(2026, 7, 1)),
     "pairs": (day(2026, 7, 1), day(2026, 8, 1)),

@@ -27,7 +27,7 @@ All files have `id`, `group` (customer), `timestamp` (UTC) and `source` (email, 
 phrase banks, voices and slips of the intents set (21 intents), with other customers. A reply takes up what the customer said (order
 number, amount, day, product, street, name), states the shop's policy for the intent and the case, and asks for an order number or a
 street where it is needed and missing. What is only mentioned in passing in a message is not answered. Each part has two or more
-phrasings, the first of them more frequent. A text that nearly repeats another one (Jaccard similarity of character 4-grams over 0.55)
+phrasings, the first of them more frequent. A text that nearly repeats another one (Jaccard similarity of character 4-grams over 0.45)
 is refused, within a file and between files.
 
 Bad replies have one fault each: {faults}.
