@@ -38,6 +38,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "compare": ("ftcore.cli.compare:compare", "Compare two prediction files, paired, with a verdict."),
     "drift": ("ftcore.cli.drift:drift", "Decide on drift between two prediction logs or text files."),
     "gate": ("ftcore.cli.gate:app", "Show what decides a promotion; put other rules in force."),
+    "review": ("ftcore.cli.review:app", "Let people compare answers, blind; put what they find on record."),
     "champion": ("ftcore.cli.champion:app", "Show, promote or roll back the model in production."),
     "serve": ("ftcore.cli.serve:serve", "Serve the champion over HTTP."),
     "feedback": ("ftcore.cli.feedback:app", "Send labels back; turn them into a data version."),

@@ -123,6 +123,6 @@ def record_decision(
     payload = {
         "verdict": verdict.digest, "outcome": verdict.outcome, "candidate": verdict.candidate_digest,
         "champion": verdict.champion_digest, "gate": verdict.gate_digest, "look": verdict.look,
-        "test_digest": verdict.test_digest, "holdout": holdout_sketch(store, evaluation),
+        "evaluation": evaluation.uri, "test_digest": verdict.test_digest, "holdout": holdout_sketch(store, evaluation),
     }  # fmt: skip
     ledger.append(GATE_DECISION, spec_name, payload, actor)

@@ -1,0 +1,71 @@
+"""Reviews by people: what is drawn and what comes back are events of the ledger."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ftcore.errors import UsageError
+from ftcore.evaluation.review import Pair, Reviewed, read_choices, sample_pairs, weigh
+from ftcore.evaluation.review_page import write_review
+from ftcore.ledger import GATE_DECISION, Event, Ledger
+from ftcore.store import Store, make_folder
+
+MADE, RECORDED = "review_made", "review_recorded"
+
+
+def make_review(
+    spec_name: str, ledger: Ledger, store: Store, folder: Path, num_pairs: int, actor: str
+) -> dict[str, Any]:
+    """Draw pairs of the newest decision and write them into a new folder.
+
+    Returns:
+        `review` (its name) and `num_pairs`.
+
+    Raises:
+        UsageError: Nothing was decided yet, or the folder is there already.
+        DataRefused: There is no champion to compare with, or both models answer alike.
+    """
+    decision = _newest(ledger, spec_name, GATE_DECISION)
+    if decision is None:
+        raise UsageError(f"Nothing was decided on {spec_name} yet.", hint="ftcore run SPEC --to judge")
+    if folder.exists():
+        raise UsageError(f"{folder} is there already; wanted a new folder.", hint="--out FOLDER")
+    evaluated, seed = decision.payload["evaluation"], secrets.randbits(32)
+    pairs = sample_pairs(store.resolve(evaluated), num_pairs, seed)
+    name = secrets.token_hex(4)
+    make_folder(folder)
+    write_review(folder, name, spec_name, pairs)
+    payload = {
+        "review": name, "evaluation": evaluated, "verdict": decision.payload["verdict"], "seed": seed, "num_pairs": num_pairs,
+        "candidate": decision.payload["candidate"], "champion": decision.payload["champion"],
+    }  # fmt: skip
+    ledger.append(MADE, spec_name, payload, actor)
+    return {"review": name, "num_pairs": len(pairs)}
+
+
+def record_review(spec_name: str, ledger: Ledger, store: Store, files: Sequence[Path], actor: str) -> Reviewed:
+    """Count what reviewers chose in the newest review, and put it into the ledger.
+
+    Raises:
+        UsageError: There is no review, or the files have faults; all are listed.
+    """
+    made = _newest(ledger, spec_name, MADE)
+    if made is None:
+        raise UsageError(f"There is no review of {spec_name}.", hint="ftcore review make SPEC")
+    pairs = _pairs(made, store)
+    seen = weigh(pairs, read_choices(files, made.payload["review"], len(pairs)))
+    kept = ("review", "verdict", "candidate", "champion")
+    ledger.append(RECORDED, spec_name, {**{name: made.payload[name] for name in kept}, **asdict(seen)}, actor)
+    return seen
+
+
+def _pairs(made: Event, store: Store) -> list[Pair]:
+    return sample_pairs(store.resolve(made.payload["evaluation"]), made.payload["num_pairs"], made.payload["seed"])
+
+
+def _newest(ledger: Ledger, spec_name: str, kind: str) -> Event | None:
+    return next(iter(ledger.events(spec_name, (kind,), limit=1, newest_first=True)), None)
