@@ -10,15 +10,14 @@ from ftcore.errors import DataRefused
 from ftcore.evaluation.classification.metrics import (
     class_counts,
     confusion_matrix,
-    design_effect,
     influence,
     macro,
     per_class,
     per_slice,
     score,
-    wilson,
 )
 from ftcore.evaluation.rows import Column, Holdout, holdout_of
+from ftcore.evaluation.statistics.intervals import design_effect, wilson
 
 CODES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5)), min_size=1, max_size=60)
 
