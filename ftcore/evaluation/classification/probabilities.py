@@ -97,8 +97,8 @@ def ece(found: Probabilities) -> Measured:
     """Expected calibration error, 0 to 1: how far confidence and accuracy lie apart in 15 bins with equally many rows each.
 
     Guo et al. (2017), "On calibration of modern neural networks", with the bins of equal mass of Nixon et al. (2019): bins of
-    equal width are mostly empty for a sure model. Confidence is the highest probability. Never 0 on few rows, even where the model
-    is calibrated: noise in a bin counts as error. The interval takes that noise out.
+    equal width are mostly empty for a sure model. Confidence is the highest probability. Never 0 on few rows, even where the
+    model is calibrated: noise in a bin counts as error. The interval takes that noise out.
     """
     confidence, predicted = found.values.max(axis=1), found.values.argmax(axis=1)
     gaps = confidence - (predicted == found.target)
@@ -123,6 +123,9 @@ def ece_interval(value: float, bins: Ints, gaps: Floats, groups: Ints | None) ->
         gaps: [rows] confidence minus 1 or 0.
         groups: [rows]; their effect widens the noise in the bins and of the whole.
     """
+    num_units = len(gaps) if groups is None else int(groups.max()) + 1
+    if num_units < 2:  # one group says as much as one row
+        return 0.0, 1.0
     sizes = np.bincount(bins).astype(float)
     weights, means = sizes / len(gaps), np.bincount(bins, weights=gaps) / sizes
     rest = gaps - means[bins]
@@ -130,7 +133,7 @@ def ece_interval(value: float, bins: Ints, gaps: Floats, groups: Ints | None) ->
     noise = np.sqrt(right / (sizes + 2) * (1 - right / (sizes + 2)) / sizes * _design(rest, bins, groups))
     true = np.sqrt(means**2 + noise**2 / 4)
     design = design_effect(np.sign(means)[bins] * gaps - value, groups) / _design(rest, bins, groups)
-    t = t_quantile(0.975, (len(gaps) if groups is None else int(groups.max()) + 1) - 1)
+    t = t_quantile(0.975, num_units - 1)
 
     def bound(sign: int) -> float:
         def reached(scale: float) -> float:

@@ -15,6 +15,7 @@ from ftcore.evaluation.statistics.power import normal_quantile, t_quantile
 
 Scale = Literal["logit", "fisher", "log"]
 """Where an interval is symmetric: logit for a metric from 0 to 1, Fisher's z from -1 to 1, log above 0."""
+_MAX_SPREAD = 700.0  # of a logarithm: more cannot be written
 
 
 def design_effect(values: Floats, groups: Ints | None) -> float:
@@ -84,7 +85,7 @@ def delta_interval(value: float, sums: Floats, num_rows: int, scale: Scale, effe
         return wilson(value * effective, effective)
     t = t_quantile(0.975, num_units - 1)
     if scale == "log":
-        spread = t * se / value
+        spread = min(t * se / value, _MAX_SPREAD)
         return value * math.exp(-spread), value * math.exp(spread)
     centre, spread = math.log(value / (1 - value)), t * se / (value * (1 - value))
     return _expit(centre - spread), _expit(centre + spread)
