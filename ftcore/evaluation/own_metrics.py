@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
 from ftcore.errors import SpecError, first_line, num_of
 from ftcore.evaluation.rows import Floats
 from ftcore.spec import OWN_METRIC
+from ftcore.store import file_sha256
 
 GROUP = "ftcore.metrics"
 RowMetric = Callable[[Sequence[str], Sequence[str]], Iterable[float]]
@@ -47,6 +50,27 @@ def load_metrics(names: Sequence[str]) -> dict[str, RowMetric]:
         hint = f'install a package with [project.entry-points."{GROUP}"], as docs/metrics.md shows'
         raise SpecError("evaluation.metrics names what cannot be used:", details=faults, hint=hint)
     return found
+
+
+def identity(names: Sequence[str]) -> dict[str, list[str]]:
+    """By name: version of the package and SHA-256 of the module's file, of each that is installed; nothing is run.
+
+    A change in another module that it imports is not seen.
+    """
+    found: dict[str, list[str]] = {}
+    for point in entry_points(group=GROUP):
+        if point.name in names:
+            path = _source(point.module)
+            found[point.name] = [point.dist.version if point.dist else "", file_sha256(path) if path else ""]
+    return found
+
+
+def _source(module: str) -> Path | None:
+    try:
+        spec = find_spec(module)
+    except (ImportError, ValueError):
+        return None
+    return Path(spec.origin) if spec is not None and spec.origin and Path(spec.origin).is_file() else None
 
 
 def _loaded(point: EntryPoint) -> RowMetric | str:

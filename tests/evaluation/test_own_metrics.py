@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ftcore.errors import SpecError
-from ftcore.evaluation.own_metrics import load_metrics, measure_rows
+from ftcore.evaluation.own_metrics import identity, load_metrics, measure_rows
 
 MODULE = """
 def polite(targets, predictions):
@@ -55,6 +55,13 @@ def test_an_installed_metric_measures_rows(installed: None) -> None:
     rows = measure_rows(metrics, ["x", "y"], ["wait please", "wait"])
     assert rows["own.polite"].tolist() == [1.0, 0.0]
     assert load_metrics([]) == {} and measure_rows({}, ["x"], ["y"]) == {}
+
+
+def test_the_key_sees_a_changed_metric(installed: None, tmp_path: Path) -> None:
+    before = identity(["polite", "missing", "lost"])
+    assert before.keys() == {"polite", "lost"} and before["lost"] == ["1.0", ""] and before["polite"][0] == "1.0"
+    (tmp_path / "house_metrics.py").write_text(MODULE + "# another\n")
+    assert identity(["polite"]) != {"polite": before["polite"]}
 
 
 def test_every_fault_is_told_at_once(installed: None) -> None:
