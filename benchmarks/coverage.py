@@ -71,18 +71,23 @@ def group_rows(rng: np.random.Generator, num_rows: int) -> tuple[list[Ints], Int
     return groups, np.repeat(np.arange(len(groups)), ends - starts)
 
 
-def classifier(num_classes: int, temperature: float, num_rows: int = 60_000) -> Population:
-    """Rows of a group share their class more often and are hard together; probabilities are right at temperature 1."""
+def classifier(
+    name: str, num_classes: int, sharpness: float, signal: float = 1.5, num_rows: int = 60_000
+) -> Population:
+    """Rows of a group share their class and are hard together; a strong signal makes for few errors.
+
+    Probabilities are right at sharpness 1, and too sure above.
+    """
     rng = np.random.default_rng(SEED)
     groups, owner = group_rows(rng, num_rows)
     shares = np.array(SHARES[:num_classes]) / sum(SHARES[:num_classes])
     own = rng.choice(num_classes, len(groups), p=shares)[owner]
     logits = 0.9 * rng.normal(size=(len(groups), num_classes))[owner] + 1.6 * rng.normal(size=(num_rows, num_classes))
-    logits += np.log(shares) + 1.5 * np.eye(num_classes)[own]
+    logits += np.log(shares) + signal * np.eye(num_classes)[own]
     logits *= rng.uniform(0.4, 1.6, (len(groups), 1))[owner]  # hard groups and easy ones
     truth = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     target = (truth.cumsum(axis=1) < rng.random((num_rows, 1))).sum(axis=1).clip(max=num_classes - 1)
-    said = np.exp(logits * temperature)
+    said = np.exp(logits * sharpness)
     values = said / said.sum(axis=1, keepdims=True)
     holdout = Holdout(
         tuple(f"c{code}" for code in range(num_classes)), target, {"candidate": values.argmax(axis=1)},
@@ -96,7 +101,7 @@ def classifier(num_classes: int, temperature: float, num_rows: int = 60_000) -> 
         )  # fmt: skip
         return classes.score(part, "candidate")
 
-    return Population(f"{num_classes} classes, temperature {temperature:g}", groups, num_rows, score)
+    return Population(name, groups, num_rows, score)
 
 
 def writer(num_rows: int = 6_000) -> Population:
@@ -163,6 +168,15 @@ def render(text: str) -> None:
     PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
 
 
+def populations() -> tuple[Population, ...]:
+    return (
+        classifier("5 classes, too sure", 5, 1.6),
+        classifier("2 classes, calibrated", 2, 1.0),
+        classifier("5 classes, few errors", 5, 1.0, signal=7.0),
+        writer(),
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--smoke", action="store_true", help="200 samples per cell")
@@ -171,7 +185,7 @@ def main() -> None:
     options = parser.parse_args()
     started, samples = time.monotonic(), 200 if options.smoke else options.samples
     found, truths = {}, {}
-    for population in (classifier(5, 1.6), classifier(2, 1.0), writer()):
+    for population in populations():
         truths[population.name] = population.truth()
         for size in SIZES:
             for grouped in (False, True):

@@ -49,7 +49,7 @@ def test_groups_are_whole_and_sizes_are_as_asked() -> None:
 
 
 def test_every_metric_is_measured() -> None:
-    truth = coverage.classifier(3, 1.5, num_rows=2000).truth()
+    truth = coverage.classifier("three", 3, 1.5, num_rows=2000).truth()
     assert set(truth) == {
         "accuracy", "macro_precision", "macro_recall", "macro_f1", "mcc", "roc_auc", "brier", "ece",
     }  # fmt: skip

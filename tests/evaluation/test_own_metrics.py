@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,7 @@ def install_metrics(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [f"{name} = house_metrics:{value}" for name, value in names.items()]
     (info / "entry_points.txt").write_text("[ftcore.metrics]\n" + "\n".join([*lines, "lost = no_such_module:f"]) + "\n")
     monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.delitem(sys.modules, "house_metrics", raising=False)
 
 
 def test_an_installed_metric_measures_rows(installed: None) -> None:

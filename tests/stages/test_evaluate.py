@@ -176,7 +176,7 @@ def test_judge_takes_what_evaluate_wrote(world: World) -> None:
 
 def judged(world: World, record: Evaluation) -> tuple[str, ...]:
     """Reasons of the verdict."""
-    return judge.run(world.spec, {"evaluate": record}, world.output("judged"), world.store).reasons
+    return judge.run(world.spec, given_to_judge(world.spec, record), world.output("judged"), world.store).reasons
 
 
 def test_probabilities_are_stored_measured_and_checked(world: World) -> None:
@@ -237,7 +237,7 @@ def test_a_users_own_metric_is_measured_decides_and_is_checked(
     assert [row["own.same_length"] for row in rows] == wanted
     own = next(metric for metric in record.models[0].metrics if metric.name == "own.same_length")
     assert own.value == pytest.approx(np.mean(wanted)) and own.ci_low <= own.value <= own.ci_high
-    verdict = judge.run(world.spec, {"evaluate": record}, world.output("judged"), world.store)
+    verdict = judge.run(world.spec, given_to_judge(world.spec, record), world.output("judged"), world.store)
     assert verdict.metrics[0].name == "own.same_length" and not any("recorded" in line for line in verdict.reasons)
     assert any("own.same_length" in line for line in verdict.reasons)
     rows[0]["own.same_length"] = 1.0 - rows[0]["own.same_length"]

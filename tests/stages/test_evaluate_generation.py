@@ -145,13 +145,13 @@ def test_the_form_of_answers_is_measured_where_the_spec_asks(world: World) -> No
     told = tables["models"]["candidate"]["answers"]
     assert 0 < told["latency"]["p50_ms"] <= told["latency"]["p95_ms"] and told["length"]["p95"] <= 8
     assert "latency" not in tables["models"]["similar_reply"]["answers"]
-    reasons = judge.run(world.spec, {"evaluate": record}, world.output("judged"), world.store).reasons
+    reasons = judge.run(world.spec, given_to_judge(world.spec, record), world.output("judged"), world.store).reasons
     assert not any("recorded" in line or "not measured" in line for line in reasons), reasons
     path = folder / "predictions" / "candidate.jsonl"
     rows = read_jsonl(path)
     rows[0]["format_valid"] = 1.0 - rows[0]["format_valid"]
     write_jsonl(path, rows)
-    reasons = judge.run(world.spec, {"evaluate": record}, world.output("judged"), world.store).reasons
+    reasons = judge.run(world.spec, given_to_judge(world.spec, record), world.output("judged"), world.store).reasons
     assert any("format_valid of the candidate is recorded as" in line for line in reasons)
 
 

@@ -18,7 +18,13 @@ import numpy as np
 from ftcore.errors import DataRefused
 from ftcore.evaluation.classification.probabilities import LOWER_IS_BETTER, PROBABILITY_METRICS, measure
 from ftcore.evaluation.rows import Floats, Holdout, Ints, group_sums
-from ftcore.evaluation.statistics.intervals import Scale, delta_interval, proportion_interval, wilson
+from ftcore.evaluation.statistics.intervals import (
+    Scale,
+    degrees_of_freedom,
+    delta_interval,
+    proportion_interval,
+    wilson,
+)
 from ftcore.evaluation.statistics.jackknife import jackknife
 from ftcore.records import Metric
 
@@ -146,7 +152,8 @@ def score(holdout: Holdout, role: str) -> tuple[Metric, ...]:
 
     Accuracy: Wilson, on the effective number of rows where rows come in groups. Macro metrics and MCC: jackknife, with its bias
     taken from the interval's centre, on the logit scale (MCC: Fisher's z); the delta method where there is too much to leave out.
-    ROC-AUC, Brier score and a user's own metrics: delta method on the logit scale. ECE: see `probabilities.py`.
+    ROC-AUC, Brier score and a user's own metrics: delta method on the logit scale. Macro recall and ROC-AUC hang on the few rows
+    of rare classes and have fewer degrees of freedom. ECE: see `probabilities.py`.
 
     Raises:
         DataRefused: There are no rows, or a metric is not a finite number.
@@ -182,7 +189,8 @@ def _scores(holdout: Holdout, role: str) -> Iterator[tuple[str, float, tuple[flo
         scale: Scale = "fisher" if name == "mcc" else "logit"
         lowest = -1 if name == "mcc" else 0
         centre = centre if lowest < centre < 1 and lowest < value < 1 else value
-        yield name, value, delta_interval(centre, sums, holdout.num_rows, scale, effective)
+        df = degrees_of_freedom(sums) if name == "macro_recall" else None
+        yield name, value, delta_interval(centre, sums, holdout.num_rows, scale, effective, df)
     for name in PROBABILITY_METRICS if role in holdout.probabilities else ():
         measured = measure(name, holdout.probabilities[role])
         if not isinstance(measured, str):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ftcore.evaluation.rows import Floats, Ints, Probabilities, group_sums
-from ftcore.evaluation.statistics.intervals import delta_interval, design_effect
+from ftcore.evaluation.statistics.intervals import degrees_of_freedom, delta_interval, design_effect
 from ftcore.evaluation.statistics.power import t_quantile
 
 PROBABILITY_METRICS = ("roc_auc", "brier", "ece")
@@ -43,7 +43,8 @@ class Measured:
         num_rows = len(self.influence)
         if self.name == "brier":
             effective = float(len(sums))
-        return delta_interval(self.value, sums, num_rows, "logit", effective)
+        df = degrees_of_freedom(sums) if self.name == "roc_auc" else None
+        return delta_interval(self.value, sums, num_rows, "logit", effective, df)
 
 
 def measure(name: str, found: Probabilities) -> Measured | str:

@@ -67,23 +67,37 @@ def standard_error(sums: Floats, num_rows: int) -> float:
     return math.sqrt(float((sums**2).sum()) * num_units / (num_units - 1)) / num_rows
 
 
-def delta_interval(value: float, sums: Floats, num_rows: int, scale: Scale, effective: float) -> tuple[float, float]:
-    """Delta-method interval of a metric, symmetric on `scale`, Student's t with units - 1 degrees of freedom.
+def degrees_of_freedom(sums: Floats) -> float:
+    """Of the standard error made of influence sums [units]: 2 E^2 / Var of their mean square (Satterthwaite 1946), below units.
+
+    Few where a metric hangs on few rows, as the recall of a rare class does.
+    """
+    num_units, squares = len(sums), float((sums**2).sum())
+    variance = float((sums**4).sum()) - squares * squares / max(num_units, 1)
+    found = 2 * squares * squares / variance if variance > 0 else math.inf
+    return max(1.0, min(found, num_units - 1))
+
+
+def delta_interval(
+    value: float, sums: Floats, num_rows: int, scale: Scale, effective: float, df: float | None = None
+) -> tuple[float, float]:
+    """Delta-method interval of a metric, symmetric on `scale`, Student's t.
 
     Args:
         sums: [units] influence sums of rows or groups.
         effective: Rows that a proportion would need for this certainty; where the metric is 0 or 1 on every row, nothing varies,
             and the interval is Wilson's for that many rows.
+        df: Degrees of freedom; None: units - 1.
     """
     if scale == "fisher":  # Fisher's z is half the logit of (1 + value) / 2
-        low, high = delta_interval((1 + value) / 2, sums / 2, num_rows, "logit", effective)
+        low, high = delta_interval((1 + value) / 2, sums / 2, num_rows, "logit", effective, df)
         return 2 * low - 1, 2 * high - 1
     se, num_units = standard_error(sums, num_rows), len(sums)
     if num_units < 2:  # one group says as much as one row
         return 0.0, math.inf if scale == "log" else 1.0
     if scale == "logit" and not 0.0 < value < 1.0:
         return wilson(value * effective, effective)
-    t = t_quantile(0.975, num_units - 1)
+    t = t_quantile(0.975, num_units - 1 if df is None else df)
     if scale == "log":
         spread = min(t * se / value, _MAX_SPREAD)
         return value * math.exp(-spread), value * math.exp(spread)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from ftcore.evaluation.statistics.intervals import (
     Scale,
+    degrees_of_freedom,
     delta_interval,
     design_effect,
     proportion_interval,
@@ -70,3 +71,13 @@ def test_groups_widen_a_proportion() -> None:
     alone, grouped = (proportion_interval(right, groups) for groups in (None, np.repeat(np.arange(40), 5)))
     assert (grouped[1] - grouped[0]) / (alone[1] - alone[0]) == pytest.approx(5**0.5, rel=0.1)
     assert proportion_interval(right, np.zeros(200, np.int64)) == wilson(0.5, 1.0)
+
+
+def test_degrees_of_freedom_are_few_where_few_rows_decide() -> None:
+    even = np.tile([1.0, -1.0], 100)
+    assert degrees_of_freedom(even) == 199
+    rare = np.concatenate([np.tile([10.0, -10.0], 4), np.zeros(192)])
+    assert degrees_of_freedom(rare) == pytest.approx(2 * 8 / (1 - 8 / 200))  # as if there were those 8 rows, twice
+    assert degrees_of_freedom(np.zeros(5)) == 4
+    wide, narrow = (delta_interval(0.8, rare, 200, "logit", 200.0, df) for df in (degrees_of_freedom(rare), None))
+    assert wide[0] < narrow[0] and wide[1] > narrow[1]
