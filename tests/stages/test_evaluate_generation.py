@@ -113,7 +113,7 @@ def test_evaluate_and_judge_run_on_generated_text(task: str, family: str, tmp_pa
     assert any("best baseline (similar reply, chrf" in line for line in verdict.reasons), verdict.reasons
     assert [metric.name for metric in verdict.metrics][0] == "chrf" and len(verdict.metrics) == 8
     page = (world.store.root / "judged" / "verdict.md").read_text()
-    assert "## Slices (chrf)" in page and "perplexity" in page
+    assert "## Slices (chrf)" in page and "| perplexity (low is good) |" in page
 
 
 def test_rows_that_were_changed_do_not_pass(world: World) -> None:

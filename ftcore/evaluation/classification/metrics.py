@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ftcore.errors import DataRefused
-from ftcore.evaluation.classification.probabilities import LOWER_IS_BETTER, PROBABILITY_METRICS, measure
+from ftcore.evaluation.classification.probabilities import PROBABILITY_METRICS, measure
 from ftcore.evaluation.rows import Floats, Holdout, Ints, group_sums
 from ftcore.evaluation.statistics.intervals import (
     Scale,
@@ -26,7 +26,7 @@ from ftcore.evaluation.statistics.intervals import (
     wilson,
 )
 from ftcore.evaluation.statistics.jackknife import jackknife
-from ftcore.records import Metric
+from ftcore.records import LOWER_IS_BETTER, Metric
 
 METRICS = ("accuracy", "macro_precision", "macro_recall", "macro_f1", "mcc")
 """Those that predictions alone give."""

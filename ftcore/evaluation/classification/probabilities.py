@@ -16,7 +16,6 @@ from ftcore.evaluation.statistics.intervals import degrees_of_freedom, delta_int
 from ftcore.evaluation.statistics.power import t_quantile
 
 PROBABILITY_METRICS = ("roc_auc", "brier", "ece")
-LOWER_IS_BETTER = frozenset({"brier", "ece"})
 NUM_BINS = 15
 _LARGEST_SCALE = 1e6
 _HALVINGS = 40
