@@ -64,10 +64,14 @@ def test_the_page_shows_the_table() -> None:
     text = coverage.PAGE.read_text(encoding="utf-8")
     table = text.partition(coverage.BEGIN)[2].partition(coverage.END)[0]
     lines = [line.split("|") for line in table.splitlines() if line.startswith("| ") and "population" not in line]
-    assert len(lines) == 26 and "10,000 samples per cell" in table
+    assert len(lines) == 34 and "10,000 samples per cell" in table
     for cells in lines:
         name, shares = cells[2].strip(), [float(cell) for cell in cells[4:8]]
-        assert all(93.5 <= share <= 96.5 for share in shares) or name == "ece", cells
+        told = name == "ece" or (name, cells[1].strip()) == (
+            "macro_precision",
+            "5 classes, few errors",
+        )  # below the table
+        assert told or all(94.0 <= share <= 96.2 for share in shares), cells
 
 
 def test_the_table_is_put_between_its_markers(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
