@@ -151,6 +151,26 @@ def test_measures_that_do_not_fit_the_task_are_all_named(tmp_path: Path) -> None
         load_spec(write(tmp_path, MINIMAL + "gate: {metric: chrf}\n"))
 
 
+def test_own_metrics_and_formats_must_be_asked_for(tmp_path: Path) -> None:
+    gate = "gate: {metric: own.polite, floors: {own.short: 0.5, format_valid: 0.9}}\n"
+    with pytest.raises(SpecError) as caught:
+        load_spec(write(tmp_path, MINIMAL + "task: instruction\nevaluation: {metrics: [polite, polite]}\n" + gate))
+    faults = "\n".join(caught.value.details)
+    assert "gate.floors: 'own.short'" in faults and "gate.floors: 'format_valid'" in faults
+    assert "'own.polite' is no" not in faults and "evaluation.metrics: a name stands there twice" in faults
+    asked = "evaluation: {metrics: [polite, short], generation: {format: {regex: 'a.*'}}}\n"
+    spec = load_spec(write(tmp_path, MINIMAL + "task: instruction\n" + asked + gate))
+    assert (spec.gate.metric, spec.evaluation.metrics) == ("own.polite", ["polite", "short"])
+    assert FineTuneSpec.model_validate(spec.model_dump(mode="json")).digest == spec.digest
+    with pytest.raises(SpecError, match="format is for generated text"):
+        load_spec(write(tmp_path, MINIMAL + "evaluation: {generation: {format: {regex: a}}}\n"))
+
+
+def test_settings_that_are_not_set_change_no_digest(tmp_path: Path) -> None:
+    plain = load_spec(write(tmp_path, MINIMAL)).model_dump(mode="json")["evaluation"]
+    assert "metrics" not in plain and "format" not in plain["generation"]
+
+
 def test_perplexity_cannot_decide_where_a_baseline_has_none(tmp_path: Path) -> None:
     text = MINIMAL + "task: instruction\ngate: {metric: inverse_perplexity}\n"
     with pytest.raises(SpecError, match="similar_reply copies answers"):

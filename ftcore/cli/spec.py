@@ -20,6 +20,10 @@ def check(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = Fals
         from ftcore.training.methods import check_method
 
         check_method(loaded.method)
+    if loaded.evaluation.metrics:
+        from ftcore.evaluation.own_metrics import load_metrics
+
+        load_metrics(loaded.evaluation.metrics)
     if json:
         print_json({"ok": True, "name": loaded.name, "digest": loaded.digest, "spec": loaded.model_dump(mode="json")})
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from ftcore.errors import DataRefused
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+_ROUNDED = 1e-3  # how far a row of float32 (or bf16) probabilities may be from the sum 1
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,16 @@ class Column:
 
 
 @dataclass(frozen=True)
+class Probabilities:
+    """One model's probabilities on the holdout."""
+
+    values: Floats
+    """[rows, classes] from 0 to 1; targets that the model does not know have columns of 0 at the end."""
+    target: Ints
+    """[rows] the column of each row's target."""
+
+
+@dataclass(frozen=True)
 class Holdout:
     """Frozen rows with one prediction per row and model."""
 
@@ -43,6 +54,10 @@ class Holdout:
     """[rows] dense codes of who the row comes from; None: every row stands alone."""
     slices: Mapping[str, Column] | None = None
     """By column name."""
+    probabilities: Mapping[str, Probabilities] = field(default_factory=dict)
+    """By role; a model that only names classes has none."""
+    row_metrics: Mapping[str, Mapping[str, Floats]] = field(default_factory=dict)
+    """By role and name: [rows] a user's own metric, 0 to 1."""
 
     @property
     def num_rows(self) -> int:
@@ -80,6 +95,31 @@ def holdout_of(
     )
 
 
+def probabilities_of(values: Floats, classes: Sequence[str], targets: Column) -> Probabilities:
+    """A model's probabilities beside the targets.
+
+    Args:
+        values: [rows, classes].
+        classes: The model's labels, in the order of the columns.
+
+    Raises:
+        DataRefused: The numbers are no probabilities of these classes, row by row.
+    """
+    if values.shape != (len(targets.codes), len(classes)) or len(set(classes)) != len(classes):
+        wanted = f"{len(targets.codes)} rows and {len(classes)} different classes"
+        raise DataRefused(f"The probabilities have the shape {list(values.shape)}, wanted {wanted}.")
+    values = np.asarray(values, dtype=float)
+    wrong = ~(np.isfinite(values) & (values >= 0) & (values <= 1 + _ROUNDED)).all(axis=1)
+    wrong |= np.abs(np.where(np.isfinite(values), values, 0.0).sum(axis=1) - 1) > _ROUNDED
+    if wrong.any():
+        raise DataRefused(f"{int(wrong.sum())} rows hold no probabilities: wanted numbers from 0 to 1 with the sum 1.")
+    known = {label: index for index, label in enumerate(classes)}
+    unknown = [label for label in targets.values if label not in known]
+    code = known | {label: len(known) + index for index, label in enumerate(unknown)}
+    padded = np.concatenate([values, np.zeros((len(values), len(unknown)))], axis=1) if unknown else values
+    return Probabilities(padded, _recode(targets, code))
+
+
 def _recode(column: Column, code: Mapping[str, int]) -> Ints:
     return np.array([code[value] for value in column.values], dtype=np.int64)[column.codes]
 
@@ -96,3 +136,13 @@ def dense_groups(column: Column) -> Ints | None:
 def group_sums(values: Floats, groups: Ints | None) -> Floats:
     """Sum of `values` per group: [groups]; the values themselves where every row stands alone."""
     return values if groups is None else np.bincount(groups, weights=values).astype(np.float64)
+
+
+def row_metric_faults(role: str, row_metrics: Mapping[str, Floats], num_rows: int) -> list[str]:
+    """What is wrong with scores per row that were made elsewhere."""
+    faults = []
+    for name, rows in row_metrics.items():
+        bad = num_rows if len(rows) != num_rows else int((~((rows >= 0) & (rows <= 1))).sum())
+        if bad:
+            faults.append(f"{role}: {bad} rows have no {name}; wanted numbers from 0 to 1")
+    return faults

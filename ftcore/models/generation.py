@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,8 @@ class Generated:
     """[prompts] int64: after cutting."""
     was_cut: np.ndarray
     """[prompts] bool: the prompt was too long and lost tokens on the left."""
+    seconds: np.ndarray
+    """[prompts] float64: the time of the prompt's batch, shared out among its prompts."""
 
 
 class Generator:
@@ -95,9 +98,12 @@ class Generator:
         """
         encoded = [self._encoder.prompt(prompt, self._max_prompt) for prompt in prompts]
         answers: list[list[int]] = [[] for _ in encoded]
+        seconds = np.zeros(len(encoded))
         for rows in self._batches([len(item.ids) for item in encoded]):
+            started = time.monotonic()
             for row, ids in zip(rows, self._answer([encoded[row].ids for row in rows]), strict=True):
                 answers[row] = ids
+            seconds[rows] = (time.monotonic() - started) / len(rows)
         stopped = np.array([bool(ids) and ids[-1] in self._eos for ids in answers], dtype=bool)
         return Generated(
             texts=[self._encoder.text(ids) for ids in answers],
@@ -105,6 +111,7 @@ class Generator:
             stopped=stopped,
             num_prompt_tokens=np.array([len(item.ids) for item in encoded], dtype=np.int64),
             was_cut=np.array([item.was_cut for item in encoded], dtype=bool),
+            seconds=seconds,
         )
 
     def log_likelihoods(self, prompts: Sequence[Prompt], completions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,10 @@ class Predictions:
     """[texts, hidden] float32: last hidden state, averaged over the tokens that are not padding."""
     num_tokens: np.ndarray
     """[texts] int64: tokens the model saw, special ones included, after cutting at `max_length`."""
+    classes: tuple[str, ...]
+    """The labels, in the order of the columns of `probabilities`."""
+    seconds: np.ndarray
+    """[texts] float64: the time of the text's batch, shared out among its texts."""
 
     @property
     def confidences(self) -> np.ndarray:
@@ -57,12 +62,15 @@ class Predictor:
         num_tokens = np.array([len(row) for row in tokens], dtype=np.int64)
         probabilities = np.zeros((len(tokens), len(self.labels)), dtype=np.float32)
         embeddings = np.zeros((len(tokens), int(self._model.config.hidden_size)), dtype=np.float32)
+        seconds = np.zeros(len(tokens))
         order = np.argsort(num_tokens, kind="stable")
         for start in range(0, len(order), self.batch_size):
             rows = order[start : start + self.batch_size]
+            started = time.monotonic()
             probabilities[rows], embeddings[rows] = self._forward([tokens[row] for row in rows])
+            seconds[rows] = (time.monotonic() - started) / len(rows)
         labels = [self.labels[index] for index in probabilities.argmax(axis=1)]
-        return Predictions(labels, probabilities, embeddings, num_tokens)
+        return Predictions(labels, probabilities, embeddings, num_tokens, tuple(self.labels), seconds)
 
     def _forward(self, tokens: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
         input_ids, attention_mask = (tensor.to(self.device.device) for tensor in pad(tokens, self._pad_id))

@@ -69,6 +69,10 @@ def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, An
         from ftcore.models.base import teacher_digest
 
         depends["teacher"] = teacher_digest(spec)
+    if stage.name == "evaluate" and spec.evaluation.metrics:
+        from ftcore.evaluation.own_metrics import identity
+
+        depends["own_metrics"] = identity(spec.evaluation.metrics)
     if needs_base:
         from ftcore.models.base import base_digest
 

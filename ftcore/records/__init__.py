@@ -7,7 +7,16 @@ wherever it was made.
 
 from ftcore.records.base import SCHEMA_VERSION, Record, canonical_json, digest_of
 from ftcore.records.data import DataRef, DatasetVersion, PreparedDataset, Released, SplitReport, ValidationReport
-from ftcore.records.evaluation import Comparison, Evaluation, Metric, Outcome, Scored, Standing, Verdict
+from ftcore.records.evaluation import (
+    LOWER_IS_BETTER,
+    Comparison,
+    Evaluation,
+    Metric,
+    Outcome,
+    Scored,
+    Standing,
+    Verdict,
+)
 from ftcore.records.kinds import RECORDS, record_from_dict
 from ftcore.records.operation import (
     DriftReport,
@@ -28,6 +37,7 @@ __all__ = [
     "DriftTest",
     "DriftVerdict",
     "Evaluation",
+    "LOWER_IS_BETTER",
     "Metric",
     "ModelRef",
     "Outcome",

@@ -10,6 +10,10 @@ from ftcore.records.base import Record
 Outcome = Literal["PASS", "FAIL", "NOT ENOUGH EVIDENCE", "HOLD"]
 
 
+LOWER_IS_BETTER = frozenset({"brier", "ece", "perplexity"})
+"""Metrics of which less is better; of all others more."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metric:
     """One number with its uncertainty."""

@@ -3,8 +3,10 @@
 from ftcore.spec.base import Fraction, Name, Section, Split, Task
 from ftcore.spec.data import ColumnsSpec, DataFormat, DataSpec, LeakageRule, LeakageSpec, Part, SplitBy, ValidationSpec
 from ftcore.spec.evaluation import (
+    OWN_METRIC,
     Baseline,
     EvaluationSpec,
+    FormatSpec,
     GateMetric,
     GateSpec,
     GenerationMetric,
@@ -47,6 +49,7 @@ __all__ = [
     "DistillSpec",
     "EvaluationSpec",
     "FineTuneSpec",
+    "FormatSpec",
     "Fraction",
     "GateMetric",
     "GateSpec",
@@ -60,6 +63,7 @@ __all__ = [
     "MetricName",
     "MonitoringSpec",
     "Name",
+    "OWN_METRIC",
     "Part",
     "PersonalKind",
     "PreferSpec",

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, get_args
 
 from ftcore.spec.base import Task
-from ftcore.spec.evaluation import EvaluationSpec, GateSpec, GenerationMetric
+from ftcore.spec.evaluation import OWN_METRIC, EvaluationSpec, GateSpec, GenerationMetric, LabelMetric
 from ftcore.spec.method import PHASES, VIRTUAL
 
 if TYPE_CHECKING:
@@ -21,7 +21,11 @@ GENERATION_DEFAULTS: dict[str, dict[str, Any]] = {
 def measure_faults(task: Task, evaluation: EvaluationSpec, gate: GateSpec) -> list[str]:
     """Metrics and baselines that the task does not have, one line each."""
     generates = task != "classification"
-    metrics = get_args(GenerationMetric) if generates else ("accuracy", "macro_precision", "macro_recall", "macro_f1")
+    own = [OWN_METRIC + name for name in evaluation.metrics or ()]
+    metrics = [*get_args(GenerationMetric if generates else LabelMetric), *own]
+    wanted_format = evaluation.generation.format
+    if generates and wanted_format is not None:
+        metrics.append("format_valid")
     baselines = GENERATION_DEFAULTS["evaluation"]["baselines"] if generates else ["majority", "nearest_centroid"]
     named = [
         ("gate.metric", gate.metric),
@@ -33,6 +37,10 @@ def measure_faults(task: Task, evaluation: EvaluationSpec, gate: GateSpec) -> li
         for path, name in named
         if name not in metrics
     ]
+    if len(set(own)) < len(own):
+        faults.append("evaluation.metrics: a name stands there twice")
+    if not generates and wanted_format is not None:
+        faults.append(f"evaluation.generation.format is for generated text; task {task} has none")
     faults += [
         f"evaluation.baselines: {name!r} is no baseline of task {task}; wanted {' or '.join(baselines)}"
         for name in evaluation.baselines

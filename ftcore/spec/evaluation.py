@@ -2,18 +2,96 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import re
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
+    AfterValidator,
     Field,
+    SerializerFunctionWrapHandler,
+    WithJsonSchema,
+    field_validator,
+    model_serializer,
+    model_validator,
 )
 
-from ftcore.spec.base import Fraction, Probability, Section
+from ftcore.spec.base import Fraction, Name, Probability, Section, without_unset
 
 Baseline = Literal["majority", "nearest_centroid", "base", "few_shot", "similar_reply"]
-GenerationMetric = Literal["chrf", "bleu", "rouge_l", "exact_match", "inverse_perplexity"]
+GenerationMetric = Literal[
+    "chrf", "bleu", "rouge_1", "rouge_2", "rouge_l", "exact_match", "token_f1", "inverse_perplexity"
+]
+LabelMetric = Literal["accuracy", "macro_precision", "macro_recall", "macro_f1", "mcc", "roc_auc"]
 GateMetric = Literal["accuracy", "macro_f1", GenerationMetric]
-MetricName = Literal["accuracy", "macro_precision", "macro_recall", "macro_f1", GenerationMetric]
+"""Metrics that may decide; so may a user's own."""
+OWN_METRIC = "own."
+"""Begins the name of a user's own metric wherever a metric is named: `own.politeness` for the entry point politeness."""
+_OWN = r"own\.[a-z][a-z0-9_]{0,62}"
+
+
+def _named(allowed: Sequence[str]) -> Any:
+    """Type of a metric's name: one of `allowed`, or a user's own."""
+
+    def check(name: str) -> str:
+        if name in allowed or re.fullmatch(_OWN, name):
+            return name
+        wanted = ", ".join(f"'{item}'" for item in allowed)
+        raise ValueError(f"Input should be {wanted} or 'own.NAME' with NAME of evaluation.metrics")
+
+    schema = {"anyOf": [{"enum": list(allowed), "type": "string"}, {"pattern": f"^{_OWN}$", "type": "string"}]}
+    return AfterValidator(check), WithJsonSchema(schema)
+
+
+DecidingMetric = Annotated[str, *_named(get_args(GateMetric))]
+MetricName = Annotated[str, *_named((*get_args(LabelMetric), *get_args(GenerationMetric), "format_valid"))]
+
+
+class FormatSpec(Section):
+    """What every answer must look like; one of the two. The share of answers that do is the metric format_valid."""
+
+    json_schema: dict[str, Any] | None = None
+    """The answer is one JSON value that this JSON Schema (draft 2020-12) accepts; a $ref stays within it."""
+    regex: str | None = None
+    """The whole answer, without outer white space, matches this Python regular expression."""
+
+    @model_validator(mode="after")
+    def _is_one(self) -> FormatSpec:
+        if (self.json_schema is None) == (self.regex is None):
+            raise ValueError("wanted json_schema or regex, and not both")
+        return self
+
+    @field_validator("regex")
+    @classmethod
+    def _compiles(cls, regex: str | None) -> str | None:
+        try:
+            re.compile(regex or "")
+        except re.error as error:
+            raise ValueError(f"no regular expression: {error}") from None
+        return regex
+
+    @field_validator("json_schema")
+    @classmethod
+    def _is_a_schema(cls, schema: dict[str, Any] | None) -> dict[str, Any] | None:
+        if schema is not None:
+            from jsonschema import Draft202012Validator, SchemaError
+
+            try:
+                Draft202012Validator.check_schema(schema)
+            except SchemaError as error:
+                raise ValueError(f"no JSON Schema: {error.message} at {error.json_path}") from None
+            if outside := [name for name in _references(schema) if not name.startswith("#")]:
+                raise ValueError(f"$ref {outside[0]!r} is outside of the schema, wanted #/$defs/…; nothing is loaded")
+        return schema
+
+
+def _references(schema: Any) -> Iterator[str]:
+    """Every $ref in a JSON Schema."""
+    parts = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    if isinstance(schema, dict) and isinstance(schema.get("$ref"), str):
+        yield schema["$ref"]
+    for part in parts:
+        yield from _references(part)
 
 
 class GenerationSpec(Section):
@@ -25,6 +103,12 @@ class GenerationSpec(Section):
     """1: greedy, the likeliest token at each step; more: beam search, slower, mostly for translation and summaries."""
     num_examples: Annotated[int, Field(ge=1, le=64)] = 3
     """Training rows that the baseline few_shot puts before each question."""
+    format: FormatSpec | None = None
+    """What every answer must look like: measured as format_valid, and so a possible floor."""
+
+    @model_serializer(mode="wrap")
+    def _plain(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_unset(self, write, ("format",))
 
 
 class EvaluationSpec(Section):
@@ -42,14 +126,21 @@ class EvaluationSpec(Section):
     """JSONL file, relative to the project folder, of rows that every promoted model must answer right (docs/gate.md)."""
     generation: GenerationSpec = GenerationSpec()
     """How answers are generated."""
+    metrics: list[Name] | None = None
+    """Your own metrics, by the name of their entry point in the group ftcore.metrics (docs/metrics.md)."""
+
+    @model_serializer(mode="wrap")
+    def _plain(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_unset(self, write, ("metrics",))
 
 
 class GateSpec(Section):
     """The evidence that a promotion needs. Fractions, not percents: 0.005 is half a point."""
 
-    metric: GateMetric = "accuracy"
+    metric: DecidingMetric = "accuracy"
     """The metric that candidate and champion are compared on; higher is better. Classification: accuracy or macro_f1. Generation:
-    chrf (default), bleu, rouge_l, exact_match, or inverse_perplexity (1 / perplexity of the reference answer)."""
+    chrf (default), bleu, rouge_1, rouge_2, rouge_l, exact_match, token_f1, or inverse_perplexity (1 / perplexity of the reference
+    answer). Or own.NAME, a metric of evaluation.metrics."""
     margin: Fraction = 0.005
     """Non-inferiority: the one-sided lower bound (at 1 - alpha) of candidate minus champion must stay above -margin."""
     min_gain: Fraction = 0.005

@@ -32,6 +32,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     Raises:
         IntegrityError: A model or the champion's spec fails its checks, or a model answers with NaN or infinity.
         BaseModelError: The base model that a baseline needs cannot be loaded.
+        SpecError: A metric of the user's own cannot be loaded, raises, or gives no number from 0 to 1.
     """
     from ftcore.data.reading import read_jsonl
     from ftcore.data.rows import row_digest
@@ -99,8 +100,10 @@ def _classify(
     spec: FineTuneSpec, models: Mapping[str, _Model], train: Sequence[dict[str, Any]], device: Device, folder: Path
 ) -> tuple[Scored, ...]:
     from ftcore.evaluation.classification import scoring
+    from ftcore.evaluation.own_metrics import load_metrics
 
     answers, test = {}, models["candidate"].rows
+    metrics = load_metrics(spec.evaluation.metrics or ())
     for role, model in models.items():
         scoring.say(f"{role} {model.digest[:12]}")
         predictions = scoring.classify(model.folder, model.digest, model.rows, model.spec, device)
@@ -111,9 +114,9 @@ def _classify(
         scoring.say(f"baseline {name}")
         answers[name] = scoring.baseline_answers(name, train, test, spec, device)
     slices = spec.evaluation.slices
-    holdout = scoring.gather_holdout(test, answers, slices)
-    scoring.write_predictions(folder, test, answers, slices)
-    scoring.write_tables(folder, holdout)
+    holdout = scoring.gather_holdout(test, answers, slices, metrics)
+    scoring.write_predictions(folder, test, holdout, answers, slices)
+    scoring.write_tables(folder, holdout, answers)
     scoring.write_reference(folder, test, found)
     return scoring.score_all(holdout, answers)
 
@@ -125,6 +128,7 @@ def _generate(
     from ftcore.evaluation.generation import baselines, scoring
 
     answers, test = {}, models["candidate"].rows
+    metrics = scoring.row_metrics_of(spec)
     for role, model in models.items():
         say(f"{role} {model.digest[:12]}")
         generator = scoring.generator_of(model.folder, model.digest, model.spec, device)
@@ -137,7 +141,7 @@ def _generate(
         say(f"baseline {name} is done")
         answers[name] = answered
     slices = spec.evaluation.slices
-    holdout = scoring.gather_holdout(test, answers, slices)
+    holdout = scoring.gather_holdout(test, answers, slices, metrics)
     scoring.write_predictions(folder, test, holdout, answers, slices)
     scoring.write_tables(folder, holdout, answers)
     scoring.write_reference(folder, test, answers["candidate"], reference)

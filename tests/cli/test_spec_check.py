@@ -28,3 +28,10 @@ def test_a_base_model_without_a_chat_template_is_refused_in_the_words_of_prepare
     (tmp_path / "base" / "chat_template.jinja").write_text("{{ messages[0].content }}")
     check(str(spec))
     assert capsys.readouterr().out.count("ok: ") == 3
+
+
+def test_a_metric_that_is_not_installed_is_a_fault(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.yaml"
+    spec.write_text("name: demo\nbase_model: {name: base}\nevaluation: {metrics: [nobody_has_it]}\n")
+    with pytest.raises(SpecError, match="'nobody_has_it' is installed 0 times, wanted once"):
+        check(str(spec))

@@ -15,6 +15,7 @@ from ftcore.records import DataRef, PreparedDataset, TuningResult, digest_of
 from ftcore.spec import FineTuneSpec, load_spec
 from ftcore.stages import AFTER_TUNING, STAGES, stages_of
 from ftcore.store import Store
+from tests.evaluation.test_own_metrics import install_metrics
 from tests.tiny_bert import build_tiny_bert
 
 SPACE = "tuning={space: {training.epochs: {low: 1, high: 9}}}"
@@ -87,6 +88,23 @@ def test_a_key_covers_what_its_stage_reads_and_no_more(project: Path, stage: str
 def key(stage: str, spec: FineTuneSpec) -> str:
     inputs = {"data": DataRef(repo=None, rev="HEAD", path=str(spec.at(spec.data.path)))} if stage == "ingest" else {}
     return digest_of(key_inputs(STAGES[stage], spec, inputs))
+
+
+def test_a_users_own_metrics_are_part_of_evaluates_key(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own").mkdir()
+    install_metrics(tmp_path / "own", monkeypatch)
+    build_tiny_bert(project / "base")
+    plain, asked = (
+        load_spec(project / "spec.yaml", ["base_model.name=base", *extra])
+        for extra in ([], ["evaluation.metrics=[polite]"])
+    )
+    before = key_inputs(STAGES["evaluate"], asked, {})
+    assert "own_metrics" not in key_inputs(STAGES["evaluate"], plain, {})
+    with (tmp_path / "own" / "house_metrics.py").open("a") as file:
+        file.write("# another\n")
+    assert key_inputs(STAGES["evaluate"], asked, {}) != before
 
 
 def test_presidio_and_its_model_are_part_of_prepares_key(project: Path) -> None:

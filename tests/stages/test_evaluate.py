@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from ftcore.data.cleaning import clean_text
 from ftcore.data.reading import read_jsonl, write_jsonl
-from ftcore.errors import IntegrityError
+from ftcore.errors import IntegrityError, SpecError
 from ftcore.models.devices import Device
 from ftcore.models.inference import Predictor
 from ftcore.models.loading import load_classifier, save_classifier
@@ -21,6 +21,7 @@ from ftcore.records import Evaluation, ModelRef, PreparedDataset, TrainingRun, r
 from ftcore.spec import FineTuneSpec
 from ftcore.stages import evaluate, judge
 from ftcore.store import Manifest, Output, Store
+from tests.evaluation.test_own_metrics import install_metrics
 from tests.standing import given_to_judge
 from tests.tiny_bert import LABELS, build_tiny_bert, make_rows
 
@@ -171,3 +172,86 @@ def test_judge_takes_what_evaluate_wrote(world: World) -> None:
     page = (world.store.root / "judged" / "verdict.md").read_text()
     assert "<script>" not in page and "&#60;script&#62;" in page
     assert replace(record, uri="evaluated").digest == verdict.evaluation_digest
+
+
+def judged(world: World, record: Evaluation) -> tuple[str, ...]:
+    """Reasons of the verdict."""
+    return judge.run(world.spec, given_to_judge(world.spec, record), world.output("judged"), world.store).reasons
+
+
+def test_probabilities_are_stored_measured_and_checked(world: World) -> None:
+    record = world.evaluate()
+    folder = world.store.resolve(record.uri)
+    tables = json.loads((folder / "tables.json").read_text())["models"]
+    found = {scored.role: {metric.name: metric.value for metric in scored.metrics} for scored in record.models}
+    assert {"roc_auc", "brier", "ece"} <= found["champion"].keys() and "roc_auc" not in found["majority"]
+    assert tables["majority"]["left_out"]["ece"] == "the model gives no probabilities"
+    assert tables["champion"]["probability_classes"] == list(LABELS[:2]) and tables["candidate"]["left_out"] == {}
+    assert 0 < tables["candidate"]["latency"]["p50_ms"] <= tables["candidate"]["latency"]["p95_ms"]
+    assert tables["candidate"]["num_tokens"] > 240
+    path = folder / "predictions" / "candidate.probabilities.npy"
+    values = np.load(path, allow_pickle=False)
+    assert values.shape == (240, 3) and values.dtype == np.float32
+    rows = read_jsonl(folder / "predictions" / "candidate.jsonl")
+    order = tables["candidate"]["probability_classes"]
+    assert [order[code] for code in values.argmax(axis=1)] == [row["prediction"] for row in rows]
+    hit = np.array([values[number, order.index(row["target"])] for number, row in enumerate(rows)], dtype=float)
+    wanted = ((values.astype(float) ** 2).sum(axis=1) - 2 * hit + 1).mean() / 2
+    assert found["candidate"]["brier"] == pytest.approx(wanted, abs=1e-9)
+    told = judged(world, record)
+    assert not any("recorded" in line or "missing" in line or "probabilities" in line for line in told), told
+
+
+def test_probabilities_that_do_not_fit_are_a_fault(world: World) -> None:
+    record = world.evaluate()
+    path = world.store.resolve(record.uri) / "predictions" / "candidate.probabilities.npy"
+    values = np.load(path)
+    flatter = (values + 1) / (values + 1).sum(axis=1, keepdims=True)  # the same classes, another certainty
+    for changed, reason in (
+        (flatter, "brier of the candidate is recorded as"),
+        (np.roll(values, 1, axis=1), "not the likeliest class"),
+        (values[:-1], "shape"),
+        (values * np.inf, "hold no probabilities"),
+    ):
+        np.save(path, changed)
+        assert any(reason in line for line in judged(world, record)), reason
+    path.write_bytes(b"no array")
+    assert any("cannot be read" in line for line in judged(world, record))
+    path.unlink()
+    assert any("roc_auc of the candidate is recorded, its rows do not" in line for line in judged(world, record))
+
+
+def test_a_users_own_metric_is_measured_decides_and_is_checked(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own").mkdir()
+    install_metrics(tmp_path / "own", monkeypatch)
+    raw = world.spec.model_dump(mode="json")
+    raw["evaluation"]["metrics"] = ["same_length"]
+    raw["gate"] |= {"metric": "own.same_length", "floors": {"own.same_length": 0.0, "roc_auc": 0.0}}
+    world.spec = FineTuneSpec.model_validate(raw)
+    record = world.evaluate()
+    path = world.store.resolve(record.uri) / "predictions" / "candidate.jsonl"
+    rows = read_jsonl(path)
+    wanted = [float(len(row["target"]) == len(row["prediction"])) for row in rows]
+    assert [row["own.same_length"] for row in rows] == wanted
+    own = next(metric for metric in record.models[0].metrics if metric.name == "own.same_length")
+    assert own.value == pytest.approx(np.mean(wanted)) and own.ci_low <= own.value <= own.ci_high
+    verdict = judge.run(world.spec, given_to_judge(world.spec, record), world.output("judged"), world.store)
+    assert verdict.metrics[0].name == "own.same_length" and not any("recorded" in line for line in verdict.reasons)
+    assert any("own.same_length" in line for line in verdict.reasons)
+    rows[0]["own.same_length"] = 1.0 - rows[0]["own.same_length"]
+    write_jsonl(path, rows)
+    assert any("own.same_length of the candidate is recorded as" in line for line in judged(world, record))
+    rows[0]["own.same_length"] = 7
+    write_jsonl(path, rows)
+    assert any("1 rows have no own.same_length" in line for line in judged(world, record))
+
+
+def test_an_own_metric_that_is_not_installed_stops_before_anything_is_scored(world: World) -> None:
+    raw = world.spec.model_dump(mode="json")
+    raw["evaluation"]["metrics"] = ["nobody_has_it"]
+    world.spec = FineTuneSpec.model_validate(raw)
+    with pytest.raises(SpecError, match="'nobody_has_it' is installed 0 times"):
+        world.evaluate()
+    assert not (world.store.root / "evaluated" / "predictions").exists()

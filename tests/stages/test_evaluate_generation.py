@@ -111,9 +111,9 @@ def test_evaluate_and_judge_run_on_generated_text(task: str, family: str, tmp_pa
     verdict = judge.run(world.spec, given_to_judge(world.spec, record), world.output("judged"), world.store)
     assert verdict.outcome == "HOLD" and not any("missing" in line or "recorded" in line for line in verdict.reasons)
     assert any("best baseline (similar reply, chrf" in line for line in verdict.reasons), verdict.reasons
-    assert [metric.name for metric in verdict.metrics][0] == "chrf" and len(verdict.metrics) == 5
+    assert [metric.name for metric in verdict.metrics][0] == "chrf" and len(verdict.metrics) == 8
     page = (world.store.root / "judged" / "verdict.md").read_text()
-    assert "## Slices (chrf)" in page and "perplexity" in page
+    assert "## Slices (chrf)" in page and "| perplexity (low is good) |" in page
 
 
 def test_rows_that_were_changed_do_not_pass(world: World) -> None:
@@ -125,6 +125,34 @@ def test_rows_that_were_changed_do_not_pass(world: World) -> None:
     verdict = judge.run(world.spec, given_to_judge(world.spec, record), world.output("judged"), world.store)
     told = [line.split()[0] for line in verdict.reasons if "of the candidate is recorded as" in line]
     assert set(told) >= {"chrf", "rouge_l", "exact_match", "inverse_perplexity", "perplexity"}
+
+
+def test_the_form_of_answers_is_measured_where_the_spec_asks(world: World) -> None:
+    raw = world.spec.model_dump(mode="json")
+    raw["evaluation"]["generation"]["format"] = {"regex": r"(?s).*[aeiou].*"}
+    raw["gate"]["floors"] = {"format_valid": 0.0}
+    world.spec = FineTuneSpec.model_validate(raw)
+    record = world.evaluate()
+    folder = world.store.resolve(record.uri)
+    for scored in record.models:
+        rows = read_jsonl(folder / "predictions" / f"{scored.role}.jsonl")
+        valid = [float(any(letter in row["prediction"] for letter in "aeiou")) for row in rows]
+        assert [row["format_valid"] for row in rows] == valid
+        metrics = {metric.name: metric for metric in scored.metrics}
+        assert metrics["format_valid"].value == pytest.approx(np.mean(valid)) and metrics["format_valid"].n == NUM_TEST
+    tables = json.loads((folder / "tables.json").read_text())
+    assert tables["signatures"]["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
+    told = tables["models"]["candidate"]["answers"]
+    assert 0 < told["latency"]["p50_ms"] <= told["latency"]["p95_ms"] and told["length"]["p95"] <= 8
+    assert "latency" not in tables["models"]["similar_reply"]["answers"]
+    reasons = judge.run(world.spec, given_to_judge(world.spec, record), world.output("judged"), world.store).reasons
+    assert not any("recorded" in line or "not measured" in line for line in reasons), reasons
+    path = folder / "predictions" / "candidate.jsonl"
+    rows = read_jsonl(path)
+    rows[0]["format_valid"] = 1.0 - rows[0]["format_valid"]
+    write_jsonl(path, rows)
+    reasons = judge.run(world.spec, given_to_judge(world.spec, record), world.output("judged"), world.store).reasons
+    assert any("format_valid of the candidate is recorded as" in line for line in reasons)
 
 
 def test_a_champion_of_another_task_cannot_be_compared(world: World) -> None:

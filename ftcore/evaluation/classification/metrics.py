@@ -2,26 +2,39 @@
 
 Macro metrics average over the classes that occur among the targets. A class that only a model's predictions contain adds
 no term of its own: its rows already count as misses of their true class, and so a metric never depends on which other
-models are scored beside it.
+models are scored beside it. Macro recall is what others call balanced accuracy, and has one name here; micro-averaged precision,
+recall and F1 of tasks with one label per row are the accuracy, and are not measured twice.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ftcore.errors import DataRefused
+from ftcore.evaluation.classification.probabilities import PROBABILITY_METRICS, measure
 from ftcore.evaluation.rows import Floats, Holdout, Ints, group_sums
-from ftcore.evaluation.statistics.intervals import design_effect, wilson
-from ftcore.evaluation.statistics.power import normal_quantile
-from ftcore.evaluation.statistics.resampling import Interval, Units, bootstrap_interval, can_bootstrap, units_of
-from ftcore.records import Metric
+from ftcore.evaluation.statistics.intervals import (
+    Scale,
+    degrees_of_freedom,
+    delta_interval,
+    proportion_interval,
+    wilson,
+)
+from ftcore.evaluation.statistics.jackknife import jackknife
+from ftcore.records import LOWER_IS_BETTER, Metric
 
-METRICS = ("accuracy", "macro_precision", "macro_recall", "macro_f1")
+METRICS = ("accuracy", "macro_precision", "macro_recall", "macro_f1", "mcc")
+"""Those that predictions alone give."""
 SMALL_SLICES_SHOWN = 50
 """Slices are shown largest first; beyond this many, the rest is counted only."""
+_PARTS = {"macro_precision": (0.0, 1.0), "macro_recall": (1.0, 0.0), "macro_f1": (0.5, 0.5)}
+"""Shares of targets and of predictions in the denominator."""
+_MAX_PARTS = 20_000_000  # counts to leave out one by one: 160 MB
 
 
 def class_counts(target: Ints, predicted: Ints, num_classes: int) -> Floats:
@@ -30,18 +43,46 @@ def class_counts(target: Ints, predicted: Ints, num_classes: int) -> Floats:
     return np.stack([np.bincount(codes, minlength=num_classes) for codes in (target, predicted, right)]).astype(float)
 
 
+def from_counts(name: str, counts: Floats) -> Floats:
+    """Any of `METRICS` from counts [..., 3, classes]; NaN where there are no rows."""
+    if name == "accuracy":
+        with np.errstate(invalid="ignore"):
+            share: Floats = counts[..., 2, :].sum(axis=-1) / counts[..., 0, :].sum(axis=-1)
+        return share
+    return mcc(counts) if name == "mcc" else macro(name, counts)
+
+
 def macro(name: str, counts: Floats) -> Floats:
     """Macro average from counts [..., 3, classes]; a class without predictions has precision 0 (no division by 0).
 
     Only classes with at least one target row count. NaN where there is none.
     """
     targets, predicted, right = (counts[..., row, :] for row in range(3))
-    below = {"macro_precision": predicted, "macro_recall": targets, "macro_f1": (targets + predicted) / 2}[name]
+    of_targets, of_predicted = _PARTS[name]
+    below = of_targets * targets + of_predicted * predicted
     values = np.divide(right, below, out=np.zeros_like(right), where=below > 0)
     present = targets > 0
     with np.errstate(invalid="ignore"):
         average: Floats = np.where(present, values, 0.0).sum(axis=-1) / present.sum(axis=-1)
     return average
+
+
+def mcc(counts: Floats) -> Floats:
+    """Matthews correlation from counts [..., 3, classes], -1 to 1 (Gorodkin 2004, Comput. Biol. Chem. 28:367-374).
+
+    0 where all targets, or all predictions, are of one class.
+    """
+    above, spread, _ = _mcc_parts(counts)
+    return np.divide(above, np.sqrt(spread), out=np.zeros_like(above), where=spread > 0)
+
+
+def _mcc_parts(counts: Floats) -> tuple[Floats, Floats, tuple[Floats, Floats]]:
+    """Covariance of targets and predictions, product of their variances, and the variances; all times n^2."""
+    targets, predicted, right = (counts[..., row, :] for row in range(3))
+    num_rows = targets.sum(axis=-1)
+    above: Floats = right.sum(axis=-1) * num_rows - (targets * predicted).sum(axis=-1)
+    spreads = [num_rows**2 - (share**2).sum(axis=-1) for share in (targets, predicted)]
+    return above, spreads[0] * spreads[1], (spreads[0], spreads[1])
 
 
 def influence(name: str, target: Ints, predicted: Ints, counts: Floats) -> Floats:
@@ -54,56 +95,140 @@ def influence(name: str, target: Ints, predicted: Ints, counts: Floats) -> Float
     if name == "accuracy":
         accuracy: Floats = right - right.mean()
         return accuracy
+    if name == "mcc":
+        return _mcc_influence(target, predicted, counts)
     targets, predictions, hits = counts
     present = targets > 0
-    below = {"macro_precision": predictions, "macro_recall": targets, "macro_f1": (targets + predictions) / 2}[name]
+    of_target, of_predicted = _PARTS[name]
+    below = of_target * targets + of_predicted * predictions
     usable = present & (below > 0)
     per_hit = np.divide(1.0, below, out=np.zeros_like(below), where=usable)
     per_row = hits * per_hit**2  # how the value falls when the class's denominator grows by one
-    share_target, share_predicted = {"macro_precision": (0.0, 1.0), "macro_recall": (1.0, 0.0), "macro_f1": (0.5, 0.5)}[
-        name
-    ]
-    effect = right * per_hit[target] - share_target * per_row[target] - share_predicted * per_row[predicted]
+    effect = right * per_hit[target] - of_target * per_row[target] - of_predicted * per_row[predicted]
     scaled: Floats = effect * num_rows / present.sum()
     return scaled
 
 
-def score(holdout: Holdout, role: str) -> tuple[Metric, ...]:
-    """All metrics of one model, each with n and a 95 % interval.
+def _mcc_influence(target: Ints, predicted: Ints, counts: Floats) -> Floats:
+    targets, predictions, hits = counts
+    num_rows, (above, spread, (of_targets, of_predictions)) = len(target), _mcc_parts(counts)
+    if spread <= 0:
+        return np.zeros(num_rows)
+    moved = (target == predicted) * num_rows + hits.sum() - targets[predicted] - predictions[target]
+    wider = (num_rows - targets[target]) / of_targets + (num_rows - predictions[predicted]) / of_predictions
+    effect: Floats = num_rows * (moved / math.sqrt(spread) - above / math.sqrt(spread) * wider)
+    return effect
 
-    Accuracy: Wilson, on the effective number of rows where rows come in groups. Macro metrics: BCa bootstrap of rows (of
-    groups), or the delta method where there are too many rows to resample.
+
+def label_metrics(holdout: Holdout) -> tuple[str, ...]:
+    """Metrics that a floor may name: higher is better, and some model has them."""
+    measured = [name for name in PROBABILITY_METRICS if holdout.probabilities and name not in LOWER_IS_BETTER]
+    return (*METRICS, *measured, *dict.fromkeys(name for found in holdout.row_metrics.values() for name in found))
+
+
+def own_metrics(holdout: Holdout) -> list[str]:
+    """A user's own metrics that both candidate and champion have."""
+    ours, theirs = (holdout.row_metrics.get(role, {}) for role in ("candidate", "champion"))
+    return [name for name in ours if name in theirs]
+
+
+def value_of(holdout: Holdout, role: str, name: str) -> float:
+    """One metric of one model on all rows; NaN where the model has no such metric."""
+    if name in METRICS:
+        return float(from_counts(name, _counts(holdout, role)))
+    if name in PROBABILITY_METRICS:
+        found = measure(name, holdout.probabilities[role]) if role in holdout.probabilities else None
+        return math.nan if found is None or isinstance(found, str) else found.value
+    rows = holdout.row_metrics.get(role, {}).get(name)
+    return math.nan if rows is None else float(rows.mean())
+
+
+def _counts(holdout: Holdout, role: str) -> Floats:
+    return class_counts(holdout.target, holdout.predictions[role], len(holdout.classes))
+
+
+def score(holdout: Holdout, role: str) -> tuple[Metric, ...]:
+    """All metrics of one model, each with n and a 95 % interval; those that are not defined are left out (`left_out`).
+
+    Accuracy: Wilson, on the effective number of rows where rows come in groups. Macro metrics and MCC: jackknife, with its bias
+    taken from the interval's centre, on the logit scale (MCC: Fisher's z); the delta method where there is too much to leave out.
+    ROC-AUC, Brier score and a user's own metrics: delta method on the logit scale. Macro recall and ROC-AUC hang on the few rows
+    of rare classes and have fewer degrees of freedom. ECE: see `probabilities.py`.
 
     Raises:
         DataRefused: There are no rows, or a metric is not a finite number.
     """
-    target, predicted, num_rows = holdout.target, holdout.predictions[role], holdout.num_rows
-    if num_rows == 0:
+    if holdout.num_rows == 0:
         raise DataRefused(f"The holdout of {role} is empty: nothing can be measured.")
-    counts = class_counts(target, predicted, len(holdout.classes))
-    num_right = float(counts[2].sum())
-    effective = num_rows / design_effect(influence("accuracy", target, predicted, counts), holdout.groups)
-    low, high = wilson(num_right / num_rows * effective, effective)
-    metrics = [Metric(name="accuracy", value=num_right / num_rows, n=num_rows, ci_low=low, ci_high=high)]
-    units = units_of((target, predicted), holdout.groups, len(holdout.classes))
-    for name in METRICS[1:]:
-        value = float(macro(name, counts))
-        interval = _macro_interval(name, value, holdout, role, counts, units)
-        metrics.append(
-            Metric(name=name, value=value, n=num_rows, ci_low=max(0.0, interval.low), ci_high=min(1.0, interval.high))
-        )
+    metrics = tuple(
+        Metric(name=name, value=value, n=holdout.num_rows, ci_low=low, ci_high=high)
+        for name, value, (low, high) in _scores(holdout, role)
+    )
     for metric in metrics:
         if not all(math.isfinite(number) for number in (metric.value, metric.ci_low, metric.ci_high)):
             raise DataRefused(f"{metric.name} of {role} is not a finite number.")
-    return tuple(metrics)
+    return metrics
 
 
-def _macro_interval(name: str, value: float, holdout: Holdout, role: str, counts: Floats, units: Units) -> Interval:
-    sums = group_sums(influence(name, holdout.target, holdout.predictions[role], counts), holdout.groups)
-    if can_bootstrap(units):
-        return bootstrap_interval(units, lambda totals: macro(name, totals[:, :3]), value, sums)
-    spread = normal_quantile(0.975) * math.sqrt(float((sums**2).sum())) / holdout.num_rows
-    return Interval(value - spread, value + spread)
+def _scores(holdout: Holdout, role: str) -> Iterator[tuple[str, float, tuple[float, float]]]:
+    target, predicted, counts = holdout.target, holdout.predictions[role], _counts(holdout, role)
+    yield (
+        "accuracy",
+        value_of(holdout, role, "accuracy"),
+        proportion_interval((target == predicted) * 1.0, holdout.groups),
+    )
+    effective = rows_of_mean(counts[0], holdout.groups)
+    parts = _parts_of(target, predicted, holdout.groups, len(holdout.classes))
+    for name in METRICS[1:]:
+        value = float(from_counts(name, counts))
+        if parts is None:
+            centre, sums = value, group_sums(influence(name, target, predicted, counts), holdout.groups)
+        else:
+            found = jackknife(partial(from_counts, name), counts, *parts, holdout.num_rows)
+            centre, sums = value - found.bias, found.sums
+        scale: Scale = "fisher" if name == "mcc" else "logit"
+        lowest = -1 if name == "mcc" else 0
+        centre = centre if lowest < centre < 1 and lowest < value < 1 else value
+        df = degrees_of_freedom(sums) if name == "macro_recall" else None
+        yield name, value, delta_interval(centre, sums, holdout.num_rows, scale, effective, df)
+    for name in PROBABILITY_METRICS if role in holdout.probabilities else ():
+        measured = measure(name, holdout.probabilities[role])
+        if not isinstance(measured, str):
+            yield name, measured.value, measured.interval(holdout.groups, effective)
+    for name, rows in holdout.row_metrics.get(role, {}).items():
+        value = float(rows.mean())
+        sums = group_sums(rows - value, holdout.groups)
+        yield name, value, delta_interval(value, sums, holdout.num_rows, "logit", float(len(sums)))
+
+
+def _parts_of(target: Ints, predicted: Ints, groups: Ints | None, num_classes: int) -> tuple[Floats, Ints] | None:
+    """Counts [units, 3, classes] of each distinct row, and how many of them there are; of each group. None: too many to hold."""
+    if groups is None:
+        _, first, copies = np.unique(target * num_classes + predicted, return_index=True, return_counts=True)
+        owner, target, predicted = np.arange(len(first)), target[first], predicted[first]
+    else:
+        owner, copies = groups, np.ones(int(groups.max()) + 1, dtype=np.int64)
+    if len(copies) * 3 * num_classes > _MAX_PARTS:
+        return None
+    parts, right = np.zeros((len(copies), 3, num_classes)), target == predicted
+    for row, (codes, owners) in enumerate(((target, owner), (predicted, owner), (target[right], owner[right]))):
+        np.add.at(parts[:, row], (owners, codes), 1)
+    return parts, copies
+
+
+def rows_of_mean(targets: Floats, groups: Ints | None) -> float:
+    """Rows that tell a proportion as surely as these classes [rows of each] tell the mean of theirs; at most one per group."""
+    present = targets[targets > 0]
+    rows = len(present) ** 2 / float((1 / present).sum())
+    return rows if groups is None else min(rows, float(groups.max()) + 1)
+
+
+def left_out(holdout: Holdout, role: str) -> dict[str, str]:
+    """By metric: why a model does not have it."""
+    if role not in holdout.probabilities:
+        return dict.fromkeys(PROBABILITY_METRICS, "the model gives no probabilities")
+    found = {name: measure(name, holdout.probabilities[role]) for name in PROBABILITY_METRICS}
+    return {name: reason for name, reason in found.items() if isinstance(reason, str)}
 
 
 def confusion_matrix(holdout: Holdout, role: str) -> list[list[int]]:

@@ -11,10 +11,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from ftcore.evaluation.classification.metrics import class_counts, influence, macro
+from ftcore.evaluation.classification.metrics import METRICS, class_counts, from_counts, influence
+from ftcore.evaluation.classification.probabilities import PROBABILITY_METRICS, measure
 from ftcore.evaluation.rows import Floats, Holdout, Ints, group_sums
-from ftcore.evaluation.statistics.differences import Difference, Spread, resampled_difference, spread_of
-from ftcore.evaluation.statistics.resampling import mcnemar_tail, sign_flip_p_value, units_of
+from ftcore.evaluation.statistics.differences import (
+    Difference,
+    Spread,
+    delta_difference,
+    resampled_difference,
+    spread_of,
+)
+from ftcore.evaluation.statistics.resampling import mcnemar_tail, sign_flip_p_value, units_of, units_of_sums
 
 
 def accuracy_spread(wins: Ints, groups: Ints | None) -> Spread:
@@ -67,21 +74,61 @@ def macro_difference(
     values, effects = [], []
     for role in (candidate, champion):
         counts = class_counts(target, holdout.predictions[role], size)
-        values.append(float(macro(name, counts)))
+        values.append(float(from_counts(name, counts)))
         effects.append(influence(name, target, holdout.predictions[role], counts))
     sums = group_sums(effects[0] - effects[1], holdout.groups)
     units = units_of((target, holdout.predictions[candidate], holdout.predictions[champion]), holdout.groups, size)
 
     def statistic(counts: Floats) -> Floats:
-        return macro(name, counts[:, :3]) - macro(name, counts[:, 3:])
+        return from_counts(name, counts[:, :3]) - from_counts(name, counts[:, 3:])
 
     return resampled_difference(name, (values[0], values[1]), units, statistic, sums, holdout.num_rows, alpha)
+
+
+def probability_difference(
+    holdout: Holdout, candidate: str, champion: str, name: str, alpha: float = 0.05
+) -> Difference:
+    """Paired difference of a metric of probabilities by the delta method (ROC-AUC: DeLong et al. 1988).
+
+    Raises:
+        ValueError: A model has no probabilities, or the metric is not defined on these rows.
+    """
+    found = [
+        measure(name, holdout.probabilities[role]) for role in (candidate, champion) if role in holdout.probabilities
+    ]
+    measured = [item for item in found if not isinstance(item, str)]
+    if len(measured) < 2:
+        raise ValueError(f"{name} is not defined for {candidate} and {champion}.")
+    sums = group_sums(measured[0].influence - measured[1].influence, holdout.groups)
+    return delta_difference(name, (measured[0].value, measured[1].value), sums, holdout.num_rows, alpha)
+
+
+def row_metric_difference(
+    holdout: Holdout, candidate: str, champion: str, name: str, alpha: float = 0.05
+) -> Difference:
+    """Paired difference of the mean of a user's own metric: BCa bootstrap and swap permutation of rows (groups)."""
+    rows = [holdout.row_metrics[role][name] for role in (candidate, champion)]
+    values = (float(rows[0].mean()), float(rows[1].mean()))
+    wins = rows[0] - rows[1]
+    ones = np.ones_like(wins)
+    units = units_of_sums(np.stack([rows[0], ones, rows[1], ones], axis=1), holdout.groups, 2)
+    sums = group_sums(wins - wins.mean(), holdout.groups)
+
+    def statistic(totals: Floats) -> Floats:
+        means: Floats = totals[..., 0] / totals[..., 1]
+        return means[..., 0] - means[..., 1]
+
+    return resampled_difference(name, values, units, statistic, sums, holdout.num_rows, alpha)
 
 
 def paired_difference(
     holdout: Holdout, metric: str, candidate: str = "candidate", champion: str = "champion", alpha: float = 0.05
 ) -> Difference:
-    """Candidate minus champion on `metric` (accuracy, macro_precision, macro_recall, macro_f1), bounds at 1 - alpha."""
+    """Candidate minus champion on `metric` (any that both have), bounds at 1 - alpha. Of brier and ece less is better."""
     if metric == "accuracy":
         return accuracy_difference(holdout, candidate, champion, alpha)
-    return macro_difference(holdout, candidate, champion, metric, alpha)
+    if metric in PROBABILITY_METRICS:
+        return probability_difference(holdout, candidate, champion, metric, alpha)
+    if metric in METRICS:
+        return macro_difference(holdout, candidate, champion, metric, alpha)
+    return row_metric_difference(holdout, candidate, champion, metric, alpha)

@@ -1,13 +1,14 @@
 """Scores candidate, champion and baselines on the same frozen rows, and writes what judging and monitoring need.
 
-Below the output folder: `predictions/<role>.jsonl`, `tables.json`, `reference/rows.jsonl` and `reference/embeddings.npy`.
+Below the output folder: `predictions/<role>.jsonl` and `<role>.probabilities.npy`, `tables.json`, `reference/rows.jsonl` and
+`reference/embeddings.npy`.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,11 @@ from ftcore.evaluation.classification.baselines import (
     nearest_centroid,
     sample_per_class,
 )
-from ftcore.evaluation.classification.metrics import confusion_matrix, per_class, per_slice, score
-from ftcore.evaluation.rows import Column, Floats, Holdout, holdout_of
+from ftcore.evaluation.classification.metrics import confusion_matrix, left_out, per_class, per_slice, score
+from ftcore.evaluation.classification.probability_files import PROBABILITY_CLASSES, write_probabilities
+from ftcore.evaluation.own_metrics import RowMetric, measure_rows
+from ftcore.evaluation.rows import Column, Floats, Holdout, holdout_of, probabilities_of
+from ftcore.evaluation.timing import latency
 from ftcore.models.base import resolve_base, saved_model
 from ftcore.models.devices import Device
 from ftcore.models.embeddings import Embedder
@@ -45,6 +49,8 @@ class Answers:
     labels: list[str]
     confidences: list[float]
     """Probability of the predicted class (baselines: share of the majority class; cosine similarity)."""
+    found: Predictions | None = None
+    """Of a model: probabilities, tokens and time. None: a baseline."""
 
 
 def classify(folder: Path, digest: str, rows: Sequence[Row], spec: FineTuneSpec, device: Device) -> Predictions:
@@ -62,7 +68,7 @@ def classify(folder: Path, digest: str, rows: Sequence[Row], spec: FineTuneSpec,
 
 
 def answers_of(found: Predictions, digest: str) -> Answers:
-    return Answers(digest, list(found.labels), found.confidences.astype(float).tolist())
+    return Answers(digest, list(found.labels), found.confidences.astype(float).tolist(), found)
 
 
 def baseline_answers(
@@ -84,14 +90,37 @@ def baseline_answers(
     return Answers(digest_of({"nearest_centroid": base.digest}), predicted, similarity.tolist())
 
 
-def gather_holdout(test: Sequence[Row], answers: Mapping[str, Answers], slices: Sequence[str]) -> Holdout:
-    """Test rows and all answers as arrays; slice columns that no row has are left out."""
+def gather_holdout(
+    test: Sequence[Row],
+    answers: Mapping[str, Answers],
+    slices: Sequence[str],
+    metrics: Mapping[str, RowMetric] | None = None,
+) -> Holdout:
+    """Test rows and all answers as arrays; slice columns that no row has are left out.
+
+    Args:
+        metrics: A user's own, from `load_metrics`.
+
+    Raises:
+        SpecError: One of them raises, or gives no number from 0 to 1.
+    """
     columns = {name: Column.of([_cell(row.get(name)) for row in test]) for name in slices if name not in RESERVED}
-    return holdout_of(
-        Column.of([row["label"] for row in test]),
+    labels = [row["label"] for row in test]
+    targets = Column.of(labels)
+    holdout = holdout_of(
+        targets,
         {role: Column.of(item.labels) for role, item in answers.items()},
         Column.of([_cell(row.get("group")) for row in test]),
         {name: column for name, column in columns.items() if column.values},
+    )
+    return replace(
+        holdout,
+        probabilities={
+            role: probabilities_of(item.found.probabilities, item.found.classes, targets)
+            for role, item in answers.items()
+            if item.found is not None
+        },
+        row_metrics={role: measure_rows(metrics or {}, labels, item.labels) for role, item in answers.items()},
     )
 
 
@@ -107,20 +136,28 @@ def score_all(holdout: Holdout, answers: Mapping[str, Answers]) -> tuple[Scored,
     )
 
 
-def write_predictions(folder: Path, test: Sequence[Row], answers: Mapping[str, Answers], slices: Sequence[str]) -> None:
-    """predictions/<role>.jsonl: id, target, prediction, confidence, group and source where present, slice columns."""
+def write_predictions(
+    folder: Path, test: Sequence[Row], holdout: Holdout, answers: Mapping[str, Answers], slices: Sequence[str]
+) -> None:
+    """predictions/<role>.jsonl: id, target, prediction, confidence, a user's own metrics, group and source where present, slice
+    columns. predictions/<role>.probabilities.npy: of every class, where the model gives them."""
     extra = [name for name in dict.fromkeys(("group", "source", *slices)) if name == "group" or name not in RESERVED]
     for role, item in answers.items():
+        own = holdout.row_metrics.get(role, {})
         lines = [
             {"id": str(row["id"]), "target": row["label"], "prediction": label, "confidence": confidence}
+            | {name: float(values[number]) for name, values in own.items()}
             | {name: text for name in extra if (text := _cell(row.get(name))) is not None}
-            for row, label, confidence in zip(test, item.labels, item.confidences, strict=True)
+            for number, (row, label, confidence) in enumerate(zip(test, item.labels, item.confidences, strict=True))
         ]
         write_jsonl(folder / "predictions" / f"{role}.jsonl", lines)
+        if item.found is not None:
+            write_probabilities(folder, role, item.found.probabilities)
 
 
-def write_tables(folder: Path, holdout: Holdout) -> None:
-    """tables.json: per role the confusion matrix, the table per class and the table per slice, each with n."""
+def write_tables(folder: Path, holdout: Holdout, answers: Mapping[str, Answers]) -> None:
+    """tables.json: per role the confusion matrix, the table per class and the table per slice, each with n; which metrics are
+    left out and why; of models also the classes of the probabilities, tokens read (the cost) and time per row."""
     tables = {
         "num_rows": holdout.num_rows,
         "num_groups": None if holdout.groups is None else int(holdout.groups.max()) + 1,
@@ -131,11 +168,22 @@ def write_tables(folder: Path, holdout: Holdout) -> None:
                 "confusion": confusion_matrix(holdout, role),
                 "per_class": per_class(holdout, role),
                 "per_slice": per_slice(holdout, role),
+                "left_out": left_out(holdout, role),
             }
-            for role in holdout.predictions
+            | _of_model(item)
+            for role, item in answers.items()
         },
     }
     write_durable(folder / "tables.json", canonical_json(tables))
+
+
+def _of_model(item: Answers) -> dict[str, Any]:
+    if item.found is None:
+        return {}
+    num_tokens = int(item.found.num_tokens.sum())
+    return {
+        PROBABILITY_CLASSES: list(item.found.classes), "num_tokens": num_tokens, "latency": latency(item.found.seconds),
+    }  # fmt: skip
 
 
 def write_reference(folder: Path, test: Sequence[Row], found: Predictions) -> None:

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from ftcore.data.reading import read_jsonl
 from ftcore.errors import DataRefused, UsageError
-from ftcore.evaluation.classification.metrics import METRICS, class_counts, macro
+from ftcore.evaluation.classification.metrics import METRICS, left_out
+from ftcore.evaluation.classification.metrics import value_of as value_of_labels
+from ftcore.evaluation.classification.probabilities import PROBABILITY_METRICS
+from ftcore.evaluation.classification.probability_files import read_probabilities
 from ftcore.evaluation.files import LIKELIHOOD, match, match_texts, read_predictions
 from ftcore.evaluation.generation.holdout import TextHoldout
 from ftcore.evaluation.generation.metrics import FORMULAS, PERPLEXITY, value_of
@@ -82,14 +85,18 @@ def gather_evidence(
     baselines = tuple(role for role in roles if role not in _MODELS)
     faults = [*evaluation.refused, *_withdrawn(withdrawal), *_record_faults(evaluation, roles)]
     holdout: Holdout | TextHoldout = TextHoldout({}, {}, 0) if generates else Holdout((), _NO_CODES, {})
-    optional = ("group", *slices, *(LIKELIHOOD if generates else ()))
+    own = _row_metrics(evaluation, generates)
+    optional = ("group", *slices, *own, *(LIKELIHOOD if generates else ()))
     if roles:
         try:
             files = {
                 role: read_predictions(folder / "predictions" / f"{role}.jsonl", optional, free_text=generates)
                 for role in roles
             }
-            holdout = match_texts(files, slices) if generates else _with_label_slices(match(files, slices))
+            if generates:
+                holdout = match_texts(files, slices, own)
+            else:
+                holdout = _with_label_slices(match(files, slices, own, read_probabilities(folder, roles)))
             faults += _metric_faults(evaluation, holdout)
         except (DataRefused, UsageError) as error:
             faults += [error.message, *error.details]
@@ -133,6 +140,13 @@ def _short(digest: str | None) -> str:
     return digest[:12] if digest else "none"
 
 
+def _row_metrics(evaluation: Evaluation, generates: bool) -> tuple[str, ...]:
+    """Metrics of the record that are means of a column of the prediction files: of the answers' form, and a user's own."""
+    known = {*FORMULAS, PERPLEXITY} if generates else {*METRICS, *PROBABILITY_METRICS}
+    names = dict.fromkeys(metric.name for scored in evaluation.models for metric in scored.metrics)
+    return tuple(name for name in names if name not in known)
+
+
 def _with_label_slices(holdout: Holdout) -> Holdout:
     label = Column(holdout.classes, holdout.target)
     return replace(holdout, slices={**(holdout.slices or {}), "label": label})
@@ -168,7 +182,10 @@ def _metric_faults(evaluation: Evaluation, holdout: Holdout | TextHoldout) -> It
 def _model_faults(scored: Scored, holdout: Holdout | TextHoldout) -> Iterator[str]:
     """Each metric of the record is there, finite, about all rows, and what the rows themselves give."""
     recorded = {metric.name: metric for metric in scored.metrics}
-    for name, value in _values(scored.role, holdout).items():
+    values = _values(scored.role, holdout)
+    for name in recorded.keys() - values.keys():
+        yield f"{name} of the {scored.role} is recorded, its rows do not give it."
+    for name, value in values.items():
         metric = recorded.get(name)
         if metric is None:
             yield f"{name} of the {scored.role} is missing."
@@ -183,10 +200,10 @@ def _model_faults(scored: Scored, holdout: Holdout | TextHoldout) -> Iterator[st
 def _values(role: str, holdout: Holdout | TextHoldout) -> dict[str, float]:
     """The metrics of one model as its rows give them."""
     if isinstance(holdout, TextHoldout):
-        values = {name: value_of(holdout, role, name) for name in FORMULAS if name in holdout.statistics[role]}
+        values = {name: value_of(holdout, role, name) for name in holdout.statistics[role]}
         if values.get("inverse_perplexity"):
             values[PERPLEXITY] = 1 / values["inverse_perplexity"]
         return values
-    counts = class_counts(holdout.target, holdout.predictions[role], len(holdout.classes))
-    accuracy = float(counts[2].sum()) / holdout.num_rows
-    return {name: accuracy if name == "accuracy" else float(macro(name, counts)) for name in METRICS}
+    names = (*METRICS, *PROBABILITY_METRICS, *holdout.row_metrics.get(role, {}))
+    missing = left_out(holdout, role)
+    return {name: value_of_labels(holdout, role, name) for name in names if name not in missing}

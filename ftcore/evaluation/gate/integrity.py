@@ -9,8 +9,9 @@ import numpy as np
 
 from ftcore.evaluation.gate.evidence import Evidence
 from ftcore.evaluation.gate.measures import metrics_of, same_answers, splits_otherwise
+from ftcore.evaluation.gate.measures import value as value_of
 from ftcore.evaluation.generation.holdout import TextHoldout
-from ftcore.evaluation.generation.metrics import FORMULAS
+from ftcore.evaluation.rows import Holdout
 from ftcore.spec import GateSpec
 
 
@@ -33,8 +34,10 @@ def _faults(gate: GateSpec, evidence: Evidence) -> Iterator[str]:
     for role in wanted:
         if role not in holdout.predictions:
             yield f"The predictions of the {role} are missing."
+    faulty_rows = holdout.num_rows == 0
     for role, predicted in holdout.predictions.items():
         if len(predicted) != holdout.num_rows:
+            faulty_rows = True
             yield f"The {role} was scored on {len(predicted):,} rows, the holdout has {holdout.num_rows:,}."
     if evidence.candidate_digest is not None and evidence.candidate_digest == evidence.champion_digest:
         yield f"The candidate {evidence.candidate_digest[:12]} is already the champion."
@@ -43,6 +46,8 @@ def _faults(gate: GateSpec, evidence: Evidence) -> Iterator[str]:
         yield f"The gate decides by {gate.metric!r}, which is not measured; metrics: {', '.join(metrics)}."
     if isinstance(holdout, TextHoldout):
         yield from _text_integrity(gate, holdout)
+    elif not faulty_rows:
+        yield from _label_integrity(gate, holdout)
     for kind, limits in (("floor", gate.floors), ("guard", gate.guards)):
         for name, limit in limits.items():
             if name not in metrics:
@@ -56,14 +61,26 @@ def _faults(gate: GateSpec, evidence: Evidence) -> Iterator[str]:
                 yield f"The gate wants the slice {column}={value!r} judged; no holdout row belongs to it."
 
 
+def _wanted(gate: GateSpec, role: str) -> list[str]:
+    """Metrics that the gate looks at in one model."""
+    floors = gate.floors if role == "candidate" else ()
+    return list(dict.fromkeys([gate.metric, *floors, *(gate.guards if role in ("candidate", "champion") else ())]))
+
+
+def _label_integrity(gate: GateSpec, holdout: Holdout) -> Iterator[str]:
+    known = metrics_of(holdout)
+    for role in holdout.predictions:
+        for name in _wanted(gate, role):
+            if name in known and not math.isfinite(value_of(holdout, role, name)):
+                yield f"{name} of the {role} is missing."
+
+
 def _text_integrity(gate: GateSpec, holdout: TextHoldout) -> Iterator[str]:
+    known = metrics_of(holdout)
     for role, statistics in holdout.statistics.items():
-        wanted = [
-            gate.metric,
-            *(gate.floors if role == "candidate" else ()),
-            *(gate.guards if role in ("candidate", "champion") else ()),
-        ]
-        for name in dict.fromkeys(name for name in wanted if name in FORMULAS):
+        for name in _wanted(gate, role):
+            if name not in known:
+                continue
             if name not in statistics:
                 yield f"{name} of the {role} is missing."
             elif not np.isfinite(statistics[name]).all():

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from ftcore.evaluation.classification.metrics import METRICS, class_counts, macro
+from ftcore.evaluation.classification.metrics import label_metrics, own_metrics
+from ftcore.evaluation.classification.metrics import value_of as label_value_of
 from ftcore.evaluation.classification.paired import paired_difference
 from ftcore.evaluation.generation.holdout import TextHoldout
-from ftcore.evaluation.generation.metrics import FORMULAS, value_of
+from ftcore.evaluation.generation.metrics import formula_of, text_metrics, value_of
 from ftcore.evaluation.generation.paired import text_difference
 from ftcore.evaluation.rows import Holdout
 from ftcore.evaluation.statistics.differences import Difference
@@ -17,17 +18,14 @@ AnyHoldout = Holdout | TextHoldout
 
 def metrics_of(holdout: AnyHoldout) -> tuple[str, ...]:
     """Metrics that a floor, a guard or the gate may name."""
-    return tuple(FORMULAS) if isinstance(holdout, TextHoldout) else METRICS
+    return text_metrics(holdout) if isinstance(holdout, TextHoldout) else label_metrics(holdout)
 
 
 def value(holdout: AnyHoldout, role: str, name: str) -> float:
     """One metric of one model on all rows; NaN where the model lacks it."""
     if isinstance(holdout, TextHoldout):
         return value_of(holdout, role, name)
-    target, predicted = holdout.target, holdout.predictions[role]
-    if name == "accuracy":
-        return float((target == predicted).mean())
-    return float(macro(name, class_counts(target, predicted, len(holdout.classes))))
+    return label_value_of(holdout, role, name)
 
 
 def difference(holdout: AnyHoldout, name: str, other: str, alpha: float) -> Difference:
@@ -40,11 +38,9 @@ def difference(holdout: AnyHoldout, name: str, other: str, alpha: float) -> Diff
 def compared(holdout: AnyHoldout) -> list[str]:
     """Metrics that candidate and champion are shown side by side on, one of them to decide."""
     if not isinstance(holdout, TextHoldout):
-        return ["accuracy", "macro_f1"]
+        return ["accuracy", "macro_f1", *own_metrics(holdout)]
     ours, theirs = (holdout.statistics[role] for role in ("candidate", "champion"))
-    return [
-        name for name in FORMULAS if name in ours and name in theirs and not splits_otherwise(holdout, name, "champion")
-    ]
+    return [name for name in ours if name in theirs and not splits_otherwise(holdout, name, "champion")]
 
 
 def splits_otherwise(holdout: TextHoldout, name: str, other: str) -> bool:
@@ -58,7 +54,7 @@ def splits_otherwise(holdout: TextHoldout, name: str, other: str) -> bool:
 def broken_rows(holdout: AnyHoldout, metric: str) -> int:
     """Rows that the champion has right and the candidate wrong; of generated text: where the candidate's row is worse by half."""
     if isinstance(holdout, TextHoldout):
-        ours, theirs = (FORMULAS[metric](holdout.statistics[role][metric]) for role in ("candidate", "champion"))
+        ours, theirs = (formula_of(metric)(holdout.statistics[role][metric]) for role in ("candidate", "champion"))
         return int((ours < theirs - 0.5).sum())
     ours, theirs = (holdout.predictions[role] == holdout.target for role in ("candidate", "champion"))
     return int((theirs & ~ours).sum())

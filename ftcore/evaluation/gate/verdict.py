@@ -11,7 +11,7 @@ from ftcore.evaluation.gate.findings import Judgement
 from ftcore.evaluation.gate.looks import alpha_at
 from ftcore.evaluation.markdown import escape
 from ftcore.evaluation.statistics.differences import level_of
-from ftcore.records import Evaluation
+from ftcore.records import LOWER_IS_BETTER, Evaluation
 from ftcore.spec import GateSpec
 
 
@@ -73,7 +73,8 @@ def _scores_table(models: list[dict[str, Any]]) -> list[str]:
             for name in names
         ]
         rows.append((scored["role"], *cells, f"{scored['metrics'][0]['n']:,}" if found else "0"))
-    return _table(("model", *(name.replace("_", " ") for name in names), "rows"), rows)
+    heads = (name.replace("_", " ") + (" (low is good)" if name in LOWER_IS_BETTER else "") for name in names)
+    return _table(("model", *heads, "rows"), rows)
 
 
 def _metrics_table(metrics: list[dict[str, Any]]) -> list[str]:

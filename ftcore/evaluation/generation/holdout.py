@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from ftcore.errors import DataRefused
 from ftcore.evaluation.generation.row_statistics import RowStatistics, row_statistics
-from ftcore.evaluation.rows import Column, Floats, Ints, dense_groups
+from ftcore.evaluation.rows import Column, Floats, Ints, dense_groups, row_metric_faults
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Reply:
     """[rows] sum of -ln p over the tokens of the reference; None: the model gives no likelihoods."""
     num_tokens: Floats | None = None
     """[rows] tokens of the reference, the one that ends it included."""
+    row_metrics: Mapping[str, Floats] = field(default_factory=dict)
+    """By name: [rows] scores from 0 to 1 of a format check or of a user's own metric."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,8 @@ def text_holdout(
     """Statistics of every model's answers.
 
     Raises:
-        DataRefused: There are no rows, answers and rows differ in number, or a likelihood is no number above or equal to 0.
+        DataRefused: There are no rows, answers and rows differ in number, or a likelihood is no number above or equal to 0, or
+            a row metric none from 0 to 1.
     """
     num_rows = len(targets)
     faults = [] if num_rows else ["no rows"]
@@ -71,10 +74,12 @@ def text_holdout(
         if len(reply.texts) != num_rows:
             faults.append(f"{role}: {len(reply.texts)} rows, wanted {num_rows}")
         faults += _likelihood_faults(role, reply, num_rows)
+        faults += row_metric_faults(role, reply.row_metrics, num_rows)
     if faults:
         raise DataRefused("The answers cannot be compared:", details=faults)
     statistics = {
-        role: row_statistics(targets, reply.texts, reply.nll, reply.num_tokens) for role, reply in replies.items()
+        role: row_statistics(targets, reply.texts, reply.nll, reply.num_tokens, reply.row_metrics)
+        for role, reply in replies.items()
     }
     return TextHoldout(
         {role: reply.texts for role, reply in replies.items()},

@@ -2,9 +2,10 @@
 
 chrf: character n-gram F-score with beta 2, n = 1 to 6 (Popović 2015). bleu: Papineni et al. (2002), exponential smoothing, as
 sacrebleu scores a corpus; 0 where all answers together have no four words in a row. Both are of the corpus, not means over
-rows. rouge_l: mean ROUGE-L F1 over rows (Lin 2004). exact_match: share of rows that equal their reference after NFKC and white
-space. inverse_perplexity: exp(-nll / tokens), one over the perplexity of the references given their prompts; records also show
-the perplexity itself, for people. Perplexities compare only between models with the same tokens.
+rows. rouge_1, rouge_2, rouge_l: mean ROUGE F1 over rows (Lin 2004). exact_match: share of rows that equal their reference after
+NFKC and white space. token_f1: mean F1 of words, as SQuAD has it. format_valid, and a user's own metrics: mean of scores per row
+that are given (`Reply.row_metrics`). inverse_perplexity: exp(-nll / tokens), one over the perplexity of the references given
+their prompts; records also show the perplexity itself, for people. Perplexities compare only between models with the same tokens.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ import numpy as np
 
 from ftcore.errors import DataRefused
 from ftcore.evaluation.generation.holdout import TextHoldout
-from ftcore.evaluation.generation.row_statistics import CHAR_ORDER, MAX_NGRAM, RowStatistics
+from ftcore.evaluation.generation.row_statistics import MAX_NGRAM, RowStatistics
 from ftcore.evaluation.rows import Floats, group_sums
-from ftcore.evaluation.statistics.intervals import design_effect, wilson
-from ftcore.evaluation.statistics.power import normal_quantile
-from ftcore.evaluation.statistics.resampling import bootstrap_interval, can_bootstrap, units_of_sums
+from ftcore.evaluation.statistics.intervals import delta_interval, proportion_interval
 from ftcore.records import Metric
 
+FORMAT_VALID = "format_valid"
+"""Share of answers of the wanted form, where the spec names one."""
 PERPLEXITY = "perplexity"
 """Shown in records; lower is better, so no floor or gate can be set on it."""
 _BETA_SQUARED = 4.0
 _STEP = 1e-5
+_MAX_LOSS = 700.0  # a perplexity of 1e304: the interval of two rows has no end that can be written
 
 
 def chrf(totals: Floats) -> Floats:
@@ -72,26 +74,31 @@ def _divide(above: Floats, below: Floats, where: np.ndarray) -> Floats:
 
 
 FORMULAS: dict[str, Callable[[Floats], Floats]] = {
-    "chrf": chrf, "bleu": bleu, "rouge_l": mean, "exact_match": mean, "inverse_perplexity": inverse_perplexity,
+    "chrf": chrf, "bleu": bleu, "rouge_1": mean, "rouge_2": mean, "rouge_l": mean, "exact_match": mean, "token_f1": mean,
+    "inverse_perplexity": inverse_perplexity,
 }  # fmt: skip
-NUM_STATISTICS = {
-    "chrf": 3 * CHAR_ORDER,
-    "bleu": 2 + 2 * MAX_NGRAM,
-    "rouge_l": 2,
-    "exact_match": 2,
-    "inverse_perplexity": 2,
-}
+_PROPORTIONS = ("exact_match", FORMAT_VALID)
+
+
+def formula_of(name: str) -> Callable[[Floats], Floats]:
+    """How a metric follows from summed row statistics; of row metrics made elsewhere, the mean."""
+    return FORMULAS.get(name, mean)
+
+
+def text_metrics(holdout: TextHoldout) -> tuple[str, ...]:
+    """Metrics that a floor or the gate may name: the built-in ones, and those of which some model has rows."""
+    return tuple(dict.fromkeys([*FORMULAS, *(name for found in holdout.statistics.values() for name in found)]))
 
 
 def value_of(holdout: TextHoldout, role: str, name: str) -> float:
     """One metric of one model on all rows; NaN where the model has no such metric."""
     statistics = holdout.statistics[role].get(name)
-    return math.nan if statistics is None else float(FORMULAS[name](statistics.sum(axis=0)))
+    return math.nan if statistics is None else float(formula_of(name)(statistics.sum(axis=0)))
 
 
 def row_scores(statistics: RowStatistics) -> dict[str, Floats]:
     """By metric: [rows] the metric of each row on its own."""
-    return {name: FORMULAS[name](values) for name, values in statistics.items()}
+    return {name: formula_of(name)(values) for name, values in statistics.items()}
 
 
 def influence(name: str, statistics: Floats) -> Floats:
@@ -102,7 +109,8 @@ def influence(name: str, statistics: Floats) -> Floats:
     """
     totals = statistics.sum(axis=0)
     steps = np.diag(_STEP * np.abs(totals))
-    change = FORMULAS[name](totals + steps) - FORMULAS[name](totals - steps)
+    formula = formula_of(name)
+    change = formula(totals + steps) - formula(totals - steps)
     gradient = _divide(change, 2 * np.diag(steps), totals != 0)
     effects: Floats = len(statistics) * (statistics - statistics.mean(axis=0)) @ gradient
     return effects
@@ -111,8 +119,8 @@ def influence(name: str, statistics: Floats) -> Floats:
 def score(holdout: TextHoldout, role: str) -> tuple[Metric, ...]:
     """All metrics of one model, each with n and a 95 % interval; models without likelihoods lack the perplexities.
 
-    Exact match: Wilson, on the effective number of rows where rows come in groups. The others: BCa bootstrap of rows (of
-    groups), or the delta method where there are too many to resample.
+    Shares of rows: Wilson, on the effective number of rows where rows come in groups. The others: delta method on the logit
+    scale; perplexities on the scale of the logarithm of the mean -ln p.
 
     Raises:
         DataRefused: There are no rows, or a metric is not a finite number.
@@ -137,16 +145,14 @@ def score(holdout: TextHoldout, role: str) -> tuple[Metric, ...]:
 
 
 def _interval(name: str, value: float, statistics: Floats, holdout: TextHoldout) -> tuple[float, float]:
+    if name in _PROPORTIONS:
+        return proportion_interval(statistics[:, 0], holdout.groups)
     effects = influence(name, statistics)
-    if name == "exact_match":
-        effective = holdout.num_rows / design_effect(effects, holdout.groups)
-        return wilson(value * effective, effective)
+    if name == "inverse_perplexity" and 0 < value < 1:  # the mean -ln p is skewed, its logarithm hardly
+        loss = -math.log(value)
+        low, high = delta_interval(
+            loss, group_sums(-effects / value, holdout.groups), holdout.num_rows, "log", float(holdout.num_rows)
+        )
+        return math.exp(-min(high, _MAX_LOSS)), math.exp(-low)
     sums = group_sums(effects, holdout.groups)
-    units = units_of_sums(statistics, holdout.groups, NUM_STATISTICS[name])
-    if can_bootstrap(units):
-        interval = bootstrap_interval(units, lambda totals: FORMULAS[name](totals[:, 0]), value, sums)
-        low, high = interval.low, interval.high
-    else:
-        spread = normal_quantile(0.975) * math.sqrt(float((sums**2).sum())) / holdout.num_rows
-        low, high = value - spread, value + spread
-    return max(0.0, low), min(1.0, high)
+    return delta_interval(value, sums, holdout.num_rows, "logit", float(len(sums)))

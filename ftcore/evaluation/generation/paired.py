@@ -15,7 +15,7 @@ import math
 import numpy as np
 
 from ftcore.evaluation.generation.holdout import TextHoldout
-from ftcore.evaluation.generation.metrics import FORMULAS, NUM_STATISTICS, influence, value_of
+from ftcore.evaluation.generation.metrics import formula_of, influence, value_of
 from ftcore.evaluation.rows import Floats, group_sums
 from ftcore.evaluation.statistics.differences import Difference, Spread, resampled_difference
 from ftcore.evaluation.statistics.resampling import units_of_sums
@@ -25,7 +25,7 @@ def text_difference(
     holdout: TextHoldout, metric: str, candidate: str = "candidate", champion: str = "champion", alpha: float = 0.05
 ) -> Difference:
     """Paired difference on `metric`, bounds at 1 - alpha. Both models have that metric."""
-    formula = FORMULAS[metric]
+    formula = formula_of(metric)
 
     def statistic(totals: Floats) -> Floats:
         return formula(totals[:, 0]) - formula(totals[:, 1])
@@ -34,7 +34,7 @@ def text_difference(
     return resampled_difference(
         metric,
         (value_of(holdout, candidate, metric), value_of(holdout, champion, metric)),
-        units_of_sums(both, holdout.groups, NUM_STATISTICS[metric]),
+        units_of_sums(both, holdout.groups, both.shape[1] // 2),
         statistic,
         group_sums(_effects(holdout, metric, candidate, champion), holdout.groups),
         holdout.num_rows,

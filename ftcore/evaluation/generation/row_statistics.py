@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
+from string import punctuation
 from typing import Any
 
 import numpy as np
@@ -20,13 +22,18 @@ from ftcore.evaluation.rows import Floats
 MAX_NGRAM = 4
 CHAR_ORDER = 6
 _WORD = re.compile(r"[^\W_]+")
+_ARTICLE = re.compile(r"\b(a|an|the)\b")
 
 RowStatistics = Mapping[str, Floats]
 """By metric: [rows, statistics of that metric]."""
 
 
 def row_statistics(
-    targets: Sequence[str], predictions: Sequence[str], nll: Floats | None = None, num_tokens: Floats | None = None
+    targets: Sequence[str],
+    predictions: Sequence[str],
+    nll: Floats | None = None,
+    num_tokens: Floats | None = None,
+    own: Mapping[str, Floats] | None = None,
 ) -> dict[str, Floats]:
     """Statistics of all metrics of one model.
 
@@ -35,17 +42,26 @@ def row_statistics(
         predictions: Generated answers, one per target.
         nll: [rows] sum of -ln p over the reference's tokens; None: the model gives no likelihoods.
         num_tokens: [rows] tokens of the reference; goes with `nll`.
+        own: By metric: [rows] scores from 0 to 1 that were made elsewhere, of which the metric is the mean.
     """
     pairs = list(zip(targets, predictions, strict=True))
     found = {
         "chrf": _array([chrf_statistics(target, prediction) for target, prediction in pairs], 3 * CHAR_ORDER),
         "bleu": _array([bleu_statistics(target, prediction) for target, prediction in pairs], 2 + 2 * MAX_NGRAM),
-        "rouge_l": _array([(rouge_l(target, prediction), 1.0) for target, prediction in pairs], 2),
-        "exact_match": _array([(float(normalised(target) == normalised(prediction)), 1.0) for target, prediction in pairs], 2),
-    }  # fmt: skip
+    }
+    cut = [(words(target), words(prediction)) for target, prediction in pairs]
+    found |= {f"rouge_{n}": _means([rouge_n(*pair, n) for pair in cut]) for n in (1, 2)}
+    found["rouge_l"] = _means([rouge_l(*pair) for pair in cut])
+    found["exact_match"] = _means([float(normalised(target) == normalised(prediction)) for target, prediction in pairs])
+    found["token_f1"] = _means([token_f1(target, prediction) for target, prediction in pairs])
     if nll is not None and num_tokens is not None:
         found["inverse_perplexity"] = np.stack([nll, num_tokens], axis=1).astype(float)
-    return found
+    return found | {name: _means(scores) for name, scores in (own or {}).items()}
+
+
+def _means(scores: Sequence[float] | Floats) -> Floats:
+    """[rows, 2]: score and 1."""
+    return np.stack([np.asarray(scores, dtype=float), np.ones(len(scores))], axis=1)
 
 
 def _array(rows: Sequence[Sequence[float]], width: int) -> Floats:
@@ -83,15 +99,53 @@ def _bleu() -> Any:
     return BLEU(effective_order=True)  # as single rows want it; the counts are the same
 
 
-def rouge_l(target: str, prediction: str) -> float:
+def signatures() -> dict[str, str]:
+    """sacrebleu's own description of bleu and chrf, version included: which numbers may be compared (Post 2018)."""
+    from sacrebleu.metrics.bleu import BLEU
+    from sacrebleu.metrics.chrf import CHRF
+
+    found = {}
+    for name, metric in (("bleu", BLEU()), ("chrf", CHRF())):
+        metric.corpus_score(["x"], [["x"]])  # the number of references is known only then
+        found[name] = str(metric.get_signature())
+    return found
+
+
+def rouge_l(wanted: Sequence[str], seen: Sequence[str]) -> float:
     """ROUGE-L F1, 0 to 1: 2 x longest common subsequence of words / words of both (Lin 2004, "ROUGE", with beta = 1).
 
     The same number as the package rouge_score gives without stemming, but letters of all scripts make words, not only a-z. Text
     that is not written with spaces between words is one long word: prefer chrF there.
+
+    Args:
+        wanted: `words` of the reference.
+        seen: `words` of the answer.
     """
-    wanted, seen = words(target), words(prediction)
     total = len(wanted) + len(seen)
     return 2 * LCSseq.similarity(wanted, seen) / total if total else 0.0
+
+
+def rouge_n(wanted: Sequence[str], seen: Sequence[str], n: int) -> float:
+    """ROUGE-1, ROUGE-2, …: F1 of the runs of `n` words, each counted as often as in both (Lin 2004); 0 where one has none."""
+    ours, theirs = (Counter(zip(*(text[start:] for start in range(n)), strict=False)) for text in (seen, wanted))
+    total = ours.total() + theirs.total()
+    return 2 * (ours & theirs).total() / total if total else 0.0
+
+
+def token_f1(target: str, prediction: str) -> float:
+    """F1 of the words of an answer, as SQuAD scores answers (Rajpurkar et al. 2016): lower case, no punctuation, no a, an, the.
+
+    The same number as the official script gives; punctuation of all scripts goes. Where either has no words: 1 if both have none.
+    """
+    wanted, seen = _squad_words(target), _squad_words(prediction)
+    if not wanted or not seen:
+        return float(wanted == seen)
+    return 2 * (Counter(wanted) & Counter(seen)).total() / (len(wanted) + len(seen))
+
+
+def _squad_words(text: str) -> list[str]:
+    kept = "".join(mark for mark in text.lower() if mark not in punctuation and unicodedata.category(mark)[0] != "P")
+    return _ARTICLE.sub(" ", kept).split()
 
 
 def words(text: str) -> list[str]:

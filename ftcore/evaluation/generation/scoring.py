@@ -6,7 +6,7 @@ Below the output folder: `predictions/<role>.jsonl`, `tables.json`, `reference/r
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,13 @@ from ftcore.evaluation.generation.baselines import (
     sample_examples,
     similar_replies,
 )
+from ftcore.evaluation.generation.formats import format_metric
 from ftcore.evaluation.generation.holdout import Reply, TextHoldout, text_holdout
-from ftcore.evaluation.generation.metrics import row_scores, score, value_of
+from ftcore.evaluation.generation.metrics import FORMAT_VALID, row_scores, score, value_of
+from ftcore.evaluation.generation.row_statistics import signatures
+from ftcore.evaluation.own_metrics import RowMetric, load_metrics, measure_rows
 from ftcore.evaluation.rows import Column, Floats
+from ftcore.evaluation.timing import latency
 from ftcore.models.base import resolve_base, saved_model
 from ftcore.models.devices import Device
 from ftcore.models.generation import Generated, Generator
@@ -35,11 +39,12 @@ from ftcore.store import write_durable
 
 Row = Mapping[str, Any]
 RESERVED = (
-    "id", "target", "prediction", "nll", "num_target_tokens", "chrf", "rouge_l", "exact_match", "num_tokens", "stopped",
-    "group",
+    "id", "target", "prediction", "nll", "num_target_tokens", "chrf", "rouge_1", "rouge_2", "rouge_l", "exact_match", "token_f1",
+    FORMAT_VALID, "num_tokens", "stopped", "group",
 )  # fmt: skip
 """Columns of a prediction file that no slice column may replace."""
-_PER_ROW = ("chrf", "rouge_l", "exact_match")
+_NOT_PER_ROW = ("bleu", "inverse_perplexity")
+"""Of the corpus only: BLEU of one row says little, and of likelihoods the file has the parts."""
 
 
 @dataclass(frozen=True)
@@ -134,19 +139,43 @@ def baseline_answers(
         yield name, answer(generator, digest_of(identity), prompts, test)
 
 
-def gather_holdout(test: Sequence[Row], answers: Mapping[str, Answers], slices: Sequence[str]) -> TextHoldout:
+def gather_holdout(
+    test: Sequence[Row],
+    answers: Mapping[str, Answers],
+    slices: Sequence[str],
+    metrics: Mapping[str, RowMetric] | None = None,
+) -> TextHoldout:
     """Test rows and all answers; slice columns that no row has are left out.
+
+    Args:
+        metrics: Of single rows: `row_metrics_of` the spec.
 
     Raises:
         DataRefused: There are no rows.
+        SpecError: A user's own metric raises, or gives no number from 0 to 1.
     """
     columns = {name: Column.of([_cell(row.get(name)) for row in test]) for name in slices if name not in RESERVED}
+    targets = [row["completion"] for row in test]
     return text_holdout(
-        [row["completion"] for row in test],
-        {role: item.reply for role, item in answers.items()},
+        targets,
+        {
+            role: replace(item.reply, row_metrics=measure_rows(metrics or {}, targets, item.reply.texts))
+            for role, item in answers.items()
+        },
         Column.of([_cell(row.get("group")) for row in test]),
         {name: column for name, column in columns.items() if column.values},
     )
+
+
+def row_metrics_of(spec: FineTuneSpec) -> dict[str, RowMetric]:
+    """Metrics of single rows that the spec asks for: the form of the answers, and a user's own.
+
+    Raises:
+        SpecError: One of the user's own cannot be loaded.
+    """
+    wanted = spec.evaluation.generation.format
+    found: dict[str, RowMetric] = {} if wanted is None else {FORMAT_VALID: format_metric(wanted)}
+    return found | load_metrics(spec.evaluation.metrics or ())
 
 
 def _cell(value: Any) -> str | None:
@@ -164,15 +193,16 @@ def score_all(holdout: TextHoldout, answers: Mapping[str, Answers]) -> tuple[Sco
 def write_predictions(
     folder: Path, test: Sequence[Row], holdout: TextHoldout, answers: Mapping[str, Answers], slices: Sequence[str]
 ) -> None:
-    """predictions/<role>.jsonl: id, target, prediction, scores of the row on its own (chrf, rouge_l, exact_match), nll and
-    num_target_tokens of the reference, num_tokens and stopped of the answer; group, source and slice columns where present."""
+    """predictions/<role>.jsonl: id, target, prediction, scores of the row on its own (chrf, the ROUGEs, exact_match, token_f1,
+    format_valid, a user's own), nll and num_target_tokens of the reference, num_tokens and stopped of the answer; group, source
+    and slice columns where present."""
     extra = [name for name in dict.fromkeys(("group", "source", *slices)) if name == "group" or name not in RESERVED]
     for role, item in answers.items():
         scores = row_scores(holdout.statistics[role])
         lines = []
         for number, row in enumerate(test):
             line = {"id": str(row["id"]), "target": row["completion"], "prediction": item.reply.texts[number]}
-            line |= {name: float(scores[name][number]) for name in _PER_ROW}
+            line |= {name: float(rows[number]) for name, rows in scores.items() if name not in _NOT_PER_ROW}
             if item.reply.nll is not None and item.reply.num_tokens is not None:
                 line |= {
                     "nll": float(item.reply.nll[number]), "num_target_tokens": int(item.reply.num_tokens[number]),
@@ -185,9 +215,11 @@ def write_predictions(
 
 
 def write_tables(folder: Path, holdout: TextHoldout, answers: Mapping[str, Answers]) -> None:
-    """tables.json: per role the metrics per slice with n, and how answers ended."""
+    """tables.json: sacrebleu's signatures; per role the metrics per slice with n, how answers ended, how long they are, their
+    tokens (the cost) and the time per row."""
     tables = {
         "num_rows": holdout.num_rows,
+        "signatures": signatures(),
         "num_groups": None if holdout.groups is None else int(holdout.groups.max()) + 1,
         "slices": list(holdout.slices or {}),
         "models": {
@@ -216,6 +248,8 @@ def _endings(item: Answers) -> dict[str, Any]:
         found |= {
             "num_stopped": int(generated.stopped.sum()), "num_prompts_cut": int(generated.was_cut.sum()),
             "num_tokens": int(generated.num_tokens.sum()), "num_prompt_tokens": int(generated.num_prompt_tokens.sum()),
+            "length": {f"p{part}": float(np.percentile(generated.num_tokens, part)) for part in (5, 50, 95)},
+            "latency": latency(generated.seconds),
         }  # fmt: skip
     return found
 

@@ -83,21 +83,39 @@ def resampled_difference(
         statistic: The difference from the units' sums.
         sums: [units or rows] influence sums of the difference.
     """
+    if not can_bootstrap(units):
+        return delta_difference(name, values, sums, num_rows, alpha, "delta method (too many rows to resample)")
     difference = values[0] - values[1]
-    se = math.sqrt(float((sums**2).sum())) / num_rows
     limits = (0.025, alpha, 1 - alpha, 0.975)
-    if can_bootstrap(units):
-        low, lower, upper, high = bootstrap_quantiles(units, statistic, difference, sums, limits)
-        p_value, method = swap_p_value(units, statistic, difference), "BCa bootstrap, swap permutation test"
-    else:
-        low, lower, upper, high = (difference + normal_quantile(p) * se for p in limits)
-        p_value = normal_upper_tail(difference / se) if se > 0 else 1.0
-        method = "delta method (too many rows to resample)"
+    low, lower, upper, high = bootstrap_quantiles(units, statistic, difference, sums, limits)
     return Difference(
         name=name, champion=values[1], candidate=values[0], difference=difference, ci_low=low, ci_high=high,
-        lower=lower, upper=upper, p_value=p_value, n=num_rows,
-        discordance=se * se * num_rows + difference * difference, method=method,
+        lower=lower, upper=upper, p_value=swap_p_value(units, statistic, difference), n=num_rows,
+        discordance=_variance_per_row(difference, sums, num_rows), method="BCa bootstrap, swap permutation test",
     )  # fmt: skip
+
+
+def delta_difference(
+    name: str,
+    values: tuple[float, float],
+    sums: Floats,
+    num_rows: int,
+    alpha: float = 0.05,
+    method: str = "delta method",
+) -> Difference:
+    """Difference with normal bounds and p-value from the influence sums [units] of the difference."""
+    difference = values[0] - values[1]
+    se = math.sqrt(float((sums**2).sum())) / num_rows
+    low, lower, upper, high = (difference + normal_quantile(p) * se for p in (0.025, alpha, 1 - alpha, 0.975))
+    return Difference(
+        name=name, champion=values[1], candidate=values[0], difference=difference, ci_low=low, ci_high=high,
+        lower=lower, upper=upper, p_value=normal_upper_tail(difference / se) if se > 0 else 1.0, n=num_rows,
+        discordance=_variance_per_row(difference, sums, num_rows), method=method,
+    )  # fmt: skip
+
+
+def _variance_per_row(difference: float, sums: Floats, num_rows: int) -> float:
+    return float((sums**2).sum()) / num_rows + difference * difference
 
 
 def level_of(alpha: float) -> str:

@@ -30,14 +30,6 @@ Statistic = Callable[[Floats], Floats]
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A 95 % interval, both sides."""
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class Units:
     """What is drawn in a resample: distinct cells with their number of rows, or groups."""
 
@@ -115,12 +107,6 @@ def bootstrap_quantiles(
         shrink = max(1 - acceleration * z, 0.1)
         limits.append(float(np.quantile(draws, _NORMAL.cdf(bias + z / shrink))))
     return limits
-
-
-def bootstrap_interval(units: Units, statistic: Statistic, value: float, influence: Floats) -> Interval:
-    """95 % BCa interval."""
-    low, high = bootstrap_quantiles(units, statistic, value, influence, (0.025, 0.975))
-    return Interval(low, high)
 
 
 def _resamples(units: Units) -> Iterator[Floats]:

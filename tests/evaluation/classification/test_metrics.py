@@ -1,24 +1,31 @@
 from __future__ import annotations
 
+import dataclasses
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score, precision_score, recall_score
+from sklearn.metrics import balanced_accuracy_score, f1_score, matthews_corrcoef, precision_score, recall_score
 
 from ftcore.errors import DataRefused
 from ftcore.evaluation.classification.metrics import (
+    METRICS,
     class_counts,
     confusion_matrix,
-    design_effect,
+    from_counts,
     influence,
+    left_out,
     macro,
+    mcc,
     per_class,
     per_slice,
+    rows_of_mean,
     score,
-    wilson,
+    value_of,
 )
-from ftcore.evaluation.rows import Column, Holdout, holdout_of
+from ftcore.evaluation.rows import Column, Holdout, Probabilities, holdout_of
 
 CODES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5)), min_size=1, max_size=60)
 
@@ -40,10 +47,16 @@ def test_macro_metrics_equal_sklearn_over_the_target_classes(pairs: list[tuple[i
     references = {"macro_precision": precision_score, "macro_recall": recall_score, "macro_f1": f1_score}
     for name, reference in references.items():
         wanted = reference(target, predicted, labels=classes, average="macro", zero_division=0)
-        assert macro(name, counts) == pytest.approx(wanted)
+        assert macro(name, counts) == pytest.approx(wanted, abs=1e-6)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # classes that no target has, or only one
+        assert macro("macro_recall", counts) == pytest.approx(balanced_accuracy_score(target, predicted), abs=1e-6)
+        assert from_counts("mcc", counts) == pytest.approx(matthews_corrcoef(target, predicted), abs=1e-6)
+    micro = f1_score(target, predicted, average="micro")
+    assert from_counts("accuracy", counts) == pytest.approx(micro, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["accuracy", "macro_precision", "macro_recall", "macro_f1"])
+@pytest.mark.parametrize("name", METRICS)
 def test_influence_is_the_derivative_of_the_metric(name: str) -> None:
     rng = np.random.default_rng(3)
     target, predicted = rng.integers(0, 4, 400), rng.integers(0, 4, 400)
@@ -52,15 +65,8 @@ def test_influence_is_the_derivative_of_the_metric(name: str) -> None:
     assert effects.sum() == pytest.approx(0, abs=1e-8)
     for row in range(20):
         more = class_counts(np.append(target, target[row]), np.append(predicted, predicted[row]), 4)
-        value = [c[2].sum() / c[0].sum() if name == "accuracy" else macro(name, c) for c in (counts, more)]
+        value = [from_counts(name, c) for c in (counts, more)]
         assert value[1] - value[0] == pytest.approx(effects[row] / 401, abs=2e-5)
-
-
-def test_wilson_as_published() -> None:
-    low, high = wilson(81, 263)  # Newcombe (1998), Statistics in Medicine 17:857-872, table I
-    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
-    assert wilson(0, 20)[0] == 0.0
-    assert wilson(20, 20)[1] == 1.0
 
 
 def test_accuracy_interval_widens_when_rows_come_in_groups() -> None:
@@ -72,10 +78,6 @@ def test_accuracy_interval_widens_when_rows_come_in_groups() -> None:
     assert alone.value == grouped.value
     ratio = (grouped.ci_high - grouped.ci_low) / (alone.ci_high - alone.ci_low)
     assert ratio == pytest.approx(5**0.5, rel=0.1)
-
-
-def test_design_effect_is_one_for_rows_that_stand_alone() -> None:
-    assert design_effect(np.array([0.5, -0.5]), None) == 1.0
 
 
 def test_macro_interval_covers_the_truth() -> None:
@@ -111,3 +113,54 @@ def test_tables_carry_n() -> None:
         ("web", 2, 0.5),
         ("mail", 1, 0.0),
     ]
+
+
+def test_a_model_of_one_answer_has_no_correlation() -> None:
+    counts = class_counts(np.array([0, 1, 1]), np.array([1, 1, 1]), 2)
+    assert mcc(counts) == 0
+    found = {metric.name: metric for metric in score(make_holdout([0, 1, 1], [1, 1, 1]), "candidate")}
+    assert (found["mcc"].value, found["mcc"].ci_low, found["mcc"].ci_high) == (0, 0, 0)
+
+
+def test_a_faultless_model_is_not_certain() -> None:
+    target = [i % 3 for i in range(60)]
+    for metric in score(make_holdout(target, target), "candidate"):
+        assert metric.value == metric.ci_high == 1 and 0.8 < metric.ci_low < 0.97, metric.name
+    assert rows_of_mean(np.array([100.0, 1.0, 0.0]), None) == pytest.approx(4 / 1.01)  # the small class decides
+    assert rows_of_mean(np.array([50.0, 50.0]), np.repeat(np.arange(20), 5)) == 20
+
+
+@given(CODES, st.booleans())
+@settings(max_examples=60)
+def test_intervals_are_numbers_that_stay_in_range(pairs: list[tuple[int, int]], grouped: bool) -> None:
+    target, predicted = ([pair[part] for pair in pairs] for part in (0, 1))
+    groups = [row // 3 for row in range(len(pairs))] if grouped else None
+    for metric in score(make_holdout(target, predicted, groups), "candidate"):
+        lowest = -1 if metric.name == "mcc" else 0
+        assert lowest <= metric.ci_low <= metric.ci_high <= 1, metric.name
+
+
+def test_metrics_of_probabilities_come_with_them_and_else_say_why_not() -> None:
+    holdout = make_holdout([0, 1, 0, 1], [0, 1, 1, 1])
+    assert left_out(holdout, "candidate") == dict.fromkeys(
+        ("roc_auc", "brier", "ece"), "the model gives no probabilities"
+    )
+    values = np.array([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.3, 0.7]])
+    known = dataclasses.replace(holdout, probabilities={"candidate": Probabilities(values, holdout.target)})
+    assert [metric.name for metric in score(known, "candidate")] == [*METRICS, "roc_auc", "brier", "ece"]
+    one = make_holdout([1, 1], [1, 1])
+    one = dataclasses.replace(one, probabilities={"candidate": Probabilities(values[:2], np.array([1, 1]))})
+    assert left_out(one, "candidate") == {"roc_auc": "all targets are of one class"}
+    assert [metric.name for metric in score(one, "candidate")] == [*METRICS, "brier", "ece"]
+    assert np.isnan(value_of(one, "candidate", "roc_auc")) and np.isnan(value_of(holdout, "candidate", "brier"))
+
+
+def test_many_classes_and_groups_take_the_delta_method(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    target = rng.integers(0, 4, 800)
+    predicted = np.where(rng.random(800) < 0.7, target, rng.integers(0, 4, 800))
+    holdout = make_holdout(target.tolist(), predicted.tolist(), [row // 4 for row in range(800)])
+    exact = score(holdout, "candidate")
+    monkeypatch.setattr("ftcore.evaluation.classification.metrics._MAX_PARTS", 10)
+    for one, other in zip(exact, score(holdout, "candidate"), strict=True):
+        assert (other.ci_low, other.ci_high) == pytest.approx((one.ci_low, one.ci_high), abs=2e-3)

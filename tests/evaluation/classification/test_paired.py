@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
 from ftcore.evaluation.classification.paired import accuracy_spread, macro_difference, paired_difference
-from ftcore.evaluation.rows import Holdout
+from ftcore.evaluation.rows import Holdout, Probabilities
 from ftcore.evaluation.statistics.differences import spread_of
 from ftcore.evaluation.statistics.power import rows_needed, t_quantile
 from ftcore.evaluation.statistics.resampling import mcnemar_tail, sign_flip_p_value
@@ -131,3 +133,51 @@ def test_grouped_macro_interval_is_wider() -> None:
     widths = [(d := macro_difference(h, "candidate", "champion")).ci_high - d.ci_low for h in (alone, copied, grouped)]
     assert widths[2] == pytest.approx(widths[0], rel=0.05)
     assert widths[1] == pytest.approx(widths[0] / math.sqrt(3), rel=0.05)
+
+
+def test_roc_auc_is_compared_as_delong_does() -> None:
+    """The variance of DeLong et al. (1988), written out: covariances of placements over the rows of each class."""
+    rng = np.random.default_rng(6)
+    target = rng.integers(0, 2, 300)
+    scores = {role: 1 / (1 + np.exp(-(target + rng.normal(0, noise, 300)))) for role, noise in
+              (("candidate", 1.0), ("champion", 3.0))}  # fmt: skip
+    probabilities = {role: Probabilities(np.stack([1 - said, said], axis=1), target) for role, said in scores.items()}
+    predictions = {role: (said > 0.5).astype(np.int64) for role, said in scores.items()}
+    holdout = Holdout(("a", "b"), target, predictions, probabilities=probabilities)
+    found = paired_difference(holdout, "roc_auc")
+    wins = [said[target == 1][:, None] > said[target == 0][None] for said in scores.values()]
+    placements = [(one.mean(axis=1), one.mean(axis=0)) for one in wins]
+    variance = sum(np.var(placements[0][part] - placements[1][part]) / len(placements[0][part]) for part in (0, 1))
+    assert found.difference == pytest.approx(
+        roc_auc_score(target, scores["candidate"]) - roc_auc_score(target, scores["champion"])
+    )
+    assert (found.ci_high - found.ci_low) / 2 == pytest.approx(1.959964 * math.sqrt(variance), rel=1e-6)
+    assert found.lower > found.ci_low and found.p_value < 0.05
+    with pytest.raises(ValueError, match="not defined"):
+        paired_difference(Holdout(("a", "b"), target, predictions), "brier")
+
+
+def test_a_users_own_metric_is_compared_by_row() -> None:
+    rng = np.random.default_rng(2)
+    champion = rng.uniform(0, 0.8, 240)
+    rows = {"candidate": {"own.x": champion + 0.1}, "champion": {"own.x": champion}}
+    codes = np.zeros(240, dtype=np.int64)
+    holdout = Holdout(("a",), codes, {"candidate": codes, "champion": codes}, row_metrics=rows)
+    found = paired_difference(holdout, "own.x")
+    assert found.difference == pytest.approx(0.1) and found.p_value < 1e-3
+    assert (found.ci_low, found.ci_high) == pytest.approx((0.1, 0.1))  # every row gains the same
+    noisy = {"candidate": {"own.x": rng.permutation(champion)}, "champion": {"own.x": champion}}
+    found = paired_difference(replace(holdout, row_metrics=noisy), "own.x")
+    assert found.ci_low < 0 < found.ci_high and found.p_value > 0.05
+
+
+def test_mcc_is_compared_by_resampling() -> None:
+    right = np.array([[True] * 90 + [False] * 10, [True] * 60 + [False] * 40])
+    holdout = holdout_from(right)
+    target = np.arange(100) % 2
+    predictions = {
+        role: np.where(row, target, 1 - target) for role, row in zip(("candidate", "champion"), right, strict=True)
+    }
+    found = paired_difference(replace(holdout, target=target, predictions=predictions), "mcc")
+    wanted = [matthews_corrcoef(target, predictions[role]) for role in ("candidate", "champion")]
+    assert found.difference == pytest.approx(wanted[0] - wanted[1]) and found.p_value < 0.01
