@@ -1,0 +1,74 @@
+"""How often the shipped gate decides wrongly, beside simpler rules on the same draws. See docs/decision-statistics.md.
+
+    python -m benchmarks.gate --render              # all, about 20 minutes on one core; writes the tables into the document
+    python -m benchmarks.gate --smoke               # a few draws of each, under a minute; targets are not judged
+    python -m benchmarks.gate --only slices --only groups
+
+Every simulation has its own random numbers from --seed and its name, so that it gives the same figures alone and among others.
+Ends with 1 if a target is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+
+from benchmarks.gate.decisions import by_rows, few_rows, power, same_model, single
+from benchmarks.gate.parts import groups, slices
+from benchmarks.gate.report import DOC, Show, render, targets_of
+from benchmarks.gate.scale import FULL, SMOKE, Scale
+from benchmarks.gate.series import looks, retrains
+from benchmarks.gate.texts import texts
+
+SHOWS: dict[str, Callable[[np.random.Generator, Scale], Show]] = {
+    show.__name__: show
+    for show in (power, single, by_rows, few_rows, retrains, looks, same_model, slices, groups, texts)
+}
+
+
+def run(name: str, seed: int, scale: Scale) -> tuple[Show, float]:
+    """One simulation, and its seconds."""
+    start = time.perf_counter()
+    show = SHOWS[name](np.random.default_rng([seed, zlib.crc32(name.encode())]), scale)
+    return show, time.perf_counter() - start
+
+
+def run_all(names: Sequence[str], seed: int, scale: Scale, jobs: int) -> Iterator[tuple[Show, float]]:
+    """In the order of `names`, on so many processes."""
+    if jobs == 1:
+        for name in names:
+            yield run(name, seed, scale)
+    else:
+        with ProcessPoolExecutor(jobs) as pool:
+            yield from [task.result() for task in [pool.submit(run, name, seed, scale) for name in names]]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--smoke", action="store_true", help="a few draws of each")
+    parser.add_argument("--only", action="append", choices=SHOWS, default=[], help="one simulation; may be repeated")
+    parser.add_argument("--render", action="store_true", help=f"write the tables into {DOC.name}")
+    args = parser.parse_args()
+    if args.render and (args.smoke or args.only):
+        parser.error("--render takes a full run")
+    shows = []
+    for show, seconds in run_all(args.only or list(SHOWS), args.seed, SMOKE if args.smoke else FULL, args.jobs):
+        print(f"## {show.name} ({seconds:.1f} s)\n\n{show.text()}\n", flush=True)
+        shows.append(show)
+    targets = targets_of(shows)
+    print(f"## targets\n\n{targets.text()}", flush=True)
+    if args.render:
+        render([*shows, targets])
+    return 0 if args.smoke or all(target.met for show in shows for target in show.targets) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
