@@ -4,7 +4,7 @@
     python benchmarks/compare.py --jsonl --rows 100000
 
 The files have 20 labels and a slice column of 8 values; the candidate's rows are in another order. Whole commands are timed,
-imports included. The peer reads, joins by id and prints the difference with an exact McNemar p: no intervals, slices or checks of files.
+imports included. The peer reads, joins by id and prints the difference with an exact McNemar p: no intervals, slices or checks.
 Ends with 1 if 10,000 rows take over 2 s, or a million over 30 s (CSV).
 """
 

@@ -93,7 +93,7 @@ def few_rows(rng: np.random.Generator, scale: Scale) -> Show:
     head = ("rows", "true difference", "PASS", "NOT ENOUGH EVIDENCE", "FAIL")
     return Show(
         "few_rows",
-        f"{times:,} decisions per line, discordance 12 % (10 and 20 points: 12 and 24 %).",
+        f"{times:,} decisions per line, discordance 12 % (at 20 points: 24 %).",
         head,
         tuple(lines),
         tuple(targets),

@@ -24,11 +24,13 @@ def paired(rng: np.random.Generator, num_rows: int, difference: float, discordan
     return _holdout(rng, *_outcomes(rng, np.full(num_rows, difference), discordance))
 
 
-def sliced(rng: np.random.Generator, sizes: Sequence[int], differences: Sequence[float]) -> Holdout:
+def sliced(
+    rng: np.random.Generator, sizes: Sequence[int], differences: Sequence[float], discordance: float = DISCORDANCE
+) -> Holdout:
     """Slices of one column, each with its own size and true difference."""
     owner = np.repeat(np.arange(len(sizes)), sizes)
     column = Column(tuple(f"s{number}" for number in range(len(sizes))), owner.astype(np.int64))
-    won, lost = _outcomes(rng, np.asarray(differences, dtype=float)[owner], DISCORDANCE)
+    won, lost = _outcomes(rng, np.asarray(differences, dtype=float)[owner], discordance)
     return _holdout(rng, won, lost, slices={"source": column})
 
 

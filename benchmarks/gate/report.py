@@ -36,8 +36,9 @@ class Show:
     targets: tuple[Target, ...] = ()
 
     def text(self) -> str:
-        """Markdown."""
-        return "\n\n".join([self.about, table(self.head, self.rows)])
+        """Markdown: the table, and below it what must hold."""
+        parts = [self.about, table(self.head, self.rows)]
+        return "\n\n".join([*parts, targets_table(self.targets)] if self.targets else parts)
 
 
 def at_most(what: str, limit: float, count: int, total: int) -> Target:
@@ -74,16 +75,10 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join([texts[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *texts[1:]])
 
 
-def targets_of(shows: Sequence[Show]) -> Show:
-    """All targets as one table."""
-    rows = tuple(
-        (target.what, target.wanted, target.seen, "yes" if target.met else "NO")
-        for show in shows
-        for target in show.targets
-    )
-    return Show(
-        "targets", "In brackets: 95 % interval of the simulation itself.", ("what", "wanted", "seen", "met"), rows
-    )
+def targets_table(targets: Sequence[Target]) -> str:
+    """Markdown. Shares have the 95 % interval of the simulation itself beside them."""
+    rows = [(target.what, target.wanted, target.seen, "yes" if target.met else "NO") for target in targets]
+    return table(("must hold", "wanted", "seen", "met"), rows)
 
 
 def with_shows(document: str, shows: Sequence[Show]) -> str:
