@@ -53,6 +53,7 @@ def test_rows_of_a_group_win_together() -> None:
     first, second = wins(holdout)[::2], wins(holdout)[1::2]
     assert np.abs(first).mean() == pytest.approx(0.12, abs=0.006)
     assert np.corrcoef(first, second)[0, 1] == pytest.approx(0.49, abs=0.03)
+    assert wins(grouped(np.random.default_rng(1), 40_000, 2, 0.06)).mean() == pytest.approx(0.06, abs=0.006)
 
 
 def test_any_two_models_differ_on_the_rows_that_they_should() -> None:
