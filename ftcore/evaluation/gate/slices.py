@@ -1,14 +1,15 @@
 """Candidate against champion inside each slice, with Holm's correction over the slices that are judged.
 
-A slice is blocked for either of two reasons, each tested with Holm's correction (1979), one-sided at 0.8 `alpha`, over all judged
-slices. Chance mostly brings both about together, so that at this level innocent slices block in `alpha` of all decisions at most
-(at `alpha` each in 5.1 %, measured):
+A slice is blocked for either of two reasons, each tested with Holm's correction (1979) over all judged slices:
 
-- worse: the upper bound of its difference is below 0, and the drop is beyond `margin`, so that millions of rows cannot make a
-  trifle block;
+- worse: the upper bound of its difference (one-sided at `alpha` / 2) is below 0, and the drop is beyond `margin`, so that
+  millions of rows cannot make a trifle block;
 - set apart: it drops by 4 points or more, its uncorrected upper bound is below 0, and the upper bound of its difference minus
-  that of all other rows is below 0. Variance of that gap: the sum of both (the rows are others; groups with rows on both sides
-  make it smaller, if anything).
+  that of all other rows is below 0 (both at `alpha`). Variance of that gap: the sum of both (the rows are others; groups with
+  rows on both sides make it smaller, if anything).
+
+Chance mostly brings both about together: at these levels innocent slices block in at most `alpha` of all decisions, as measured;
+with `alpha` for both it was 5.1 %.
 
 Why the second. A correction over ten slices asks so much of each that 200 rows which fall by 8 points are rarely beyond doubt. A
 candidate that hides such a fall gains elsewhere, so the slice lies far from the other rows, and that gap is larger than the drop.
@@ -35,8 +36,6 @@ from ftcore.evaluation.statistics.differences import Spread, level_of
 from ftcore.spec import GateSpec
 
 LARGE_DROP = 0.04
-LEVEL = 0.8
-"""Share of `alpha` that each of both reasons is tested at."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class SliceComparison:
     ci_high: float
     """Two-sided 95 % interval, not corrected."""
     upper: float | None
-    """One-sided upper bound at Holm's level; None: too few rows to judge."""
+    """One-sided upper bound at Holm's level (of alpha / 2); None: too few rows to judge."""
     blocked: bool
     reason: str = ""
 
@@ -87,7 +86,7 @@ def compare_slices(holdout: Holdout | TextHoldout, gate: GateSpec) -> tuple[Slic
     """Every slice with at least `min_slice_rows` rows is judged, worst first; the largest smaller ones are shown."""
     parts = [part for name, column in (holdout.slices or {}).items() for part in _parts(holdout, gate, name, column)]
     judged = sorted((part for part in parts if part.n >= gate.min_slice_rows), key=lambda part: _z(part.spread))
-    levels = _holm_levels([part.spread for part in judged], len(judged), LEVEL * gate.alpha)
+    levels = _holm_levels([part.spread for part in judged], len(judged), gate.alpha / 2)
     reasons = _set_apart(holdout, judged, gate)
     for part, level in zip(judged, levels, strict=True):
         if part.spread.bound(level) < 0 and part.difference < -gate.margin:
@@ -160,7 +159,7 @@ def _set_apart(holdout: Holdout | TextHoldout, judged: Sequence[_Part], gate: Ga
             se, df = math.hypot(part.spread.se, rest.se), min(part.spread.df, rest.df)
             gaps.append((part, Spread(part.spread.centre - rest.centre, se, df, 1.0)))
     gaps.sort(key=lambda item: _z(item[1]))
-    levels = _holm_levels([gap for _, gap in gaps], len(judged), LEVEL * gate.alpha)
+    levels = _holm_levels([gap for _, gap in gaps], len(judged), gate.alpha)
     return {
         part.key: _apart(part, gap, level, gate)
         for (part, gap), level in zip(gaps, levels, strict=True)
@@ -171,14 +170,14 @@ def _set_apart(holdout: Holdout | TextHoldout, judged: Sequence[_Part], gate: Ga
 def _apart(part: _Part, gap: Spread, level: float, gate: GateSpec) -> str:
     return (
         f"{_where(part)} the candidate drops by {-100 * part.difference:.1f} points, far from all other rows: "
-        f"upper {level_of(LEVEL * gate.alpha)} bound of the gap {100 * gap.bound(level):+.1f} points (Holm)."
+        f"upper {level_of(gate.alpha)} bound of the gap {100 * gap.bound(level):+.1f} points (Holm)."
     )
 
 
 def _worse(part: _Part, level: float, gate: GateSpec) -> str:
     return (
         f"{_where(part)} the candidate is worse by {-100 * part.difference:.1f} points: "
-        f"upper {level_of(LEVEL * gate.alpha)} bound {100 * part.spread.bound(level):+.1f} points (Holm)."
+        f"upper {level_of(gate.alpha / 2)} bound {100 * part.spread.bound(level):+.1f} points (Holm)."
     )
 
 
