@@ -19,5 +19,5 @@ class Scale:
     """Decisions on generated text, each with its bootstrap."""
 
 
-FULL = Scale(decisions=10_000, some=2_000, slices=4_000, runs=1_000, texts=250)
+FULL = Scale(decisions=10_000, some=2_000, slices=10_000, runs=1_000, texts=250)
 SMOKE = Scale(decisions=200, some=50, slices=50, runs=10, texts=4)
