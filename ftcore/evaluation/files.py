@@ -325,15 +325,18 @@ def _order(first: PredictionFile, other: PredictionFile) -> tuple[np.ndarray | N
     if first.ids == other.ids:
         return None, []
     position = {row_id: row for row, row_id in enumerate(other.ids)}
+    order = np.array([position.get(row_id, -1) for row_id in first.ids], dtype=np.int64)
+    absent = np.flatnonzero(order < 0).tolist()
+    if not absent and len(first.ids) == len(other.ids):  # ids are unique, so none is left over
+        return order, []
     known = set(first.ids)
-    absent = [row for row, row_id in enumerate(first.ids) if row_id not in position]
     added = [row for row, row_id in enumerate(other.ids) if row_id not in known]
     faults = []
     if absent:
         faults.append(f"{num_of(len(absent), 'id')} of {first.path.name} missing here ({_rows(absent)} there)")
     if added:
         faults.append(f"{num_of(len(added), 'id')} that {first.path.name} does not have ({_rows(added)})")
-    return (None, faults) if faults else (np.array([position[row_id] for row_id in first.ids]), [])
+    return None, faults
 
 
 def _take(column: Column, order: np.ndarray | None) -> Column:

@@ -146,7 +146,7 @@ class GateSpec(Section):
     min_gain: Fraction = 0.005
     """Smallest difference worth a change of production."""
     strict: bool = False
-    """Also require p < alpha: exact McNemar (accuracy), sign-flip or swap permutation (groups, other metrics)."""
+    """Also require two-sided p < alpha: exact McNemar (accuracy), sign-flip or swap permutation (groups, other metrics)."""
     alpha: Annotated[float, Field(gt=0.0, lt=0.5)] = 0.05
     """Error rate of each one-sided bound and test that decides: 0.05 means bounds at 95 %. Intervals shown always have 95 %."""
     power: Probability = 0.8

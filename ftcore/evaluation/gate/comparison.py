@@ -46,11 +46,12 @@ def judge_difference(gate: GateSpec, seen: Difference, alpha: float) -> Iterator
 def _strict(gate: GateSpec, seen: Difference, needed: int, alpha: float) -> Iterator[Finding]:
     if not gate.strict:
         return
-    if seen.p_value < alpha:
-        yield Finding("PASS", f"Strict: one-sided p = {seen.p_value:.2g}, below {alpha:g}.")
+    p_value = min(1.0, 2 * seen.p_value)
+    if p_value < alpha:
+        yield Finding("PASS", f"Strict: two-sided p = {p_value:.2g}, below {alpha:g}.")
     else:
         outcome: Outcome = "FAIL" if seen.n >= needed else "NOT ENOUGH EVIDENCE"
-        yield Finding(outcome, f"Strict: one-sided p = {seen.p_value:.2g}, wanted below {alpha:g} ({seen.n:,} rows).")
+        yield Finding(outcome, f"Strict: two-sided p = {p_value:.2g}, wanted below {alpha:g} ({seen.n:,} rows).")
 
 
 def rows_to_see(gate: GateSpec, seen: Difference) -> int:

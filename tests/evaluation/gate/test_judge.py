@@ -114,7 +114,7 @@ def test_alpha_is_the_level_of_every_bound(metric: str) -> None:
 def test_alpha_is_the_level_of_slices() -> None:
     evidence = Evidence(sliced(24))
     blocked = judge(GATE, evidence)
-    assert blocked.outcome == "FAIL" and any("upper 95 % bound" in reason for reason in blocked.reasons)
+    assert blocked.outcome == "FAIL" and any("upper 97.5 % bound" in reason for reason in blocked.reasons)
     tight = judge(GATE.model_copy(update={"alpha": 1e-12}), evidence)
     assert not any(item.blocked for item in tight.slices)
 

@@ -1,0 +1,127 @@
+"""Many decisions in a row: fifty retrains, and fifty candidates on one test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from benchmarks.gate.draws import ACCURACY, Bench, holdout_of_right
+from benchmarks.gate.report import Show, Target, percent, points
+from benchmarks.gate.rules import DEFAULT, RULES, STRICT, at_look, shipped
+from benchmarks.gate.scale import Scale
+from ftcore.evaluation.rows import Holdout
+
+RETRAINS, FRESH_EVERY, NUM_ROWS = 50, 10, 2000
+NOISE = 0.01
+"""Standard deviation of a retrain's true accuracy."""
+PROGRESS = 0.002
+"""Per retrain, where there is progress."""
+SERIES_RULES: dict[str, Callable[[Holdout, int], bool]] = {
+    "new >= old": lambda holdout, look: RULES["new >= old"](holdout),
+    "new >= old + 1 point": lambda holdout, look: RULES["new >= old + 1 point"](holdout),
+    "gate, looks not counted": lambda holdout, look: shipped(DEFAULT, holdout),
+    "gate": lambda holdout, look: shipped(at_look(DEFAULT, look), holdout),
+    "gate, strict": lambda holdout, look: shipped(at_look(STRICT, look), holdout),
+}
+"""By name: whether the candidate is promoted, given which decision on these rows it is (from 1)."""
+
+
+@dataclass
+class Line:
+    """What one rule did in all runs."""
+
+    promotions: int = 0
+    worse: int = 0
+    much_worse: int = 0
+    """More than 1 point below the champion they replaced."""
+    gains: int = 0
+    """Candidates truly 2 points or more above the champion."""
+    missed: int = 0
+    final: list[float] = field(default_factory=list)
+
+    def count(self, gain: float, promoted: bool) -> None:
+        self.promotions += promoted
+        self.worse += promoted and gain < 0
+        self.much_worse += promoted and gain < -0.01
+        self.gains += gain >= 0.02
+        self.missed += gain >= 0.02 and not promoted
+
+    def cells(self, runs: int) -> tuple[str, ...]:
+        counts = (f"{number / runs:.3f}" for number in (self.promotions, self.worse, self.much_worse))
+        missed = percent(self.missed / self.gains) if self.gains else "-"
+        return (*counts, missed, percent(float(np.mean(self.final))))
+
+
+@dataclass
+class _Model:
+    accuracy: float
+    number: int
+    """Seeds the model's luck on each test."""
+
+
+def _luck(seed: int, block: int, model: _Model) -> np.random.Generator:
+    """The same for every rule. Ends in a 1: seeds that differ only in zeros at the end would give one stream."""
+    return np.random.default_rng([seed, block, model.number, 1])
+
+
+def retrain(seed: int, progress: float, lines: dict[str, Line]) -> None:
+    """One series. All rules see the same candidates and rows; each has its own champion."""
+    rng = np.random.default_rng(seed)
+    champions = dict.fromkeys(SERIES_RULES, _Model(ACCURACY, 0))
+    for step in range(1, RETRAINS + 1):
+        block, look = divmod(step - 1, FRESH_EVERY)
+        if look == 0:
+            bench = Bench.fresh(rng, NUM_ROWS)
+        candidate = _Model(min(0.99, ACCURACY + progress * step + NOISE * rng.standard_normal()), step)
+        new = bench.right(_luck(seed, block, candidate), candidate.accuracy)
+        for name, rule in SERIES_RULES.items():
+            old = champions[name]
+            right = bench.right(_luck(seed, block, old), old.accuracy)
+            promoted = rule(holdout_of_right(np.random.default_rng([seed, step, 2]), new, right), look + 1)
+            lines[name].count(candidate.accuracy - old.accuracy, promoted)
+            if promoted:
+                champions[name] = candidate
+    for name, champion in champions.items():
+        lines[name].final.append(champion.accuracy)
+
+
+def retrains(rng: np.random.Generator, scale: Scale) -> Show:
+    """Fifty retrains, without and with progress."""
+    rows, targets = [], []
+    first = int(rng.integers(1 << 30))
+    for title, progress in (("none", 0.0), ("+0.2 points each", PROGRESS)):
+        lines = {name: Line() for name in SERIES_RULES}
+        for run in range(scale.runs):
+            retrain(first + run, progress, lines)
+        rows += [(title, name, *line.cells(scale.runs)) for name, line in lines.items()]
+        for name in ("gate, looks not counted", "gate", "gate, strict"):
+            seen = lines[name].much_worse / scale.runs
+            what = f"50 retrains, progress {title}, {name}: promotions of a model over 1 point worse"
+            targets.append(Target(what, "at most 0.02 on average", f"{seen:.3f}", seen <= 0.02))
+    head = (
+        "progress", "rule", "promotions", "of worse models", "of over 1 point worse", "missed gains of 2 points", "final accuracy"
+    )  # fmt: skip
+    about = (
+        f"Mean of {scale.runs:,} series of 50 retrains. A candidate's true accuracy is the line (80 %, with progress rising) "
+        "plus a normal error of 1 point; 2,000 rows, fresh ones every 10 decisions; the champion starts at 80 %."
+    )
+    return Show("retrains", about, head, tuple(rows), tuple(targets))
+
+
+def looks(rng: np.random.Generator, scale: Scale) -> Show:
+    """Many models that are all worse, on the same rows: what counting the decisions is for."""
+    times, num_models = max(10, scale.some // 5), 20
+    rows = []
+    for effect in (-0.005, -0.01):
+        fooled = dict.fromkeys(SERIES_RULES, 0)
+        for _ in range(times):
+            bench = Bench.fresh(rng, NUM_ROWS)
+            old = bench.right(rng, ACCURACY)
+            holdouts = [holdout_of_right(rng, bench.right(rng, ACCURACY + effect), old) for _ in range(num_models)]
+            for name, rule in SERIES_RULES.items():
+                fooled[name] += any(rule(holdout, look) for look, holdout in enumerate(holdouts, start=1))
+        rows.append((points(effect), *(percent(count / times) for count in fooled.values())))
+    about = f"Share of {times:,} tests of 2,000 rows on which at least one of {num_models} such models is promoted."
+    return Show("looks", about, ("true difference of all", *SERIES_RULES), tuple(rows))
