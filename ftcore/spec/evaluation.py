@@ -16,6 +16,9 @@ GateMetric = Literal["accuracy", "macro_f1", GenerationMetric]
 MetricName = Literal["accuracy", "macro_precision", "macro_recall", "macro_f1", GenerationMetric]
 
 
+Cost = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+
 class GenerationSpec(Section):
     """How answers are generated (tasks instruction and seq2seq)."""
 
@@ -42,6 +45,9 @@ class EvaluationSpec(Section):
     """JSONL file, relative to the project folder, of rows that every promoted model must answer right (docs/gate.md)."""
     generation: GenerationSpec = GenerationSpec()
     """How answers are generated."""
+    costs: dict[str, dict[str, Cost]] = Field(default_factory=dict)
+    """What mistakes cost, for the error report: `{true label: {predicted label: number}}`; 1 where nothing is said. Ranks errors,
+    decides nothing."""
 
 
 class GateSpec(Section):
