@@ -90,16 +90,11 @@ def must_see(rows: HoldoutRows, costs: Costs, doubted: Collection[str] = ()) -> 
 
 
 def _why(rows: HoldoutRows, row: int, losses: Floats, before: Floats | None, costs: Costs) -> str:
-    candidate = rows.models["candidate"]
+    """What a row does not say itself; may be empty."""
     reasons = []
-    edge = CHANGED_BY if rows.generates else 0.0
-    if before is not None and losses[row] - before[row] > edge:
-        reasons.append("the champion was better here" if rows.generates else "the champion was right")
-    cost = 1.0 if rows.generates else cost_of(costs, rows.targets[row], candidate.predictions[row])
+    if rows.generates and before is not None and losses[row] - before[row] > CHANGED_BY:
+        reasons.append("the champion was better here")
+    cost = 1.0 if rows.generates else cost_of(costs, rows.targets[row], rows.models["candidate"].predictions[row])
     if cost != 1.0:
         reasons.append(f"this mistake costs {cost:g}")
-    if candidate.scores is not None:
-        reasons.append(f"score {candidate.scores[row]:.2f}")
-    elif candidate.confidences is not None:
-        reasons.append(f"wrong with confidence {candidate.confidences[row]:.2f}")
-    return "; ".join(reasons) or "wrong"
+    return "; ".join(reasons)

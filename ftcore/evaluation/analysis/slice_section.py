@@ -41,7 +41,7 @@ def found_slices(rows: HoldoutRows, topics: Topics | None) -> tuple[dict[str, An
     lost: list[Slice] | None = None
     if "champion" in rows.models:
         change = losses - rows.losses("champion")
-        lost = find_slices(features, change, rows.groups)
+        lost = find_slices(features, change, rows.groups, against_rest=False)
     section = {
         "min_rows": MIN_ROWS, "min_excess": MIN_EXCESS, "false_rate": FALSE_RATE, "num_rows": rows.num_rows,
         "columns": sorted({feature.column for feature in features}),

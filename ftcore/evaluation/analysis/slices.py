@@ -9,24 +9,22 @@ confirmed, so that they are not flattered by the search. Error rates: benchmarks
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from scipy.stats import t as student
-from sklearn.tree import DecisionTreeRegressor
 
 from ftcore.evaluation.analysis.conditions import Bools, Condition, Feature, halves, rows_meeting
+from ftcore.evaluation.analysis.slice_search import candidates
 from ftcore.evaluation.rows import Floats, Ints, group_sums
 
 MIN_ROWS = 50
 FALSE_RATE = 0.1
 """q of Benjamini & Hochberg: of the slices shown at most this share is expected to be chance."""
-MAX_LEAVES = 12
-MAX_CANDIDATES = 4
-"""Per direction: each candidate more makes it harder for all to be confirmed."""
-MIN_Z = 1.0
+MAX_SHARE = 0.5
+"""A slice holds at most this share of the rows; more is not a part but the whole without one."""
 MIN_EXCESS = 0.02
 """A slice must be worse than the rest by more than this (2 points of a share), beyond chance."""
 STILL_WORSE = 0.05
@@ -46,10 +44,10 @@ class Slice:
     loss: float
     """Mean loss inside; for errors the error rate."""
     rest: float
-    """Mean loss outside."""
+    """Mean loss outside; what it is compared with only where the search was `against_rest`."""
     ci_low: float
     ci_high: float
-    """Two-sided 95 % interval of the difference inside - outside, not corrected for several slices."""
+    """Two-sided 95 % interval of the difference inside - outside (of the loss itself), not corrected for several slices."""
     p_value: float
     """One-sided."""
     q_value: float
@@ -69,6 +67,7 @@ def find_slices(
     loss: Floats,
     groups: Ints | None = None,
     *,
+    against_rest: bool = True,
     min_rows: int = MIN_ROWS,
     min_excess: float = MIN_EXCESS,
     false_rate: float = FALSE_RATE,
@@ -79,19 +78,21 @@ def find_slices(
     Args:
         loss: [rows] larger is worse: 1 for an error, champion right minus candidate right, 1 - score of an answer.
         groups: [rows] dense codes; rows of a group lie in one half, and are no independent evidence.
+        against_rest: False: the loss itself has to be above `min_excess`, for a loss that is a difference of two models.
         min_rows: Fewest rows of a slice, both halves together.
     """
     num_rows = len(loss)
     if num_rows < 4 * min_rows or not features or float(np.ptp(loss)) == 0.0:
         return []
+    test = _Test(loss, groups, against_rest, min_excess)
     first = halves(groups, num_rows, seed)
     tested: list[tuple[tuple[Condition, ...], Bools, Bools, float]] = []
     for search in (first, ~first):
-        for conditions in _candidates(features, loss, search, min_rows):
+        for conditions in candidates(features, loss, search, min_rows, against_rest):
             inside = rows_meeting(conditions, features, num_rows)
-            if inside.sum() >= min_rows and (inside & ~search).sum() >= max(5, min_rows // 5):
-                p_value = _p_value(loss, inside, ~search, groups, min_excess)
-                tested.append((conditions, inside, ~search, p_value))
+            is_part = min_rows <= inside.sum() <= MAX_SHARE * num_rows
+            if is_part and (inside & ~search).sum() >= max(5, min_rows // 5):
+                tested.append((conditions, inside, ~search, test.p_value(inside, ~search)))
     adjusted = benjamini_hochberg([p_value for *_, p_value in tested])
     kept: list[Slice] = []
     known = np.zeros(num_rows, dtype=bool)
@@ -99,10 +100,14 @@ def find_slices(
         conditions, inside, held_out, p_value = tested[index]
         if adjusted[index] > false_rate:
             break
-        if _says_more(loss, inside, held_out, groups, known, min_excess):
-            kept.append(_described(conditions, loss, inside, held_out, groups, p_value, adjusted[index]))
+        if test.says_more(inside, held_out, known):
+            kept.append(test.described(conditions, inside, held_out, p_value, adjusted[index]))
             known |= inside
-    return sorted(kept, key=lambda item: (-(item.loss - item.rest) * item.n, item.p_value))
+    return sorted(kept, key=lambda item: (-_excess(item, against_rest) * item.n, item.p_value))
+
+
+def _excess(item: Slice, against_rest: bool) -> float:
+    return item.loss - item.rest if against_rest else item.loss
 
 
 def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
@@ -115,122 +120,55 @@ def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _candidates(features: Sequence[Feature], loss: Floats, search: Bools, min_rows: int) -> list[tuple[Condition, ...]]:
-    """Conditions of the nodes of a tree over the searched half that look worse than the rest, the most significant first."""
-    table = np.stack([feature.values for feature in features], axis=1)[search]
-    tree = DecisionTreeRegressor(max_leaf_nodes=MAX_LEAVES, min_samples_leaf=max(5, min_rows // 2), random_state=0)
-    tree.fit(table, loss[search])
-    seen: dict[frozenset[Condition], float] = {}
-    masks = _Masks(features, search)
-    for path in _paths(tree.tree_, features):
-        conditions = _simplified(path, loss[search], masks)
-        z = _z(loss[search], masks.all(conditions))
-        if conditions and z >= MIN_Z:
-            seen[frozenset(conditions)] = z
-    best = sorted(seen, key=lambda conditions: (-seen[conditions], len(conditions), sorted(map(str, conditions))))
-    return [tuple(sorted(conditions, key=str)) for conditions in best[:MAX_CANDIDATES]]
+@dataclass(frozen=True)
+class _Test:
+    """The test of one candidate on rows that it was not found on."""
 
+    loss: Floats
+    groups: Ints | None
+    against_rest: bool
+    floor: float
 
-class _Masks:
-    """Which searched rows meet which conditions."""
+    def p_value(self, inside: Bools, held_out: Bools) -> float:
+        """One-sided: how likely is such a loss inside if the slice is worse by no more than the floor."""
+        difference, se, df = self.spread(inside, held_out)
+        return float(student.sf((difference - self.floor) / se, df)) if se > 0 else 1.0
 
-    def __init__(self, features: Sequence[Feature], search: Bools) -> None:
-        self.features, self.search = features, search
-        self.known: dict[Condition, Bools] = {}
+    def spread(self, inside: Bools, held_out: Bools) -> tuple[float, float, int]:
+        """Difference inside - outside (or the loss inside) on the held-out rows, its standard error, degrees of freedom.
 
-    def all(self, conditions: Sequence[Condition]) -> Bools:
-        inside = np.ones(int(self.search.sum()), dtype=bool)
-        for condition in conditions:
-            if condition not in self.known:
-                self.known[condition] = rows_meeting([condition], self.features, len(self.search))[self.search]
-            inside &= self.known[condition]
-        return inside
+        One best and one worst row more on each side (Agresti & Caffo 2000, Am. Stat. 54:280-288), so that no difference is ever
+        certain. Rows in groups: the variance is that of sums by group (Miller 2024); Student's t has groups inside - 1 degrees.
+        """
+        low, high = -1.0 if self.loss.min() < 0 else 0.0, 1.0
+        values = np.concatenate([self.loss[held_out], [low, high, low, high]])
+        member = np.concatenate([inside[held_out], [True, True, False, False]])
+        n, rest = int(member.sum()), int((~member).sum())
+        means = float(values[member].mean()), float(values[~member].mean())
+        outside = -(values - means[1]) / rest if self.against_rest else np.zeros(len(values))
+        effects = np.where(member, (values - means[0]) / n, outside)
+        units = None
+        if self.groups is not None:
+            known = np.unique(self.groups[held_out], return_inverse=True)[1]
+            units = np.concatenate([known, known.max(initial=-1) + np.arange(1, 5)])
+        num_inside = n if units is None else len(np.unique(units[member]))
+        variance = float((group_sums(effects, units) ** 2).sum()) * num_inside / (num_inside - 1)
+        return means[0] - (means[1] if self.against_rest else 0.0), math.sqrt(variance), num_inside - 1
 
+    def says_more(self, inside: Bools, held_out: Bools, known: Bools) -> bool:
+        """Whether a slice is still worse without the rows of stronger ones; else it only holds some of them."""
+        if not known.any():
+            return True
+        new = inside & ~known
+        return bool((new & held_out).sum() >= 5) and self.p_value(new, held_out & ~known) <= STILL_WORSE
 
-def _paths(tree: Any, features: Sequence[Feature]) -> Iterator[tuple[Condition, ...]]:
-    """For each node but the root the conditions on the way to it."""
-    waiting: list[tuple[int, tuple[Condition, ...]]] = [(0, ())]
-    while waiting:
-        node, path = waiting.pop()
-        if path:
-            yield path
-        if tree.children_left[node] == tree.children_right[node]:
-            continue
-        feature, threshold = features[tree.feature[node]], float(tree.threshold[node])
-        waiting.append((int(tree.children_left[node]), (*path, feature.condition(threshold, above=False))))
-        waiting.append((int(tree.children_right[node]), (*path, feature.condition(threshold, above=True))))
-
-
-def _simplified(path: tuple[Condition, ...], loss: Floats, masks: _Masks) -> tuple[Condition, ...]:
-    """The path without conditions that do not make the slice stand out more."""
-    kept = list(dict.fromkeys(path))
-    z = _z(loss, masks.all(kept))
-    while len(kept) > 1:
-        shorter = [[other for other in kept if other != condition] for condition in kept]
-        values = [_z(loss, masks.all(conditions)) for conditions in shorter]
-        best = int(np.argmax(values))
-        if values[best] < z:
-            break
-        kept, z = shorter[best], values[best]
-    return tuple(kept)
-
-
-def _z(loss: Floats, inside: Bools) -> float:
-    """Difference of means inside - outside in standard errors of equal spread; minus infinity where one side is empty."""
-    n, rest = int(inside.sum()), int((~inside).sum())
-    if n == 0 or rest == 0:
-        return -math.inf
-    spread = float(loss.std()) * math.sqrt(1 / n + 1 / rest)
-    return float(loss[inside].mean() - loss[~inside].mean()) / spread if spread > 0 else 0.0
-
-
-def _p_value(loss: Floats, inside: Bools, held_out: Bools, groups: Ints | None, floor: float) -> float:
-    """One-sided: how likely is such a loss inside if the slice is worse by no more than `floor`."""
-    difference, se, df = _spread(loss, inside, held_out, groups)
-    return float(student.sf((difference - floor) / se, df)) if se > 0 else 1.0
-
-
-def _spread(loss: Floats, inside: Bools, held_out: Bools, groups: Ints | None) -> tuple[float, float, int]:
-    """Difference inside - outside on the held-out rows, its standard error and degrees of freedom.
-
-    One best and one worst row more on each side (Agresti & Caffo 2000, Am. Stat. 54:280-288), so that no difference is ever
-    certain. Rows in groups: the variance is that of sums by group (Miller 2024), Student's t has groups inside - 1 degrees.
-    """
-    low, high = -1.0 if loss.min() < 0 else 0.0, 1.0
-    values = np.concatenate([loss[held_out], [low, high, low, high]])
-    member = np.concatenate([inside[held_out], [True, True, False, False]])
-    n, rest = int(member.sum()), int((~member).sum())
-    means = float(values[member].mean()), float(values[~member].mean())
-    effects = np.where(member, (values - means[0]) / n, -(values - means[1]) / rest)
-    units = None
-    if groups is not None:
-        known = np.unique(groups[held_out], return_inverse=True)[1]
-        units = np.concatenate([known, known.max(initial=-1) + np.arange(1, 5)])
-    num_inside = n if units is None else len(np.unique(units[member]))
-    variance = float((group_sums(effects, units) ** 2).sum()) * num_inside / (num_inside - 1)
-    return means[0] - means[1], math.sqrt(variance), num_inside - 1
-
-
-def _described(
-    conditions: tuple[Condition, ...], loss: Floats, inside: Bools, held_out: Bools, groups: Ints | None,
-    p_value: float, q_value: float,
-) -> Slice:  # fmt: skip
-    difference, se, df = _spread(loss, inside, held_out, groups)
-    reach = float(student.ppf(0.975, df)) * se
-    return Slice(
-        conditions=conditions, n=int(inside.sum()), n_confirmed=int((inside & held_out).sum()),
-        loss=float(loss[inside & held_out].mean()), rest=float(loss[~inside & held_out].mean()),
-        ci_low=difference - reach, ci_high=difference + reach, p_value=p_value, q_value=q_value,
-    )  # fmt: skip
-
-
-def _says_more(
-    loss: Floats, inside: Bools, held_out: Bools, groups: Ints | None, known: Bools, min_excess: float
-) -> bool:
-    """Whether a slice is still worse without the rows of stronger ones; else it only holds some of them."""
-    if not known.any():
-        return True
-    new = inside & ~known
-    if (new & held_out).sum() < 5:
-        return False
-    return _p_value(loss, new, held_out & ~known, groups, min_excess) <= STILL_WORSE
+    def described(
+        self, conditions: tuple[Condition, ...], inside: Bools, held_out: Bools, p_value: float, q_value: float
+    ) -> Slice:
+        difference, se, df = self.spread(inside, held_out)
+        reach = float(student.ppf(0.975, df)) * se
+        return Slice(
+            conditions=conditions, n=int(inside.sum()), n_confirmed=int((inside & held_out).sum()),
+            loss=float(self.loss[inside & held_out].mean()), rest=float(self.loss[~inside & held_out].mean()),
+            ci_low=difference - reach, ci_high=difference + reach, p_value=p_value, q_value=q_value,
+        )  # fmt: skip

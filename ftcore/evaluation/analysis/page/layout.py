@@ -168,7 +168,7 @@ def next_steps(report: Mapping[str, Any]) -> list[Node]:
 
 
 def _step(text: str, name: str) -> Element:
-    return element("span", text, " (", link("why", f"#{name}"), ")")
+    return link(text, f"#{name}")
 
 
 def _faults(faults: list[Mapping[str, str]]) -> Element | None:

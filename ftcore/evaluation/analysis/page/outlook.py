@@ -108,7 +108,8 @@ def learning_section(found: Mapping[str, Any]) -> Element:
     return section(
         "Would more data help?",
         paragraph(
-            f"For the probe, twice the rows would give {100 * found['gain']:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f})."
+            f"For the probe, twice the rows would likely give {100 * found['gain']:+.1f} points; between "
+            f"{100 * low:+.1f} and {100 * high:+.1f} would be no surprise."
         ),
         plot(
             "Accuracy of the probe by training rows", {"probe": seen, "expected by the power law": ahead}, "training rows",
@@ -118,8 +119,7 @@ def learning_section(found: Mapping[str, Any]) -> Element:
             soft(
                 "A probe, not the candidate: logistic regression on words, trained on growing parts of the training rows and "
                 f"tested on the holdout.{sampled} A fine-tuned model starts higher and gains less; whether the curve still rises "
-                "carries over, its height does not. Intervals know the test rows and the shape of the curve, not another draw "
-                "of training rows."
+                "carries over, its height does not."
             )
         ),
         id_="learning_curve",

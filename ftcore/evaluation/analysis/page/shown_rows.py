@@ -39,7 +39,9 @@ def row_of(example: Shown, *, champion: bool = True) -> Element:
     if "candidate_confidence" in example:
         said.append(soft(f" with confidence {example['candidate_confidence']:.2f}"))
     if champion and "champion" in example:
-        said += [soft(" · champion: "), name_of(example["champion"])]
+        was_right = example["champion"] == example["target"]
+        said += [soft(" · the champion was right" if was_right else " · champion: ")]
+        said += [] if was_right else [name_of(example["champion"])]
     return element(
         "div",
         quote(_or_blank(example["text"])),

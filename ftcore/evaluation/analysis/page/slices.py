@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ftcore.evaluation.analysis.page.shown_rows import conditions, folded, percent, points
-from ftcore.html.elements import Element, Node, element, name_of, paragraph, section, soft, table
+from ftcore.html.elements import Element, Node, details, element, name_of, paragraph, section, soft, table
+
+_IN_SIGHT = 10
 
 
 def slice_section(found: Mapping[str, Any], generates: bool) -> Element:
@@ -22,14 +24,16 @@ def slice_section(found: Mapping[str, Any], generates: bool) -> Element:
         "Slices found",
         paragraph(soft(note)),
         element("h3", "Where the candidate does worse than elsewhere"),
-        _slices(found["worse"], loss, found["num_rows"]),
-        element("h3", "Where the candidate lost most against the champion") if found["lost"] is not None else None,
-        _slices(found["lost"], "loss against the champion", found["num_rows"]) if found["lost"] is not None else None,
+        _slices(found["worse"], loss, found["num_rows"], against_rest=True),
+        element("h3", "Where the candidate is worse than the champion") if found["lost"] is not None else None,
+        _slices(found["lost"], "net loss", found["num_rows"], against_rest=False)
+        if found["lost"] is not None
+        else None,
         id_="slices",
     )
 
 
-def _slices(slices: Sequence[Mapping[str, Any]], loss: str, num_rows: int) -> Element:
+def _slices(slices: Sequence[Mapping[str, Any]], loss: str, num_rows: int, *, against_rest: bool) -> Element:
     if not slices:
         small = " With so few rows only large differences can be confirmed." if num_rows < 4_000 else ""
         return paragraph(f"None was confirmed.{small}")
@@ -40,7 +44,12 @@ def _slices(slices: Sequence[Mapping[str, Any]], loss: str, num_rows: int) -> El
             f"{item['n']:,}",
             percent(item["loss"]),
             percent(item["rest"]),
-            element("span", points(item["loss"] - item["rest"]), element("br"), soft(_interval(item))),
+            element(
+                "span",
+                points(item["loss"] - (item["rest"] if against_rest else 0.0)),
+                element("br"),
+                soft(_interval(item)),
+            ),
             f"{item['q_value']:.2g}",
         ]
         for item in slices
@@ -79,10 +88,13 @@ def gate_slices(slices: Sequence[Mapping[str, Any]], limit: int = 40) -> Element
         ]
         for item in sorted(slices, key=lambda item: (not item["blocked"], item["difference"]))[:limit]
     ]  # fmt: skip
+    head = ["slice", "rows", "champion", "candidate", "difference", ""]
+    shown, more = rows[:_IN_SIGHT], rows[_IN_SIGHT:]
     return section(
         "Slices of the spec",
         paragraph(soft("As the gate judged them (evaluation.slices, and every label), the largest losses first.")),
-        table(["slice", "rows", "champion", "candidate", "difference", ""], rows, numbers=range(1, 5)),
+        table(head, shown, numbers=range(1, 5)),
+        details(f"{len(more)} more", table(head, more, numbers=range(1, 5))) if more else None,
         id_="gate_slices",
     )
 
