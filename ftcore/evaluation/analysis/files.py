@@ -30,12 +30,11 @@ def write_analysis(
     """
     report = {"spec": spec.name, "verdict": dict(verdict), **_analysed(spec, evaluated, prepared)}
     try:
-        drawn = render(report)
-        data = canonical_json(report)
+        drawn, data = render(report).encode(), canonical_json(report).encode()
     except Exception as error:  # noqa: BLE001 (whatever it is: the verdict stands, and its folder has its files)
         fault = {"section": "report", "fault": fault_of(error)}
         report = {"spec": spec.name, "verdict": dict(verdict), **_nothing(spec, fault)}
-        drawn, data = render(report), canonical_json(report)
+        drawn, data = render(report).encode(), canonical_json(report).encode()
     write_durable(target / DATA, data)
     write_durable(target / PAGE, drawn)
 

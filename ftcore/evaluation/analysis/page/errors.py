@@ -13,13 +13,13 @@ from ftcore.html.elements import Element, Node, details, element, name_of, parag
 _UNFOLDABLE = 12
 
 
-def must_see_section(found: Sequence[Mapping[str, Any]]) -> Element | None:
-    if not found:
-        return None
+def must_see_section(found: Sequence[Mapping[str, Any]], generates: bool) -> Element:
     note = (
         "The failing rows that weigh most: cost of the mistake times confidence, doubled where the champion was right; at "
         "most two of a kind. Rows whose own label is in doubt are further below."
     )
+    if generates:
+        note = "The rows with the worst answers, those weighing more on which the champion did better."
     return section("Rows to look at first", paragraph(soft(note)), rows_of(found), id_="must_see")
 
 
@@ -89,9 +89,7 @@ def worst_section(found: Mapping[str, Any]) -> Element:
     )  # fmt: skip
 
 
-def cluster_section(found: Sequence[Mapping[str, Any]], generates: bool) -> Element | None:
-    if not found:
-        return None
+def cluster_section(found: Sequence[Mapping[str, Any]], generates: bool) -> Element:
     what = "The fifth of the rows with the lowest scores" if generates else "Failing rows"
     note = (
         f"{what}, put together by meaning (k-means over embeddings) and named by the words that tell them from all other rows. "

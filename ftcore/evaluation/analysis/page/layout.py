@@ -19,7 +19,7 @@ from ftcore.evaluation.analysis.page.outlook import (
     learning_section,
     next_section,
 )
-from ftcore.evaluation.analysis.page.shown_rows import percent, points
+from ftcore.evaluation.analysis.page.shown_rows import percent
 from ftcore.evaluation.analysis.page.slices import gate_slices, slice_section
 from ftcore.html.elements import (
     Element,
@@ -74,7 +74,7 @@ def _drawers(report: Mapping[str, Any]) -> list[_Drawer]:
     """Name, title and maker of each section that the analysis has."""
     found, generates = report["sections"], report["task"] != "classification"
     have: list[tuple[str, str, bool, Callable[[], Element | None]]] = [
-        ("must_see", "First rows", bool(found.get("must_see")), lambda: must_see_section(found["must_see"])),
+        ("must_see", "First rows", bool(found.get("must_see")), lambda: must_see_section(found["must_see"], generates)),
         ("confusions", "Confusions", bool(found.get("confusions")), lambda: confusion_section(found["confusions"])),
         ("worst_answers", "Worst answers", bool(found.get("worst_answers")), lambda: worst_section(found["worst_answers"])),
         ("clusters", "Clusters", bool(found.get("clusters")), lambda: cluster_section(found["clusters"], generates)),
@@ -148,8 +148,11 @@ def next_steps(report: Mapping[str, Any]) -> list[Node]:
     worse = (found.get("slices") or {}).get("worse") or []
     if worse:
         first = worse[0]
-        excess = points(first["loss"] - first["rest"])
-        steps.append(_step(f"Look at the slice {first['name']}: {excess} more errors than elsewhere", "slices"))
+        excess = 100 * (first["loss"] - first["rest"])
+        what = "errors" if report["task"] == "classification" else "loss"
+        steps.append(
+            _step(f"Look at the slice {first['name']}: {excess:.1f} points more {what} than elsewhere", "slices")
+        )
     lost = (found.get("slices") or {}).get("lost") or []
     if lost:
         steps.append(_step(f"See what was lost against the champion on {lost[0]['name']}", "slices"))

@@ -11,6 +11,7 @@ from ftcore.html.charts import Bar, bars
 from ftcore.html.elements import (
     Element,
     Node,
+    bullets,
     code,
     element,
     facts,
@@ -56,7 +57,7 @@ def calibration_section(found: Mapping[str, Any]) -> Element:
         role: [Point(item["confidence"], item["accuracy"], item["ci_low"], item["ci_high"]) for item in model["bins"]]
         for role, model in found["models"].items()
     }
-    head = ["model", "mean confidence", "accuracy", "answers surer than 0.9", "of these wrong"]
+    head = ["model", "mean confidence", "accuracy", "sure (from 0.9)", "wrong of these"]
     rows: list[list[Node]] = [
         [role, percent(model["mean_confidence"]), percent(model["accuracy"]), f"{model['num_sure']:,}",
          f"{model['num_sure_wrong']:,}"]
@@ -82,21 +83,27 @@ def doubted_section(found: Mapping[str, Any]) -> Element:
         return section(
             "Labels of the holdout in doubt", paragraph("None."), paragraph(soft(note)), id_="doubted_labels"
         )
-    rows: list[list[Node]] = [
-        [
-            quote(item["text"]), name_of(item["target"]), name_of(item["suggested"]), f"{item['probe_score']:.3f}",
-            element("span", code(item["id"]), soft(" also in the audit") if item["also_in_audit"] else None),
-        ]
-        for item in found["rows"]
-    ]  # fmt: skip
-    more = found["num_doubted"] - len(rows)
+    more = found["num_doubted"] - len(found["rows"])
     return section(
         "Labels of the holdout in doubt",
         paragraph(soft(note)),
-        table(["text", "its label", "both say", "probe's belief", "row"], rows, numbers=[3]),
+        element("div", *(_doubted(item) for item in found["rows"])),
         paragraph(soft(f"and {more:,} more in analysis.json")) if more > 0 else None,
         id_="doubted_labels",
     )
+
+
+def _doubted(item: Mapping[str, Any]) -> Element:
+    told = f" · the probe believes in its label with {item['probe_score']:.3f}"
+    return element(
+        "div",
+        quote(item["text"]),
+        element(
+            "p", soft("labelled "), name_of(item["target"]), soft(", both say "), name_of(item["suggested"]),
+            soft(f"{told}{', also in the label audit' if item['also_in_audit'] else ''} · "), code(item["id"]),
+        ),
+        class_="pair",
+    )  # fmt: skip
 
 
 def learning_section(found: Mapping[str, Any]) -> Element:
@@ -126,16 +133,7 @@ def learning_section(found: Mapping[str, Any]) -> Element:
     )  # fmt: skip
 
 
-def next_section(found: Sequence[Mapping[str, Any]]) -> Element | None:
-    if not found:
-        return None
-    rows: list[list[Node]] = [
-        [
-            element("span", soft(f"{item['kind']} "), element("b", name_of(item["name"]))), f"{item['num_rows']:,}",
-            f"{item['avoided']:.1f}", item["reason"],
-        ]
-        for item in found
-    ]  # fmt: skip
+def next_section(found: Sequence[Mapping[str, Any]]) -> Element:
     note = (
         "Ranked by error mass × learnability: how much of what the errors cost on this holdout twice the rows of that kind would "
         "likely remove, judged by how the probe's errors fell. A guide to where to label first, not a promise."
@@ -143,6 +141,14 @@ def next_section(found: Sequence[Mapping[str, Any]]) -> Element | None:
     return section(
         "What data to add next",
         paragraph(soft(note)),
-        table(["", "rows to collect", "errors avoided", "why"], rows, numbers=[1, 2]),
+        bullets((_wanted(item) for item in found), "ol"),
         id_="next_data",
     )
+
+
+def _wanted(item: Mapping[str, Any]) -> list[Node]:
+    told = f": about {num_of(item['num_rows'], 'row')}, to avoid {item['avoided']:.1f} of the holdout's errors"
+    return [
+        element("p", soft(f"{item['kind']} "), element("b", name_of(item["name"])), told),
+        element("p", soft(item["reason"])),
+    ]

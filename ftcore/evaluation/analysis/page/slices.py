@@ -83,12 +83,12 @@ def gate_slices(slices: Sequence[Mapping[str, Any]], limit: int = 40) -> Element
     rows: list[list[Node]] = [
         [
             element("span", name_of(item["column"]), " ", element("b", name_of(item["value"]))), f"{item['n']:,}",
-            percent(item["champion"]), percent(item["candidate"]), points(item["difference"]),
+            percent(item["champion"]), percent(item["candidate"]), f"{100 * item['difference']:+.1f}",
             element("span", *_state(item)),
         ]
         for item in sorted(slices, key=lambda item: (not item["blocked"], item["difference"]))[:limit]
     ]  # fmt: skip
-    head = ["slice", "rows", "champion", "candidate", "difference", ""]
+    head = ["slice", "rows", "champion", "candidate", "points", ""]
     shown, more = rows[:_IN_SIGHT], rows[_IN_SIGHT:]
     return section(
         "Slices of the spec",
@@ -102,4 +102,4 @@ def gate_slices(slices: Sequence[Mapping[str, Any]], limit: int = 40) -> Element
 def _state(item: Mapping[str, Any]) -> list[Node]:
     if item["blocked"]:
         return [element("span", "blocks the promotion", class_="flag")]
-    return [element("span", "not worse", class_="calm") if item["judged"] else soft("too few rows to judge")]
+    return [element("span", "not worse", class_="calm") if item["judged"] else soft("too few rows")]
