@@ -1,6 +1,6 @@
 """How often a planted bad slice is found, and how often one is found that is not there.
 
-    python benchmarks/slices.py                # 10 minutes on one core
+    python benchmarks/slices.py                # 20 minutes on a busy machine
     python benchmarks/slices.py --smoke        # seconds: a few draws, figures mean little
     python benchmarks/slices.py --render       # then write the table into docs/error-analysis.md
 

@@ -39,6 +39,16 @@ def test_clusters_hold_all_failing_rows_and_tell_what_they_are_taken_for() -> No
     assert [item["n"] for item in found] == sorted((item["n"] for item in found), reverse=True)
 
 
+def test_examples_are_those_in_the_middle() -> None:
+    rng = np.random.default_rng(2)
+    vectors = np.concatenate([rng.normal(0, 0.01, (10, 2)), rng.normal(5, 0.01, (10, 2))]).astype(np.float32)
+    vectors[[3, 17]] += 0.5  # at the edge
+    rows = holdout(["a"] * 20, {"candidate": ["b"] * 20})
+    found = failure_clusters(rows, np.ones(20, dtype=bool), vectors, Words(rows.texts))
+    shown = {example["id"] for item in found for example in item["examples"] if item["n"] > 3}
+    assert shown and not shown & {"r3", "r17"}
+
+
 def test_few_failures_no_vectors_no_words() -> None:
     rows = holdout(TARGETS, {"candidate": TARGETS}, texts=TEXTS)
     bad = np.arange(600) < 9

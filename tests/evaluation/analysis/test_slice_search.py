@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from ftcore.evaluation.analysis.conditions import Condition, features_of, rows_meeting
-from ftcore.evaluation.analysis.slice_search import MAX_CANDIDATES, candidates
+from ftcore.evaluation.analysis.slice_search import MAX_CANDIDATES, _Masks, _simplified, candidates
 from ftcore.evaluation.rows import Column
 
 RNG = np.random.default_rng(0)
@@ -15,6 +15,9 @@ EVERY = np.ones(4_000, dtype=bool)
 
 def test_conditions_that_do_not_matter_are_left_out() -> None:
     loss = (SOURCE.codes == 2).astype(float)
+    mail, no_web = Condition("source", "is", "mail"), Condition("source", "is not", "web")
+    long = MADE[-1].condition(2.5, True)
+    assert _simplified((no_web, long, mail), loss, _Masks(MADE, EVERY), True) == (mail,)
     assert candidates(MADE, loss, EVERY, 50, True)[0] == (Condition("source", "is", "mail"),)
 
 

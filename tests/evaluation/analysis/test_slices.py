@@ -93,7 +93,11 @@ def test_a_slice_of_a_stronger_one_says_nothing_new() -> None:
 def test_rows_that_are_always_wrong_are_found_though_they_do_not_vary() -> None:
     made = features_of({"source": Column.of(["a", "b", "c", "d"] * 500)}, {}, 50)
     loss = np.tile([0.0, 0.0, 1.0, 0.0], 500)
-    assert [str(item) for item in find_slices(made, loss)] == ["source is c"]
+    found = find_slices(made, loss)
+    assert [str(item) for item in found] == ["source is c"]
+    n, rest = found[0].n_confirmed + 2, 1000 - found[0].n_confirmed + 2  # one wrong and one right row more on each side
+    middle = (found[0].ci_low + found[0].ci_high) / 2
+    assert middle == pytest.approx((n - 1) / n - 1 / rest) and 0 < found[0].p_value < 1e-9
 
 
 @pytest.mark.parametrize("num_rows", [0, 1, 199])
