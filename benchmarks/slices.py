@@ -4,11 +4,11 @@
     python benchmarks/slices.py --smoke        # seconds: a few draws, figures mean little
     python benchmarks/slices.py --render       # then write the table into docs/error-analysis.md
 
-Rows with five columns and a length; 20 % of them are wrong, in a planted slice of 5 % of the rows 35 %. The slice is one value of
-a column, one of 20 topics, a value with a length (20 % of a column's rows), or a value where rows come in groups of five whose
-errors go together; or there is none. Found: a slice at least half of whose rows are planted, with at least half of all planted rows.
-False: less than half of its rows are planted. The peer is what one tree over all rows gives: its worst leaves, taken until they hold
-5 % of the rows, without a second look and without correction. Same draws for both.
+Rows with five columns and a length; 20 % of them are wrong, in a planted slice of 5 % of the rows 35 %. The slice is one
+value of a column, one of 20 topics, a value with a length (20 % of a column's rows), or a value where rows come in groups of
+five whose errors go together; or there is none. Found: a slice at least half of whose rows are planted, with at least half of
+all planted rows. False: less than half of its rows are planted. The peer is what one tree over all rows gives: its worst
+leaves, taken until they hold 5 % of the rows, without a second look and without correction. Same draws for both.
 """
 
 from __future__ import annotations

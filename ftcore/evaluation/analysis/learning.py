@@ -65,7 +65,7 @@ def predicted_error(sizes: Floats, errors: Floats, size: float) -> float:
         if misfit < best:
             ahead = floor + math.exp(middle + slope * (math.log(size) - middle_x))
             # From the last point seen, not from the curve, so that a bad fit promises nothing.
-            best, ratio = misfit, min(1.0, ahead / max(float(fitted[-1]), _LEAST))
+            best, ratio = misfit, ahead / max(float(fitted[-1]), _LEAST)
     return float(errors[-1]) * ratio
 
 

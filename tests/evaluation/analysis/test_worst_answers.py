@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ftcore.evaluation.analysis.worst_answers import failing, worst_answers
@@ -8,6 +8,7 @@ from tests.evaluation.analysis.made import holdout
 
 
 @given(st.lists(st.floats(0.0, 1.0), min_size=1, max_size=60))
+@example([1.0, 1.0])
 def test_the_lowest_scores_come_first_and_no_perfect_answer_fails(scores: list[float]) -> None:
     rows = holdout(["x"] * len(scores), {"candidate": ["y"] * len(scores)}, scores={"candidate": scores})
     found = worst_answers(rows, "chrf")

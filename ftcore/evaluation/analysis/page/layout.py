@@ -36,7 +36,7 @@ from ftcore.html.elements import (
 )
 from ftcore.html.page import page
 
-_TONE = {"PASS": "good", "FAIL": "bad", "NOT ENOUGH EVIDENCE": "mild"}
+_TONE = {"PASS": "good", "FAIL": "bad", "NOT ENOUGH EVIDENCE": "mild", "HOLD": "mild"}
 _MAX_REASONS = 20
 
 _Drawer = tuple[str, str, Callable[[], Element | None]]
