@@ -36,7 +36,7 @@ def next_data(
     if rows.generates:
         return []
     overall = _overall(probe)
-    found = [*_classes(rows, train, probe, overall, costs, doubted), *_slices(rows, train, slices, overall)]
+    found = [*_classes(rows, train, probe, overall, costs, doubted), *_slices(rows, train, slices, overall, costs)]
     found.sort(key=lambda item: (-item["avoided"], item["name"]))
     return found[:MAX_SHOWN]
 
@@ -83,7 +83,8 @@ def _classes(
             reason += f"; {num_doubted} of its errors are rows whose own label is in doubt: review those first"
         found.append({
             "kind": "class", "name": label, "num_train": sizes[label], "num_rows": max(sizes[label], 20), "mass": mass,
-            "learnability": falls, "avoided": mass * falls, "reason": reason, "labels_first": labels_first,
+            "learnability": falls, "avoided": mass * falls, "unit": "costs" if costs else "errors", "reason": reason,
+            "labels_first": labels_first,
         })  # fmt: skip
     return found
 
@@ -108,16 +109,20 @@ def _class_curve(probe: Probe | None, inside: np.ndarray, overall: float) -> tup
 
 
 def _slices(
-    rows: HoldoutRows, train: Sequence[Row], slices: Sequence[tuple[Slice, int]], overall: float
+    rows: HoldoutRows, train: Sequence[Row], slices: Sequence[tuple[Slice, int]], overall: float, costs: Costs
 ) -> list[dict[str, Any]]:
-    """A slice's mass is what it has above the rate of the rest: the rest of its errors is as hard as everywhere."""
+    """A slice's mass is what it has above the rate of the rest, each error at the mean cost: the rest of its errors is as hard as
+    everywhere."""
+    predicted = rows.models["candidate"].predictions
+    paid = [cost_of(costs, *pair) for pair in zip(rows.targets, predicted, strict=True) if pair[0] != pair[1]]
+    mean_cost = sum(paid) / max(1, len(paid))
     found = []
     for item, num_wrong in slices:
-        mass = max(0.0, (item.loss - item.rest) * item.n)
+        mass = max(0.0, (item.loss - item.rest) * item.n) * mean_cost
         like_it = round(len(train) * item.n / rows.num_rows)
         found.append({
             "kind": "slice", "name": str(item), "num_train": None, "num_rows": max(like_it, 20), "mass": mass,
-            "learnability": overall, "avoided": mass * overall, "labels_first": False,
+            "learnability": overall, "avoided": mass * overall, "unit": "costs" if costs else "errors", "labels_first": False,
             "reason": (
                 f"{num_wrong} of {item.n} holdout rows wrong; {item.loss:.0%} against {item.rest:.0%} elsewhere on the rows that "
                 f"confirmed it; about {like_it:,} training rows if its share there is the same"

@@ -46,6 +46,9 @@ def test_slices_count_with_what_they_have_above_the_rest() -> None:
     item = Slice((Condition("source", "is", "web"),), 40, 20, 0.9, 0.2, 0.5, 0.9, 0.001, 0.01)
     found = next_data(ROWS, TRAIN, None, [(item, 36)], {})
     shown = next(line for line in found if line["kind"] == "slice")
+    costly = next_data(ROWS, TRAIN, None, [(item, 36)], {"a": {"b": 5}})
+    assert next(line["mass"] for line in costly if line["kind"] == "slice") == pytest.approx(28 * 3)
+    assert {line["unit"] for line in costly} == {"costs"} and {line["unit"] for line in found} == {"errors"}
     assert shown["mass"] == pytest.approx(28) and shown["num_rows"] == 160 and shown["name"] == "source is web"
 
 

@@ -147,7 +147,7 @@ def next_section(found: Sequence[Mapping[str, Any]]) -> Element:
 
 
 def _wanted(item: Mapping[str, Any]) -> list[Node]:
-    told = f": about {num_of(item['num_rows'], 'row')}, to avoid {item['avoided']:.1f} of the holdout's errors"
+    told = f": about {num_of(item['num_rows'], 'row')}, to avoid {item['avoided']:.1f} of the holdout's {item['unit']}"
     return [
         element("p", soft(f"{item['kind']} "), element("b", name_of(item["name"])), told),
         element("p", soft(item["reason"])),
