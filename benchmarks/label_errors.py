@@ -66,7 +66,7 @@ def measure(name: str, rows: list[Row], share: float, kind: str, seed: int) -> N
     labels, chances = label_errors.cross_validated(flipped, 5)
     seconds = time.perf_counter() - start
     first = label_errors.cross_validated(flipped, 5, rounds=1)[1]
-    estimate = label_errors._suspects("train", flipped, labels, chances)[0].noise_rate or 0.0
+    estimate = label_errors.suspects_of("train", flipped, labels, chances)[0].noise_rate or 0.0
     true = np.array([labels.index(row["label"]) for row in rows])
     given = np.array([labels.index(row["label"]) for row in flipped])
     cells = []

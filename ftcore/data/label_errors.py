@@ -99,7 +99,7 @@ def audit_labels(splits: Mapping[Split, Sequence[Row]], settings: LabelAuditSpec
         else:
             trusted = [row for row in train if row["id"] not in distrusted]
             labels, chances = _judge(trusted if len({row["label"] for row in trusted}) > 1 else train, rows)
-        audited, suspects = _suspects(split, rows, labels, chances)
+        audited, suspects = suspects_of(split, rows, labels, chances)
         audit.splits.append(audited)
         audit.suspects += suspects
     return audit
@@ -126,7 +126,7 @@ def cross_validated(rows: Sequence[Row], folds: int, rounds: int = ROUNDS) -> tu
 
 
 def _suspect_ids(rows: Sequence[Row], labels: Sequence[str], chances: np.ndarray) -> Set[str]:
-    return {suspect.id for suspect in _suspects("train", rows, labels, chances)[1]}
+    return {suspect.id for suspect in suspects_of("train", rows, labels, chances)[1]}
 
 
 def _one_round(rows: Sequence[Row], folds: int, suspects: Set[str]) -> tuple[list[str], np.ndarray]:
@@ -161,9 +161,16 @@ def _judge(train: Sequence[Row], rows: Sequence[Row]) -> tuple[list[str], np.nda
     return [str(label) for label in probe.classes_], probe.predict_proba(words.transform([row["text"] for row in rows]))
 
 
-def _suspects(
+def suspects_of(
     split: Split, rows: Sequence[Row], labels: Sequence[str], chances: np.ndarray
 ) -> tuple[AuditedSplit, list[Suspect]]:
+    """Rows whose label is probably wrong, the least believed first, and what that rests on.
+
+    Args:
+        rows: With `id` and `label`; those with a label that is not among `labels` are not judged.
+        labels: Sorted labels of the columns of `chances`.
+        chances: [rows, labels] of a model that was not trained on these rows; NaN: not judged.
+    """
     import numpy as np
     from cleanlab.count import num_label_issues
     from cleanlab.rank import get_label_quality_scores

@@ -63,7 +63,7 @@ def _bar_cells(row: Bar, series: Sequence[str], scale: float, colours: Sequence[
     height = (_BAR + 2) * len(row.values)
     shapes = [
         element(
-            "rect", x=0, y=number * (_BAR + 2) + 1, width=_percent(value / scale), height=_BAR, rx=2, class_=colours[number]
+            "rect", x=0, y=number * (_BAR + 2) + 1, width=percent(value / scale), height=_BAR, rx=2, class_=colours[number]
         )
         for number, value in enumerate(row.values)
         if row.name != OTHERS  # many rows together, which would dwarf each one
@@ -71,7 +71,7 @@ def _bar_cells(row: Bar, series: Sequence[str], scale: float, colours: Sequence[
     described = f"{row.name}: {row.shown}" + (f" ({', '.join(series)})" if len(series) > 1 else "")
     return [
         name_of(row.name),
-        _drawing(described, "", height, *shapes),
+        drawing(described, "", height, *shapes),
         element("span", row.shown, class_="value"),
     ]
 
@@ -102,7 +102,7 @@ def histogram(
     each = width * 0.86 / max(1, len(shares))
     shapes = [
         element(
-            "rect", x=_percent(at * width + number * each + 0.07 * width), width=_percent(each),
+            "rect", x=percent(at * width + number * each + 0.07 * width), width=percent(each),
             y=round(height - share / tallest * height, 1), height=round(share / tallest * height, 1),
             class_=colours[order.index(name)],
         )
@@ -118,7 +118,7 @@ def histogram(
     return figure(
         title,
         key(list(kept), [colours[order.index(name)] for name in kept]) if len(series) > 1 else None,
-        _drawing(title, described, height, *shapes),
+        drawing(title, described, height, *shapes),
         _axis(f"{low:.3g}", f"{high:.3g} {unit}" + (" and more" if everything[-1] > high else "")),
         note=note or (described.replace("; ", " · ") or None),
     )
@@ -160,15 +160,15 @@ def _stack_cells(row: str, counts: Mapping[str, float], whole: float, names: Seq
         if share:
             shapes.append(
                 element(
-                    "rect", element("title", f"{name}: {count:,.0f} ({share:.1%})"), x=_percent(start), y=1,
-                    width=_percent(share), height=16, class_=COLOURS[names.index(name)],
+                    "rect", element("title", f"{name}: {count:,.0f} ({share:.1%})"), x=percent(start), y=1,
+                    width=percent(share), height=16, class_=COLOURS[names.index(name)],
                 )
             )  # fmt: skip
         start += share
     described = ", ".join(f"{name} {count / (whole or 1):.1%}" for name, count in counts.items() if count)
     return [
         name_of(row),
-        _drawing(f"{row}: {described}", "", 18, *shapes),
+        drawing(f"{row}: {described}", "", 18, *shapes),
         element("span", f"{whole:,.0f}", class_="value"),
     ]
 
@@ -198,7 +198,7 @@ def curve(
         for (x1, y1), (x2, y2) in zip(line, line[1:], strict=False):
             shapes.append(
                 element(
-                    "line", x1=_percent((x1 - low) / span), x2=_percent((x2 - low) / span),
+                    "line", x1=percent((x1 - low) / span), x2=percent((x2 - low) / span),
                     y1=round(height * (1 - y1 / ceiling), 1), y2=round(height * (1 - y2 / ceiling), 1),
                     class_=f"line {COLOURS[number]}",
                 )
@@ -211,7 +211,7 @@ def curve(
     return figure(
         title,
         key(list(series)),
-        element("div", _drawing(title, described, height, *shapes), class_="plot"),
+        element("div", drawing(title, described, height, *shapes), class_="plot"),
         _axis(f"{low:g}", x_name, f"{high:g}"),
         note=note,
     )
@@ -230,14 +230,15 @@ def _mark(position: float, name: str, height: float) -> list[Element]:
     """A vertical line with its name, which stands on the side with more room."""
     left = position > 0.6
     return [
-        element("line", x1=_percent(position), x2=_percent(position), y1=0, y2=height, class_="mark"),
+        element("line", x1=percent(position), x2=percent(position), y1=0, y2=height, class_="mark"),
         element(
-            "text", name, x=_percent(position), y=11, dx=-6 if left else 6, text_anchor="end" if left else "start"
+            "text", name, x=percent(position), y=11, dx=-6 if left else 6, text_anchor="end" if left else "start"
         ),
     ]  # fmt: skip
 
 
-def _drawing(title: str, description: str, height: float, *shapes: Element) -> Element:
+def drawing(title: str, description: str, height: float, *shapes: Element) -> Element:
+    """An SVG as wide as its place, with a name and a description for readers who cannot see it."""
     described = element("desc", description) if description else None
     return element("svg", element("title", title), described, *shapes, width="100%", height=height, role="img")
 
@@ -246,7 +247,8 @@ def _axis(*labels: str) -> Element:
     return element("div", *(element("span", label) for label in labels), class_="axis", aria_hidden="true")
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """A length within the drawing, kept inside it."""
     return f"{100 * min(1.0, max(0.0, share)):.2f}%"
 
 

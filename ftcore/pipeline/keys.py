@@ -35,7 +35,7 @@ def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, An
     depends: dict[str, Any] = {
         "stage": stage.name,
         "code": {room: source_digest(room) for room in (f"stages/{stage.name}.py", *stage.rooms)},
-        "spec": spec.part(stage.sections),
+        "spec": spec.part(stage.sections, stage.ignored),
         "inputs": {
             name: _input_identity(stage, inputs.get(name))
             for name in (*stage.inputs, *_OPTIONAL & inputs.keys())

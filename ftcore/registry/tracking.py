@@ -235,11 +235,12 @@ def write_run(
 
 
 def _upload_small_files(client: MlflowClient, run: Any, folder: Path, kind: str) -> None:
-    """Readable results of a stage's output (tables, verdict, loss curve), never rows or weights."""
+    """Readable results of a stage's output (tables, verdict, error report, loss curve), never rows or weights; the report quotes
+    single rows, cut and masked."""
     chosen = [
         path
         for path in sorted(folder.glob("*"))
-        if path.suffix in (".json", ".md") and path.name not in ("MANIFEST.json", "inputs.json")
+        if path.suffix in (".json", ".md", ".html") and path.name not in ("MANIFEST.json", "inputs.json")
         if path.stat().st_size <= MAX_ARTIFACT_BYTES
     ]
     if not chosen:

@@ -94,6 +94,9 @@ def _references(schema: Any) -> Iterator[str]:
         yield from _references(part)
 
 
+Cost = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+
+
 class GenerationSpec(Section):
     """How answers are generated (tasks instruction and seq2seq)."""
 
@@ -128,6 +131,9 @@ class EvaluationSpec(Section):
     """How answers are generated."""
     metrics: list[Name] | None = None
     """Your own metrics, by the name of their entry point in the group ftcore.metrics (docs/metrics.md)."""
+    costs: dict[str, dict[str, Cost]] = Field(default_factory=dict)
+    """What mistakes cost, for the error report: `{true label: {predicted label: number}}`; 1 where nothing is said. Ranks errors,
+    decides nothing."""
 
     @model_serializer(mode="wrap")
     def _plain(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

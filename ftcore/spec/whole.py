@@ -108,9 +108,16 @@ class FineTuneSpec(Section):
         """Where the expectation suite is."""
         return self.at(self.validation.suite or f"expectations/{self.task}.json")
 
-    def part(self, sections: Iterable[str]) -> dict[str, Any]:
-        """The named sections as plain JSON types: what a stage reads, and so what its cache key covers."""
-        return {name: self.model_dump(mode="json", include={name})[name] for name in sections}
+    def part(self, sections: Iterable[str], ignored: Iterable[str] = ()) -> dict[str, Any]:
+        """The named sections as plain JSON types: what a stage reads, and so what its cache key covers.
+
+        Args:
+            ignored: Fields of them that it does not read, as `section.field`.
+        """
+        part = {name: self.model_dump(mode="json", include={name})[name] for name in sections}
+        for name, _, field in (path.partition(".") for path in ignored):
+            part[name].pop(field)
+        return part
 
     @property
     def gate_rules(self) -> dict[str, Any]:

@@ -157,6 +157,7 @@ def _links(records: Mapping[str, Mapping[str, Any] | None]) -> dict[str, str]:
     links = {
         "Data Docs": validation.get("docs_uri"),
         "Verdict": f"{verdict['uri']}/verdict.md" if verdict.get("uri") else None,
+        "Error report": f"{verdict['uri']}/report.html" if verdict.get("uri") else None,
     }
     return {name: uri for name, uri in links.items() if uri}
 

@@ -26,6 +26,8 @@ class Stage:
     """Parts of the spec it reads: only these are in its cache key."""
     rooms: tuple[str, ...]
     """Packages or single files of ftcore whose source is in its cache key, besides the stage itself."""
+    ignored: tuple[str, ...] = ()
+    """Fields of its sections (`section.field`) that it does not read."""
     isolated: bool = False
     """Loads torch: Airflow runs it as a child process on the `gpu` pool."""
 
@@ -47,8 +49,10 @@ STAGES: dict[str, Stage] = {
         Stage("train", ("prepare", "start"), ("task", "base_model", "method", "training", "compute"),
               ("training", "models", "data/templates.py"), isolated=True),
         Stage("evaluate", ("prepare", "train", "champion"), ("task", "evaluation", "compute", "base_model", "training"),
-              ("evaluation", "training", "models", "data/cleaning.py", "registry/package.py"), isolated=True),
-        Stage("judge", ("evaluate", "withdrawal", "standing"), ("task", "gate", "evaluation"), ("evaluation",)),
+              ("evaluation", "training", "models", "data/cleaning.py", "registry/package.py"), ("evaluation.costs",),
+              isolated=True),
+        Stage("judge", ("prepare", "evaluate", "withdrawal", "standing"), ("name", "task", "gate", "evaluation"),
+              ("evaluation", "html", "data/label_errors.py", "data/personal")),
         Stage("promote", ("ingest", "validate", "prepare", "train", "evaluate", "judge"), (), ("registry",)),
     )
 }  # fmt: skip

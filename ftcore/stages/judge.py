@@ -6,13 +6,17 @@ import json
 from collections.abc import Mapping
 from typing import cast
 
-from ftcore.records import DataRef, Evaluation, Record, Standing, Verdict, Withdrawal, canonical_json
+from ftcore.records import DataRef, Evaluation, PreparedDataset, Record, Standing, Verdict, Withdrawal, canonical_json
 from ftcore.spec import FineTuneSpec
 from ftcore.store import Output, Store, write_durable
 
 
 def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], output: Output, store: Store) -> Verdict:
-    """Writes verdict.json and verdict.md. Faulty evidence, or a model that was rolled back, is a HOLD with its reasons."""
+    """Writes verdict.json and verdict.md, and beside them the error report (analysis.json, report.html).
+
+    Faulty evidence, or a model that was rolled back, is a HOLD with its reasons. Nothing in the report changes a verdict.
+    """
+    from ftcore.evaluation.analysis.files import write_analysis
     from ftcore.evaluation.gate.evidence import gather_evidence, with_standing
     from ftcore.evaluation.gate.judge import judge
     from ftcore.evaluation.gate.verdict import verdict_json, verdict_markdown
@@ -30,6 +34,8 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     verdict = verdict_json(judgement, evaluation, spec.gate, standing.look)
     write_durable(output.path / "verdict.json", canonical_json(verdict))
     write_durable(output.path / "verdict.md", verdict_markdown(spec.name, verdict))
+    prepared = cast(PreparedDataset | None, inputs.get("prepare"))
+    write_analysis(output.path, spec, verdict, folder, store.resolve(prepared.uri) if prepared else None)
     return Verdict(
         uri=output.uri,
         outcome=judgement.outcome,

@@ -9,12 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from ftcore.validation.personal import mask_personal
+from ftcore.data.personal.examples import show
 
 Action = Literal["quarantine", "refuse"]
 NUM_EXAMPLES = 10
 _MAX_IDS = 10_000
-_EXCERPT = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -70,12 +69,3 @@ def find_rows(frame: Any, rows: Sequence[int], column: str | None, why: Mapping[
         for row_id, row in zip(ids[:NUM_EXAMPLES], rows, strict=False)
     )
     return {"num_rows": len(rows), "row_ids": tuple(ids), "examples": examples}
-
-
-def show(value: object) -> str:
-    """A value as a person may read it: personal data masked, at most 200 characters, nothing invisible."""
-    if value is None:
-        return "(nothing)"
-    text = mask_personal(str(value)[: 4 * _EXCERPT])
-    visible = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-    return visible if len(visible) <= _EXCERPT else f"{visible[: _EXCERPT - 1]}…"

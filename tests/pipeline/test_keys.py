@@ -77,12 +77,25 @@ def test_the_settings_of_a_search_give_the_key_that_they_give_in_the_spec(projec
         ("validate", "prepare.max_chars=9", False),
         ("judge", "gate.margin=0.1", True),
         ("judge", "training.seed=3", False),
+        ("judge", "evaluation.costs={a: {b: 2}}", True),
     ],
 )
 def test_a_key_covers_what_its_stage_reads_and_no_more(project: Path, stage: str, override: str, changes: bool) -> None:
     (project / "other").mkdir()
     before, after = (load_spec(project / "spec.yaml", extra) for extra in ([], [override]))
     assert (key(stage, before) != key(stage, after)) is changes
+
+
+def test_costs_of_mistakes_score_no_model_again() -> None:
+    plain, costly = (
+        FineTuneSpec.model_validate(
+            {"name": "s", "base_model": {"name": "none"}, "evaluation": {"costs": {"a": {"b": cost}} if cost else {}}}
+        )
+        for cost in (0, 5)
+    )
+    stage = STAGES["evaluate"]
+    assert plain.part(stage.sections) != costly.part(stage.sections)
+    assert plain.part(stage.sections, stage.ignored) == costly.part(stage.sections, stage.ignored)
 
 
 def key(stage: str, spec: FineTuneSpec) -> str:

@@ -163,3 +163,22 @@ def test_later_looks_ask_for_more(tmp_path: Path) -> None:
 def test_escape_leaves_no_markup(text: str) -> None:
     left = escape(text)
     assert not set(left.replace("&#", "").replace(";", "")) & set("<>|`[]()!*_\n\x1b\u202e#")
+
+
+def test_the_error_report_lies_beside_the_verdict_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluation = evaluated(tmp_path, SHARES)
+    verdict = judged(tmp_path, evaluation)
+    report = json.loads((tmp_path / "judged" / "analysis.json").read_text())
+    assert report["faults"] == [] and report["verdict"]["verdict"] == "PASS" and report["num_rows"] == 600
+    assert "PASS" in (tmp_path / "judged" / "report.html").read_text()
+
+    def broken(*_: Any, **__: Any) -> Any:
+        raise RuntimeError("something unforeseen")
+
+    monkeypatch.setattr("ftcore.evaluation.analysis.files.analyse", broken)
+    again = judged(tmp_path, evaluation)
+    assert again == verdict
+    report = json.loads((tmp_path / "judged" / "analysis.json").read_text())
+    assert "RuntimeError" in report["faults"][0]["fault"]

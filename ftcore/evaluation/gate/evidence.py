@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ftcore.data.reading import read_jsonl
 from ftcore.errors import DataRefused, UsageError
@@ -100,10 +102,26 @@ def gather_evidence(
             faults += _metric_faults(evaluation, holdout)
         except (DataRefused, UsageError) as error:
             faults += [error.message, *error.details]
-    pinned = _pinned(folder)
     return Evidence(
-        holdout, baselines, evaluation.candidate_digest, evaluation.champion_digest, tuple(faults), pinned=pinned
-    )
+        holdout, baselines, evaluation.candidate_digest, evaluation.champion_digest, tuple(faults),
+        pinned=_pinned(folder), profiles=_profiles(folder),
+    )  # fmt: skip
+
+
+def _profiles(folder: Path) -> dict[str, Profile]:
+    """Size and speed of the models that were scored, from tables.json."""
+    path = folder / "tables.json"
+    models = json.loads(path.read_text(encoding="utf-8")).get("models", {}) if path.is_file() else {}
+    return {
+        role: Profile(models[role].get("size_mb"), _latency(models[role]).get("p95_ms"))
+        for role in _MODELS
+        if role in models
+    }
+
+
+def _latency(table: Mapping[str, Any]) -> Mapping[str, float]:
+    latency: Mapping[str, float] = table.get("latency") or table.get("answers", {}).get("latency", {})
+    return latency
 
 
 def _pinned(folder: Path) -> tuple[Pinned, ...]:

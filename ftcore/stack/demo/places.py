@@ -25,6 +25,7 @@ def where_to_look(home: Path, spec: str) -> list[tuple[str, str]]:
     found = {
         "Data Docs": sorted((home / "stages" / "validate").glob("*/docs/index.html"), key=_age),
         "verdict": sorted((home / "stages" / "judge").glob("*/verdict.md"), key=_age),
+        "error report": sorted((home / "stages" / "judge").glob("*/report.html"), key=_age),
         "drift report": sorted((home / "stages" / "monitor").glob("*/report.html"), key=_age),
         "Evidently page": sorted((home / "stages" / "monitor").glob("*/evidently.html"), key=_age),
     }

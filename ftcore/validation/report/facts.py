@@ -1,6 +1,6 @@
 """What the data report shows, as plain values: gathered here, laid out in `layout`.
 
-Lists are cut, row text is masked and cut (`findings.show`); names from the data (labels, sources, ids) are as they came.
+Lists are cut, row text is masked and cut (`personal.examples.show`); names from the data (labels, sources, ids) are as they came.
 """
 
 from __future__ import annotations

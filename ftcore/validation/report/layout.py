@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ftcore.data.leakage.labels import MAX_AUC
+from ftcore.data.personal.examples import show
 from ftcore.errors import num_of
 from ftcore.html.elements import (
     Element,
@@ -25,7 +26,7 @@ from ftcore.html.elements import (
 )
 from ftcore.html.page import page
 from ftcore.store import write_durable
-from ftcore.validation.findings import NUM_EXAMPLES, Finding, show
+from ftcore.validation.findings import NUM_EXAMPLES, Finding
 from ftcore.validation.report.chart_section import chart_section
 from ftcore.validation.report.facts import Changed, DataReport
 from ftcore.validation.report.leak_section import leak_section

@@ -13,9 +13,9 @@ from ftcore.data.leakage import Leak, leaked_rows
 from ftcore.data.leakage.background import nearest_similarity
 from ftcore.data.leakage.evidence import Run, align
 from ftcore.data.leakage.labels import conflicting_leaks
+from ftcore.data.personal.examples import mask_personal
 from ftcore.spec import Split
 from ftcore.validation.findings import NUM_EXAMPLES
-from ftcore.validation.personal import mask_personal
 from ftcore.validation.report.sampling import sample
 from ftcore.validation.splits import Findings
 
