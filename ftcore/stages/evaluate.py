@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from ftcore.evaluation.pinned import PinnedRows
     from ftcore.models.devices import Device
 
-PINNED = "pinned.jsonl"
+PINNED, SIZES = "pinned.jsonl", "sizes.json"
 
 
 def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], output: Output, store: Store) -> Evaluation:
-    """Writes predictions/<role>.jsonl, tables.json, the candidate's monitoring reference, holdout.json (which rows it was) and,
-    where the spec names rows that must pass, pinned.jsonl.
+    """Writes predictions/<role>.jsonl, tables.json, the candidate's monitoring reference, holdout.json (which rows it was),
+    sizes.json (of the models' files, in millions of bytes) and, where the spec names rows that must pass, pinned.jsonl.
 
     Refuses an empty split, and a champion of another task.
 
@@ -73,6 +73,8 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         seen_rows = _cleaned(test) if served.prepare.fix_encoding else test
         models["champion"] = _Model(store.resolve(champion.uri) / "model", champion.model_digest, served, seen_rows)
     score = _classify if spec.task == "classification" else _generate
+    sizes = {role: sum(file.stat().st_size for file in model.folder.rglob("*")) / 1e6 for role, model in models.items()}
+    write_durable(output.path / SIZES, canonical_json(sizes))
     scored = score(spec, models, train, device, output.path)
     if pinned is not None:
         _answer_pinned(pinned, candidate, device, output.path)

@@ -14,6 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from ftcore.data.cleaning import clean_text
 from ftcore.data.reading import read_jsonl, write_jsonl
 from ftcore.errors import IntegrityError, SpecError
+from ftcore.evaluation.gate.evidence import gather_evidence
 from ftcore.models.devices import Device
 from ftcore.models.inference import Predictor
 from ftcore.models.loading import load_classifier, save_classifier
@@ -162,6 +163,13 @@ def test_a_champion_whose_spec_was_changed_is_an_error(world: World) -> None:
         file.write("\n# edited\n")
     with pytest.raises(IntegrityError, match="does not match"):
         world.evaluate()
+
+
+def test_size_and_speed_reach_the_gate(world: World) -> None:
+    record = world.evaluate()
+    profiles = gather_evidence(record, world.store.resolve(record.uri), ()).profiles
+    for role in ("candidate", "champion"):
+        assert 0.01 < (profiles[role].size_mb or 0) < 10 and (profiles[role].latency_ms or 0) > 0
 
 
 def test_judge_takes_what_evaluate_wrote(world: World) -> None:

@@ -109,14 +109,14 @@ def gather_evidence(
 
 
 def _profiles(folder: Path) -> dict[str, Profile]:
-    """Size and speed of the models that were scored, from tables.json."""
-    path = folder / "tables.json"
-    models = json.loads(path.read_text(encoding="utf-8")).get("models", {}) if path.is_file() else {}
-    return {
-        role: Profile(models[role].get("size_mb"), _latency(models[role]).get("p95_ms"))
-        for role in _MODELS
-        if role in models
-    }
+    """Size and speed of the models that were scored, where they were measured."""
+    sizes, models = _read_json(folder / "sizes.json"), _read_json(folder / "tables.json").get("models", {})
+    return {role: Profile(sizes.get(role), _latency(models.get(role, {})).get("p95_ms")) for role in _MODELS}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found
 
 
 def _latency(table: Mapping[str, Any]) -> Mapping[str, float]:
