@@ -6,11 +6,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from ftcore.evaluation.files import LIKELIHOOD, match, match_texts, read_predictions
+from ftcore.evaluation.files import LIKELIHOOD, read_predictions
 from ftcore.evaluation.gate.evidence import Evidence
 from ftcore.evaluation.gate.judge import judge
 from ftcore.evaluation.generation.holdout import TextHoldout
 from ftcore.evaluation.generation.metrics import FORMULAS
+from ftcore.evaluation.matching import match, match_texts
 from ftcore.evaluation.rows import Holdout
 from ftcore.spec import GateSpec
 

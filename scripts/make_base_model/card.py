@@ -30,9 +30,9 @@ SHA-256 of all texts: `{digest}`.
 ## Training
 
 `python -m scripts.make_base_model --out models/tiny-chat`: {steps:,} steps of 2,048 tokens in blocks of 256 ({seen:,}
-tokens). Muon (peak rate 0.02) for the matrices inside, AdamW (5e-3) for embeddings and
-norms, seed in the script, {threads} thread. {cpu_minutes:.0f} minutes of processor time, {minutes:.0f} by the clock on two busy
-cores. Same libraries, machine and number of threads: same weights.
+tokens). Muon (peak rate 0.02) for the matrices inside, AdamW (5e-3) for embeddings and norms, seed in the script,
+{threads} thread. {cpu_minutes:.0f} minutes of processor time, {minutes:.0f} by the clock on two busy cores. Same libraries,
+machine and number of threads: same weights.
 
 Perplexity per token: {perplexity:.2f} on the 2 % of the generated texts that were held out.
 
@@ -54,7 +54,7 @@ other models.
 
 Apache-2.0, like the rest of this repository.
 """
-LEAKAGE = """`ftcore.data.leakage` (exact, normalised, near_duplicate, contained, ngram13) finds 0 of the 20,323 messages and
+LEAKAGE = """`ftcore.data.leakage` (exact, normalised, near_duplicate, contained, ngram13) finds 0 of the 36,323 messages and
 replies of the example data in it."""
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from ftcore.errors import DataRefused, UsageError
-from ftcore.evaluation.files import match, read_predictions
+from ftcore.evaluation.files import read_predictions
+from ftcore.evaluation.matching import match
 from ftcore.evaluation.rows import Holdout
 
 HEADER = "id,target,prediction,slice,group\n"

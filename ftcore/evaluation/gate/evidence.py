@@ -15,9 +15,10 @@ from ftcore.evaluation.classification.metrics import METRICS, left_out
 from ftcore.evaluation.classification.metrics import value_of as value_of_labels
 from ftcore.evaluation.classification.probabilities import PROBABILITY_METRICS
 from ftcore.evaluation.classification.probability_files import read_probabilities
-from ftcore.evaluation.files import LIKELIHOOD, match, match_texts, read_predictions
+from ftcore.evaluation.files import LIKELIHOOD, read_predictions
 from ftcore.evaluation.generation.holdout import TextHoldout
 from ftcore.evaluation.generation.metrics import FORMULAS, PERPLEXITY, value_of
+from ftcore.evaluation.matching import match, match_texts
 from ftcore.evaluation.rows import Column, Holdout
 from ftcore.records import Evaluation, Scored, Standing, Withdrawal
 from ftcore.spec import FineTuneSpec
