@@ -1,8 +1,8 @@
 """How often do 95 % intervals hold the truth? Every metric of a model, on made-up populations whose truth is known.
 
-    python benchmarks/coverage.py                 10,000 samples per cell
-    python benchmarks/coverage.py --smoke         200 samples: only whether it runs
-    python benchmarks/coverage.py --render        and write the table into docs/decision-statistics.md
+    python -m benchmarks.coverage                 10,000 samples per cell
+    python -m benchmarks.coverage --smoke         200 samples: only whether it runs
+    python -m benchmarks.coverage --render        and write the table into docs/decision-statistics.md
 
 Each population is large (classification: 60,000 rows, text: 6,000); the truth is the metric on all of it. A sample draws rows, or
 whole groups, with replacement, and is scored as `evaluate` scores a holdout. A cell is the share of samples whose interval holds
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.documents import put_between
 from ftcore.evaluation.classification import metrics as classes
 from ftcore.evaluation.generation import metrics as texts
 from ftcore.evaluation.generation.holdout import Reply, TextHoldout, text_holdout
@@ -162,10 +163,7 @@ def table(found: Mapping[tuple[str, int, bool], Mapping[str, float]], truths: Ma
 
 def render(text: str) -> None:
     """Put the table between its markers on the page."""
-    page = PAGE.read_text(encoding="utf-8")
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}", encoding="utf-8")
+    PAGE.write_text(put_between(PAGE.read_text(encoding="utf-8"), BEGIN, text, END), encoding="utf-8")
 
 
 def populations() -> tuple[Population, ...]:

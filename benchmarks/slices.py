@@ -1,8 +1,8 @@
 """How often a planted bad slice is found, and how often one is found that is not there.
 
-    python benchmarks/slices.py                # 20 minutes on a busy machine
-    python benchmarks/slices.py --smoke        # seconds: a few draws, figures mean little
-    python benchmarks/slices.py --render       # then write the table into docs/error-analysis.md
+    python -m benchmarks.slices                # 20 minutes on a busy machine
+    python -m benchmarks.slices --smoke        # seconds: a few draws, figures mean little
+    python -m benchmarks.slices --render       # then write the table into docs/error-analysis.md
 
 Rows with five columns and a length; 20 % of them are wrong, in a planted slice of 5 % of the rows 35 %. The slice is one
 value of a column, one of 20 topics, a value with a length (20 % of a column's rows), or a value where rows come in groups of
@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from sklearn.tree import DecisionTreeRegressor
 
-from ftcore.errors import UsageError
+from benchmarks.documents import put_between
 from ftcore.evaluation.analysis.conditions import Bools, Feature, features_of, rows_meeting
 from ftcore.evaluation.analysis.slice_search import MAX_LEAVES
 from ftcore.evaluation.analysis.slices import MIN_ROWS, find_slices
@@ -30,7 +30,7 @@ from ftcore.evaluation.rows import Column, Floats, Ints
 from ftcore.evaluation.statistics.intervals import wilson
 
 DOC = Path(__file__).parents[1] / "docs" / "error-analysis.md"
-BEGIN, END = "<!-- slices table: python benchmarks/slices.py --render -->", "<!-- end of slices table -->"
+BEGIN, END = "<!-- slices table: python -m benchmarks.slices --render -->", "<!-- end of slices table -->"
 KINDS = {
     "value": "a value of a column",
     "topic": "a topic",
@@ -164,19 +164,6 @@ HEAD = [
 ]
 
 
-def with_table(document: str, lines: Sequence[str]) -> str:
-    """The document with the lines between the two marks.
-
-    Raises:
-        UsageError: It lacks them.
-    """
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise UsageError(f"The document lacks the lines {BEGIN} and {END}.")
-    return f"{before}{BEGIN}\n\n" + "\n".join(lines) + f"\n\n{END}{after}"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--smoke", action="store_true", help="a few draws")
@@ -190,7 +177,8 @@ def main() -> None:
             print(lines[-1], flush=True)
     print(f"{time.monotonic() - started:.0f} s")
     if options.render:
-        DOC.write_text(with_table(DOC.read_text(encoding="utf-8"), lines), encoding="utf-8")
+        text = put_between(DOC.read_text(encoding="utf-8"), BEGIN, "\n".join(lines), END)
+        DOC.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftcore.errors import UsageError
+from benchmarks.documents import put_between
 from ftcore.evaluation.statistics.intervals import wilson
 from ftcore.store import write_durable
 
@@ -88,12 +87,7 @@ def with_shows(document: str, shows: Sequence[Show]) -> str:
         UsageError: It lacks the markers of a show.
     """
     for show in shows:
-        begin, end = f"<!-- gate: {show.name} -->", f"<!-- end of {show.name} -->"
-        pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-        text = f"{begin}\n\n{show.text()}\n\n{end}"
-        document, found = pattern.subn(lambda _, text=text: text, document, count=1)  # type: ignore[misc]
-        if not found:
-            raise UsageError(f"The document lacks the lines {begin} and {end}.")
+        document = put_between(document, f"<!-- gate: {show.name} -->", show.text(), f"<!-- end of {show.name} -->")
     return document
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
+from benchmarks.documents import put_between
 from benchmarks.methods.plan import ROOT, Row
 from benchmarks.methods.results import Result, is_current
-from ftcore.errors import UsageError, num_of
+from ftcore.errors import num_of
 from ftcore.store import write_durable
 
 DOC = ROOT / "docs" / "methods.md"
@@ -83,20 +84,7 @@ def render(rows: Sequence[Row], results: Mapping[str, Result], path: Path = DOC)
         UsageError: The document lacks the markers.
     """
     old = path.read_text(encoding="utf-8")
-    new = with_table(old, table(rows, results))
+    new = put_between(old, BEGIN, table(rows, results), END)
     if new != old:
         write_durable(path, new)
     return new != old
-
-
-def with_table(document: str, text: str) -> str:
-    """The document with `text` between its markers.
-
-    Raises:
-        UsageError: It lacks them.
-    """
-    before, begin, rest = document.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise UsageError(f"The document lacks the lines {BEGIN} and {END}.")
-    return f"{before}{BEGIN}\n\n{text}\n\n{END}{after}"

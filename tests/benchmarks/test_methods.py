@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.documents import put_between
 from benchmarks.methods.measure import Given, ask_baseline, train_row
 from benchmarks.methods.plan import DataSet, Row, chosen, read_plan, spec_of, spec_of_row
 from benchmarks.methods.results import is_current, missed, read_results, write_results
-from benchmarks.methods.table import BEGIN, DOC, END, table, with_table
-from ftcore.errors import UsageError
+from benchmarks.methods.table import BEGIN, DOC, END, table
 from ftcore.models.base import BaseModel
 from ftcore.records import PreparedDataset
 from ftcore.spec import FineTuneSpec
@@ -75,15 +75,11 @@ def test_the_table_shows_rows_measured_with_the_settings_of_today() -> None:
     assert "keeps 98.0% of its teacher's accuracy and answers 1.9 times as fast" in taught
 
 
-def test_the_table_goes_between_the_markers() -> None:
-    assert with_table(f"a\n{BEGIN}\nold\n{END}\nb", "new") == f"a\n{BEGIN}\n\nnew\n\n{END}\nb"
-    with pytest.raises(UsageError, match="lacks"):
-        with_table(f"a\n{BEGIN}\n", "new")
-
-
 def test_the_document_shows_the_results_that_are_kept() -> None:
     results, document = read_results(), DOC.read_text(encoding="utf-8")
-    assert with_table(document, table(PLAN, results)) == document, "python -m benchmarks.methods --list --render"
+    assert put_between(document, BEGIN, table(PLAN, results), END) == document, (
+        "python -m benchmarks.methods --list --render"
+    )
     assert [line for row in PLAN if is_current(row, results) for line in missed(row, results[row.name])] == []
 
 

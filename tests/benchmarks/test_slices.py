@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from benchmarks import slices
-from ftcore.errors import UsageError
 
 
 @pytest.mark.parametrize("kind", slices.KINDS)
@@ -43,7 +42,4 @@ def test_the_same_draws_give_the_same_counts() -> None:
 def test_the_table_stands_in_the_document() -> None:
     document = slices.DOC.read_text(encoding="utf-8")
     assert slices.HEAD[0] in document
-    again = slices.with_table(slices.with_table(document, ["| x |"]), ["| y |"])
-    assert "| y |" in again and "| x |" not in again and slices.HEAD[0] not in again
-    with pytest.raises(UsageError):
-        slices.with_table("no marks", [])
+    assert slices.BEGIN in document and slices.END in document
