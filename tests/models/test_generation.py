@@ -14,7 +14,7 @@ from ftcore.models.devices import Device
 from ftcore.models.generation import Generator
 from ftcore.models.loading import LoadedModel
 from ftcore.spec import GenerationSpec
-from tests.tiny_families import BOS, EOS, FAMILIES, SEQ2SEQ, build, make_dialogues, vocab_size
+from tests.tiny_families import BOS, EOS, FAMILIES, LETTERS, SEQ2SEQ, build, make_dialogues, vocab_size
 
 ROWS = make_dialogues(13)
 PROMPTS = [row["messages"][:-1] for row in ROWS]  # type: ignore[index]
@@ -39,6 +39,38 @@ def test_a_batch_gives_what_single_prompts_give(family: str, cpu: Device) -> Non
     ):
         np.testing.assert_allclose(left, right, atol=1e-4)
     np.testing.assert_allclose(alone.embed(PROMPTS), together.embed(PROMPTS), atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["llama", "t5"])
+def test_drawn_answers_are_the_same_for_a_seed_and_leave_torchs_own_alone(family: str, cpu: Device) -> None:
+    model = generator(family, cpu)
+    before = torch.get_rng_state()
+    one, again, other = (model.sample(PROMPTS, 1.0, seed) for seed in (1, 1, 2))
+    assert one == again != other and torch.equal(torch.get_rng_state(), before)
+    assert model.sample(PROMPTS, 1e-4, 3) == model.generate(PROMPTS).texts  # cold: the likeliest token
+
+
+def test_draws_come_from_the_whole_vocabulary_at_the_models_own_odds(cpu: Device) -> None:
+    """Flat odds: the library's own default would keep the 50 likeliest tokens of a larger vocabulary."""
+    loaded = LoadedModel(*build("llama", kit="letters"))
+    loaded.model.lm_head.weight.data.zero_()
+    model = Generator(loaded, cpu, 48, 64, GenerationSpec(max_new_tokens=1))
+    vocabulary = len(loaded.tokenizer)
+    seen = set(model.sample(["a"] * 3000, 1.0, 1))
+    assert vocabulary > 50 and len(seen) >= len(LETTERS) - 2  # white space is cut off
+
+
+def test_the_loss_of_a_text_is_that_of_all_its_tokens(cpu: Device) -> None:
+    model, tokenizer = build("llama")
+    found = generator("llama", cpu, 2).text_losses(["card lost my money", "please", "card " * 200])
+    assert found is not None
+    ids = torch.tensor([[BOS, *tokenizer("card lost my money", add_special_tokens=False)["input_ids"]]])
+    with torch.inference_mode():
+        odds = model(ids).logits[0].log_softmax(-1)
+    wanted = -sum(float(odds[place, token]) for place, token in enumerate(ids[0, 1:]))
+    assert found[0][0] == pytest.approx(wanted, rel=1e-4)
+    assert found[1].tolist() == [18, 6, 95 * 5 - 1]  # cut at 96 positions: 95 words and the token before them
+    assert generator("t5", cpu).text_losses(["card"]) is None
 
 
 def test_greedy_is_the_likeliest_token_at_each_step(cpu: Device) -> None:
