@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ftcore.evaluation.generation.row_statistics import words
 
 NGRAM = 3
+_GREETING = 60  # characters
 Readings = frozenset[str]
 """All that one written number or date may mean."""
 
@@ -60,6 +61,7 @@ _CODE = re.compile(r"(?<![\w-])(?=[\w-]*[A-Za-z])(?=[\w-]*\d)[A-Za-z0-9]+(?:-[A-
 _ORDINAL = re.compile(r"\d+(?:st|nd|rd|th|[a-z]{1,3})", re.IGNORECASE)  # 3rd, 14d, 20kg: numbers with a unit
 _CAPITALISED = re.compile(r"[^\W\d_][^\W\d_]*(?:['’-][^\W\d_]+)*")
 _STARTS = re.compile(r"(?:^|[.!?:;…\n]|[-*•]\s)[\s\"'“‘(\[*_]*$")
+_GREETED = re.compile(r"(?:^|\n)[^\W\d_]+(?: [^\W\d_]+){0,3},[\s\"'“‘]*$")  # after "Dear Mr Smith," a sentence begins
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,10 @@ def _names(text: str) -> set[str]:
     for match in _CAPITALISED.finditer(text):
         word = match.group()
         joins = bool(run) and re.fullmatch(r"[ \u00a0]", text[end : match.start()]) is not None
-        first = _STARTS.search(text[: match.start()][-20:]) is not None
+        before = text[: match.start()]
+        first = _STARTS.search(before[-20:]) is not None or (
+            len(before) < _GREETING and _GREETED.search(before) is not None
+        )
         is_name = word[0].isupper() and word not in ("I",) and not word.startswith(("I'", "I’"))
         if is_name and first and not (len(word) > 1 and word.isupper()):
             is_name = False

@@ -27,6 +27,7 @@ def missing(answer: str, source: str) -> dict[str, int]:
         ("Your order AB-1234 is late.", "where is ab-1234"),
         ("1. Open it.\n2. Close it.", "how"),
         ("Hello. Thanks for that.", "hi"),
+        ("Dear ada, Your card is here.", "hi ada"),
     ],
 )
 def test_what_the_source_has_in_another_form_is_supported(answer: str, source: str) -> None:

@@ -1,6 +1,15 @@
 from __future__ import annotations
 
-from ftcore.evaluation.probes.groundedness import groundedness
+from ftcore.evaluation.probes.facts import facts_of
+from ftcore.evaluation.probes.groundedness import groundedness, house_names
+
+
+def test_the_houses_own_name_counts_for_nobody() -> None:
+    signed = [f"it is here. Yours, Acme Care {'and Bob' if number == 1 else ''}" for number in range(40)]
+    assert house_names([facts_of(text) for text in signed]) == {"acme care"} and not house_names([facts_of("a, Bob")])
+    measures = groundedness(["where?"] * 40, {"candidate": signed, "reference": signed}, None)
+    found = {item.name: item.to_dict(()) for item in measures}["entities"]
+    assert found is not None and found["models"]["candidate"]["value"] == 1 / 40
 
 
 def test_models_are_compared_with_each_other_and_with_the_true_answers() -> None:
