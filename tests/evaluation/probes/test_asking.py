@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from ftcore.data.reading import read_jsonl
 from ftcore.errors import UsageError
@@ -14,8 +15,9 @@ from ftcore.evaluation.probes.asking import Probes, probes_of
 from ftcore.models.devices import Device
 from ftcore.models.generation import Generator
 from ftcore.models.loading import load_generative_base
+from ftcore.models.prompts import PromptEncoder
 from ftcore.spec import FineTuneSpec, GenerationSpec
-from tests.tiny_families import build_base, make_chats
+from tests.tiny_families import EOS, build_base, make_chats
 
 CPU = Device("cpu", "fp32", 1)
 SAFETY = """
@@ -102,3 +104,34 @@ def test_files_are_read_before_any_model_is_asked(tmp_path: Path) -> None:
         probes_of(spec, make_chats(2))
     plain = FineTuneSpec.model_validate({"name": "tiny", "task": "instruction", "base_model": {"name": "none"}})
     assert probes_of(plain, make_chats(2)) is None
+
+
+def overfitted(root: Path, rows: list[dict[str, Any]]) -> Generator:
+    """The base model, trained on these rows until it knows them by heart."""
+    loaded = load_generative_base(build_base(root / "learner", "llama", kit="letters"))
+    encoder = PromptEncoder(loaded.tokenizer, True)
+    pairs = [(encoder.prompt(row["messages"][:-1], 96).ids, row) for row in rows]
+    ends = frozenset({EOS})
+    wanted = [(ids, encoder.completion(row["messages"][:-1], row["completion"], ends)) for ids, row in pairs]
+    optimizer = torch.optim.AdamW(loaded.model.parameters(), lr=1e-2)
+    for _ in range(60):
+        for ids, answer in wanted:
+            labels = torch.tensor([[-100] * len(ids) + answer])
+            loaded.model(torch.tensor([ids + answer]), labels=labels).loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    return Generator(loaded, CPU, 96, 8, GenerationSpec(max_new_tokens=16))
+
+
+def test_a_model_that_learned_by_heart_gives_the_secret_away_and_has_forgotten(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, "llama", safety=None, canaries="canaries.jsonl")
+    found = probes_of(spec, make_chats(4))
+    assert found is not None
+    generator = overfitted(tmp_path, [canary.row for canary in found.canaries])
+    found.ask("candidate", generator, make_chats(4), ["lost"] * 4)
+    found.finish(tmp_path, CPU)
+    told = json.loads((tmp_path / "probes.json").read_text())
+    seen = told["canaries"]["candidate"]
+    assert seen["num_returned"] == 1 and seen["told"][0]["returned"] and seen["told"][0]["rank"] == 1
+    (loss,) = (item for item in told["measures"] if item["probe"] == "forgetting")
+    assert loss["differences"][0]["minus"] == "base" and loss["differences"][0]["ci_low"] > 0.1
