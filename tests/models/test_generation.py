@@ -14,7 +14,7 @@ from ftcore.models.devices import Device
 from ftcore.models.generation import Generator
 from ftcore.models.loading import LoadedModel
 from ftcore.spec import GenerationSpec
-from tests.tiny_families import BOS, EOS, FAMILIES, LETTERS, SEQ2SEQ, build, make_dialogues, vocab_size
+from tests.tiny_families import BOS, EOS, FAMILIES, SEQ2SEQ, build, make_dialogues, vocab_size
 
 ROWS = make_dialogues(13)
 PROMPTS = [row["messages"][:-1] for row in ROWS]  # type: ignore[index]
@@ -51,13 +51,19 @@ def test_drawn_answers_are_the_same_for_a_seed_and_leave_torchs_own_alone(family
 
 
 def test_draws_come_from_the_whole_vocabulary_at_the_models_own_odds(cpu: Device) -> None:
-    """Flat odds: the library's own default would keep the 50 likeliest tokens of a larger vocabulary."""
-    loaded = LoadedModel(*build("llama", kit="letters"))
-    loaded.model.lm_head.weight.data.zero_()
+    """The library's own default keeps the 50 likeliest tokens; here the 51st is nearly as likely as the others."""
+    loaded = LoadedModel(*build("qwen3", kit="letters"))
+    weight = loaded.model.lm_head.weight.data
     model = Generator(loaded, cpu, 48, 64, GenerationSpec(max_new_tokens=1))
-    vocabulary = len(loaded.tokenizer)
-    seen = set(model.sample(["a"] * 3000, 1.0, 1))
-    assert vocabulary > 50 and len(seen) >= len(LETTERS) - 2  # white space is cut off
+    last = torch.tensor(loaded.tokenizer.apply_chat_template([{"role": "user", "content": "a"}], add_generation_prompt=True)[
+        "input_ids"
+    ])  # fmt: skip
+    with torch.inference_mode():
+        hidden = loaded.model(last[None], output_hidden_states=True).hidden_states[-1][0, -1]
+    weight.zero_()
+    unlikeliest = loaded.tokenizer.convert_tokens_to_ids("q")
+    weight[unlikeliest] = -0.1 * hidden / hidden.norm() ** 2
+    assert len(weight) == 51 and "q" in model.sample(["a"] * 1000, 1.0, 1)
 
 
 def test_the_loss_of_a_text_is_that_of_all_its_tokens(cpu: Device) -> None:

@@ -35,7 +35,7 @@ def read_paragraphs(path: Path | None) -> list[str]:
         raise UsageError(f"evaluation.probes.general_text: cannot read {file} ({error.strerror}).", hint=hint) from None
     except UnicodeDecodeError:
         raise UsageError(f"evaluation.probes.general_text: {file} is not UTF-8.") from None
-    parts = [part.strip() for part in text.replace("\r\n", "\n").split("\n\n")]
+    parts = [part.strip() for part in text.split("\n\n")]
     found = [part for part in parts if len(part.encode()) >= _MIN_BYTES]
     if len(found) < _MIN_PARAGRAPHS:
         seen = f"{file} has {len(found)} paragraphs of {_MIN_BYTES} bytes or more"
