@@ -168,7 +168,20 @@ def test_own_metrics_and_formats_must_be_asked_for(tmp_path: Path) -> None:
 
 def test_settings_that_are_not_set_change_no_digest(tmp_path: Path) -> None:
     plain = load_spec(write(tmp_path, MINIMAL)).model_dump(mode="json")["evaluation"]
-    assert "metrics" not in plain and "format" not in plain["generation"]
+    assert "metrics" not in plain and "format" not in plain["generation"] and "probes" not in plain
+
+
+def test_probes_are_for_generated_text_and_canaries_are_a_rule_of_the_gate(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="evaluation.probes ask for generated text"):
+        load_spec(write(tmp_path, MINIMAL + "evaluation: {probes: {}}\n"))
+    with pytest.raises(SpecError, match="saw 1, wanted 0"):
+        load_spec(write(tmp_path, MINIMAL + "task: instruction\nevaluation: {probes: {samples: 1}}\n"))
+    with pytest.raises(SpecError, match="no effect without canaries"):
+        load_spec(write(tmp_path, MINIMAL + "task: instruction\nevaluation: {probes: {max_canaries: 1}}\n"))
+    texts = ["", "evaluation: {probes: {samples: 3}}\n", "evaluation: {probes: {canaries: c.jsonl}}\n",
+             "evaluation: {probes: {canaries: c.jsonl, max_canaries: 2}}\n"]  # fmt: skip
+    rules = [load_spec(write(tmp_path, MINIMAL + "task: instruction\n" + text)).gate_digest for text in texts]
+    assert rules[0] == rules[1] and len(set(rules)) == 3
 
 
 def test_perplexity_cannot_decide_where_a_baseline_has_none(tmp_path: Path) -> None:

@@ -114,6 +114,47 @@ class Generator:
             seconds=seconds,
         )
 
+    def sample(self, prompts: Sequence[Prompt], temperature: float, seed: int) -> list[str]:
+        """One drawn answer per prompt, the same each time for the same prompts and batch size on the same device.
+
+        Draws from the whole vocabulary (no top-k or top-p). Not for several threads at once: torch's generator is shared; its
+        state is put back.
+
+        Raises:
+            BaseModelError: The chat template refuses the turns of a prompt.
+        """
+        settings = copy.deepcopy(self._settings)
+        settings.do_sample, settings.num_beams, settings.temperature = True, 1, temperature
+        settings.top_k, settings.top_p = 0, 1.0  # None would stand for the library's own defaults
+        encoded = [self._encoder.prompt(prompt, self._max_prompt).ids for prompt in prompts]
+        texts = [""] * len(encoded)
+        devices = [torch.cuda.current_device()] if self.device.device == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(seed)
+            for rows in self._batches([len(ids) for ids in encoded]):
+                answers = self._answer([encoded[row] for row in rows], settings)
+                for row, ids in zip(rows, answers, strict=True):
+                    texts[row] = self._encoder.text(ids)
+        return texts
+
+    def text_losses(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray] | None:
+        """How unlikely a decoder finds texts that are no answers: without chat template, after the token that begins a text.
+
+        Models without such a token get the one that ends a text, as lm-evaluation-harness has it.
+
+        Returns:
+            Sum of -ln p over the text's tokens [rows] float64, and the UTF-8 bytes that they stand for [rows] int64; a text that
+            exceeds the model's positions is cut. None: an encoder-decoder, which has no loss of a text alone.
+        """
+        if not self._is_decoder:
+            return None
+        cut = [self._encoder.plain(text, None if self._positions is None else self._positions - 1) for text in texts]
+        start = [self._encoder.first_id(min(self._eos))]
+        sums = np.zeros(len(cut))
+        for rows in self._batches([len(ids) + 1 for ids, _ in cut], bounded=True):
+            sums[rows] = self._score_decoder([start] * len(rows), [cut[row][0] for row in rows])
+        return sums, np.array([num_bytes for _, num_bytes in cut], dtype=np.int64)
+
     def log_likelihoods(self, prompts: Sequence[Prompt], completions: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """How unlikely the model finds each completion after its prompt, token by token with the true ones before it.
 
@@ -177,19 +218,20 @@ class Generator:
     def _tensors(self, tensors: tuple[torch.Tensor, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         return tensors[0].to(self.device.device), tensors[1].to(self.device.device)
 
-    def _answer(self, prompts: list[list[int]]) -> list[list[int]]:
+    def _answer(self, prompts: list[list[int]], settings: Any = None) -> list[list[int]]:
         """New token ids per prompt, up to and with the one that ends the answer."""
+        settings = settings or self._settings
         ids, mask = self._tensors((pad_left if self._is_decoder else pad)(prompts, self._pad_id))
         with torch.inference_mode(), self.device.autocast():
             if not is_adapted(self._model):
-                output = self._model.generate(input_ids=ids, attention_mask=mask, generation_config=self._settings)
+                output = self._model.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
                 start = ids.shape[1] if self._is_decoder else 1
             elif self._is_decoder:
                 inputs, start = virtual_inputs(self._model, ids, mask, self._pad_id)
-                output = self._model.get_base_model().generate(**inputs, generation_config=self._settings)
+                output = self._model.get_base_model().generate(**inputs, generation_config=settings)
             else:
                 with self._lock:  # PEFT changes methods of the base model while it generates
-                    output = self._model.generate(input_ids=ids, attention_mask=mask, generation_config=self._settings)
+                    output = self._model.generate(input_ids=ids, attention_mask=mask, generation_config=settings)
                 start = 1
         return [self._until_eos(row) for row in output[:, start:].tolist()]
 

@@ -72,6 +72,18 @@ class PromptEncoder:
         end = self._tokenizer.eos_token_id
         return ids if end is None or (ids and ids[-1] == end) else [*ids, int(end)]
 
+    def plain(self, text: str, max_tokens: int | None) -> tuple[list[int], int]:
+        """Ids of a text without special tokens, cut on the right, and the UTF-8 bytes that they stand for."""
+        encoding = self._backend.encode(text, add_special_tokens=False)
+        if max_tokens is None or len(encoding.ids) <= max_tokens:
+            return list(encoding.ids), len(text.encode())
+        return encoding.ids[:max_tokens], len(text[: encoding.offsets[max_tokens - 1][1]].encode())
+
+    def first_id(self, otherwise: int) -> int:
+        """The token that begins a text; `otherwise` where the model has none."""
+        first = self._tokenizer.bos_token_id
+        return otherwise if first is None else int(first)
+
     def text(self, ids: Sequence[int]) -> str:
         """Generated ids as text, without special tokens and outer white space."""
         return str(self._backend.decode(list(ids), skip_special_tokens=True)).strip()

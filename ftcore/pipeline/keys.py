@@ -12,13 +12,13 @@ from typing import Any
 
 from ftcore.pipeline.inputs import Inputs
 from ftcore.records import DataRef, ModelRef, PreparedDataset, Record
-from ftcore.spec import FineTuneSpec
+from ftcore.spec import SHIPPED, FineTuneSpec
 from ftcore.stages import Stage
 from ftcore.store import file_sha256
 
 _OPTIONAL = frozenset({"teacher"})  # inputs that only some specs have
 _MISSING = "missing"
-_SOURCE = (".py", ".txt", ".css", ".json")
+_SOURCE = (".py", ".txt", ".css", ".json", ".yaml")
 # Libraries whose version can change a stage's result.
 _COMPUTING = (
     "accelerate", "cleanlab", "datasets", "dvc", "ftfy", "great-expectations", "numpy", "pandas", "peft", "phonenumbers",
@@ -59,6 +59,8 @@ def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, An
         depends["presidio"] = engine_identity(spec.prepare.presidio, spec.root)
     if stage.name == "evaluate" and spec.evaluation.must_pass:
         depends["must_pass"] = _file_identity(spec, spec.evaluation.must_pass)
+    if stage.name == "evaluate" and (asked := _probe_files(spec)):
+        depends["probes"] = asked
     if stage.name == "prepare" and (read := _read_by_phases(spec)):
         depends["phases"] = read
     if (
@@ -84,6 +86,13 @@ def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, An
 
         depends["device"] = device_class(spec.compute)
     return depends
+
+
+def _probe_files(spec: FineTuneSpec) -> dict[str, str]:
+    """Files of the user that the probes read."""
+    probes = spec.evaluation.probes
+    named = (probes.safety, probes.general_text, probes.canaries) if probes else ()
+    return {name: _file_identity(spec, name) for name in named if name and name != SHIPPED}
 
 
 def _read_by_phases(spec: FineTuneSpec) -> dict[str, Any]:

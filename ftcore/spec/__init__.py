@@ -26,6 +26,7 @@ from ftcore.spec.prepare import (
     PrepareSpec,
     PresidioSpec,
 )
+from ftcore.spec.probes import SHIPPED, ProbesSpec
 from ftcore.spec.space import Dimension
 from ftcore.spec.training import Schedule, TrainingSpec
 from ftcore.spec.tuning import RescoreSpec, TuningSpec
@@ -69,8 +70,10 @@ __all__ = [
     "PreferSpec",
     "PrepareSpec",
     "PresidioSpec",
+    "ProbesSpec",
     "Schedule",
     "RescoreSpec",
+    "SHIPPED",
     "ScheduleSpec",
     "Section",
     "Split",

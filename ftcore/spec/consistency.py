@@ -41,6 +41,10 @@ def measure_faults(task: Task, evaluation: EvaluationSpec, gate: GateSpec) -> li
         faults.append("evaluation.metrics: a name stands there twice")
     if not generates and wanted_format is not None:
         faults.append(f"evaluation.generation.format is for generated text; task {task} has none")
+    if not generates and evaluation.probes is not None:
+        faults.append(
+            f"evaluation.probes ask for generated text, which task {task} has none of; wanted no such section"
+        )
     faults += [
         f"evaluation.baselines: {name!r} is no baseline of task {task}; wanted {' or '.join(baselines)}"
         for name in evaluation.baselines

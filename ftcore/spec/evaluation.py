@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from ftcore.spec.base import Fraction, Name, Probability, Section, without_unset
+from ftcore.spec.probes import ProbesSpec
 
 Baseline = Literal["majority", "nearest_centroid", "base", "few_shot", "similar_reply"]
 GenerationMetric = Literal[
@@ -134,10 +135,13 @@ class EvaluationSpec(Section):
     costs: dict[str, dict[str, Cost]] = Field(default_factory=dict)
     """What mistakes cost, for the error report: `{true label: {predicted label: number}}`; 1 where nothing is said. Ranks errors,
     decides nothing."""
+    probes: ProbesSpec | None = None
+    """Groundedness, self-consistency, safety, forgetting and canaries (generated text only). Null: none of them; `{}`: those that
+    cost little."""
 
     @model_serializer(mode="wrap")
     def _plain(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_unset(self, write, ("metrics",))
+        return without_unset(self, write, ("metrics", "probes"))
 
 
 class GateSpec(Section):

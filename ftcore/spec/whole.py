@@ -122,10 +122,11 @@ class FineTuneSpec(Section):
     @property
     def gate_rules(self) -> dict[str, Any]:
         """All that decides a promotion, as plain JSON types: the gate, and what `evaluation` compares by."""
-        return {
-            "gate": self.gate.model_dump(mode="json"),
-            "evaluation": self.evaluation.model_dump(mode="json", include={"baselines", "must_pass", "slices"}),
-        }
+        compared = self.evaluation.model_dump(mode="json", include={"baselines", "must_pass", "slices"})
+        probes = self.evaluation.probes
+        if probes is not None and probes.canaries is not None:
+            compared["probes"] = probes.model_dump(mode="json", include={"canaries", "max_canaries"})
+        return {"gate": self.gate.model_dump(mode="json"), "evaluation": compared}
 
     @property
     def gate_digest(self) -> str:

@@ -25,7 +25,8 @@ PINNED, SIZES = "pinned.jsonl", "sizes.json"
 
 def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], output: Output, store: Store) -> Evaluation:
     """Writes predictions/<role>.jsonl, tables.json, the candidate's monitoring reference, holdout.json (which rows it was),
-    sizes.json (of the models' files, in millions of bytes) and, where the spec names rows that must pass, pinned.jsonl.
+    sizes.json (of the models' files, in millions of bytes) and, where the spec has them, pinned.jsonl (rows that must pass),
+    probes.json and probe_answers.jsonl.
 
     Refuses an empty split, and a champion of another task.
 
@@ -33,6 +34,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         IntegrityError: A model or the champion's spec fails its checks, or a model answers with NaN or infinity.
         BaseModelError: The base model that a baseline needs cannot be loaded.
         SpecError: A metric of the user's own cannot be loaded, raises, or gives no number from 0 to 1.
+        UsageError: A file that `evaluation.must_pass` or `evaluation.probes` names cannot be used.
     """
     from ftcore.data.reading import read_jsonl
     from ftcore.data.rows import row_digest
@@ -128,9 +130,10 @@ def _generate(
 ) -> tuple[Scored, ...]:
     from ftcore.evaluation.classification.scoring import say
     from ftcore.evaluation.generation import baselines, scoring
+    from ftcore.evaluation.probes.asking import probes_of
 
     answers, test = {}, models["candidate"].rows
-    metrics = scoring.row_metrics_of(spec)
+    metrics, probes = scoring.row_metrics_of(spec), probes_of(spec, test)
     for role, model in models.items():
         say(f"{role} {model.digest[:12]}")
         generator = scoring.generator_of(model.folder, model.digest, model.spec, device)
@@ -138,6 +141,8 @@ def _generate(
         answers[role] = scoring.answer(generator, model.digest, prompts, model.rows)
         if role == "candidate":
             reference = scoring.reference_of(generator, prompts, answers[role])
+        if probes is not None:
+            probes.ask(role, generator, model.rows, answers[role].reply.texts)
         del generator  # before the next model takes memory
     for name, answered in scoring.baseline_answers(train, test, spec, device):
         say(f"baseline {name} is done")
@@ -147,6 +152,8 @@ def _generate(
     scoring.write_predictions(folder, test, holdout, answers, slices)
     scoring.write_tables(folder, holdout, answers)
     scoring.write_reference(folder, test, answers["candidate"], reference)
+    if probes is not None:
+        probes.finish(folder, device)
     return scoring.score_all(holdout, answers)
 
 

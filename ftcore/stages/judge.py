@@ -31,7 +31,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     evidence = gather_evidence(evaluation, folder, tuple(slices), withdrawal, generates=generates)
     evidence = with_standing(evidence, standing, evaluation, spec)
     judgement = judge(spec.gate, evidence)
-    verdict = verdict_json(judgement, evaluation, spec.gate, standing.look)
+    verdict = verdict_json(judgement, evaluation, spec.gate, standing.look, evidence.probes)
     write_durable(output.path / "verdict.json", canonical_json(verdict))
     write_durable(output.path / "verdict.md", verdict_markdown(spec.name, verdict))
     prepared = cast(PreparedDataset | None, inputs.get("prepare"))

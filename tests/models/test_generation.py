@@ -41,6 +41,44 @@ def test_a_batch_gives_what_single_prompts_give(family: str, cpu: Device) -> Non
     np.testing.assert_allclose(alone.embed(PROMPTS), together.embed(PROMPTS), atol=1e-4)
 
 
+@pytest.mark.parametrize("family", ["llama", "t5"])
+def test_drawn_answers_are_the_same_for_a_seed_and_leave_torchs_own_alone(family: str, cpu: Device) -> None:
+    model = generator(family, cpu)
+    before = torch.get_rng_state()
+    one, again, other = (model.sample(PROMPTS, 1.0, seed) for seed in (1, 1, 2))
+    assert one == again != other and torch.equal(torch.get_rng_state(), before)
+    assert model.sample(PROMPTS, 1e-4, 3) == model.generate(PROMPTS).texts  # cold: the likeliest token
+
+
+def test_draws_come_from_the_whole_vocabulary_at_the_models_own_odds(cpu: Device) -> None:
+    """The library's own default keeps the 50 likeliest tokens; here the 51st is nearly as likely as the others."""
+    loaded = LoadedModel(*build("qwen3", kit="letters"))
+    weight = loaded.model.lm_head.weight.data
+    model = Generator(loaded, cpu, 48, 64, GenerationSpec(max_new_tokens=1))
+    last = torch.tensor(loaded.tokenizer.apply_chat_template([{"role": "user", "content": "a"}], add_generation_prompt=True)[
+        "input_ids"
+    ])  # fmt: skip
+    with torch.inference_mode():
+        hidden = loaded.model(last[None], output_hidden_states=True).hidden_states[-1][0, -1]
+    weight.zero_()
+    unlikeliest = loaded.tokenizer.convert_tokens_to_ids("q")
+    weight[unlikeliest] = -0.1 * hidden / hidden.norm() ** 2
+    assert len(weight) == 51 and "q" in model.sample(["a"] * 1000, 1.0, 1)
+
+
+def test_the_loss_of_a_text_is_that_of_all_its_tokens(cpu: Device) -> None:
+    model, tokenizer = build("llama")
+    found = generator("llama", cpu, 2).text_losses(["card lost my money", "please", "card " * 200])
+    assert found is not None
+    ids = torch.tensor([[BOS, *tokenizer("card lost my money", add_special_tokens=False)["input_ids"]]])
+    with torch.inference_mode():
+        odds = model(ids).logits[0].log_softmax(-1)
+    wanted = -sum(float(odds[place, token]) for place, token in enumerate(ids[0, 1:]))
+    assert found[0][0] == pytest.approx(wanted, rel=1e-4)
+    assert found[1].tolist() == [18, 6, 95 * 5 - 1]  # cut at 96 positions: 95 words and the token before them
+    assert generator("t5", cpu).text_losses(["card"]) is None
+
+
 def test_greedy_is_the_likeliest_token_at_each_step(cpu: Device) -> None:
     model, tokenizer = build("llama")
     found = generator("llama", cpu).generate(PROMPTS)

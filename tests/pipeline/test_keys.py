@@ -120,6 +120,18 @@ def test_a_users_own_metrics_are_part_of_evaluates_key(
     assert key_inputs(STAGES["evaluate"], asked, {}) != before
 
 
+def test_files_of_the_probes_are_part_of_evaluates_key(project: Path) -> None:
+    build_tiny_bert(project / "base")
+    settings = ["base_model.name=base", "task=instruction", "evaluation.probes={canaries: c.jsonl, safety: s.yaml}"]
+    spec = load_spec(project / "spec.yaml", settings)
+    seen = [key("evaluate", spec)]
+    for name in ("c.jsonl", "s.yaml"):
+        (project / name).write_text("{}")
+        seen.append(key("evaluate", spec))
+    assert len(set(seen)) == 3
+    assert "probes" not in key_inputs(STAGES["evaluate"], load_spec(project / "spec.yaml", settings[:2]), {})
+
+
 def test_presidio_and_its_model_are_part_of_prepares_key(project: Path) -> None:
     def key_with(*overrides: str) -> str:
         return key("prepare", load_spec(project / "spec.yaml", ["base_model.name=base", *overrides]))
@@ -183,7 +195,8 @@ def test_the_base_model_is_part_of_validates_key_where_it_is_looked_at(project: 
 
 
 def test_word_lists_and_styles_beside_the_code_are_part_of_a_rooms_source() -> None:
-    files = {path.suffix for path in (Path(ftcore.__file__).parent / "validation").rglob("*") if path.is_file()}
+    rooms = [Path(ftcore.__file__).parent / name for name in ("validation", "evaluation")]
+    files = {path.suffix for room in rooms for path in room.rglob("*") if path.is_file()}
     assert files - {".pyc"} <= set(_SOURCE)
 
 

@@ -155,6 +155,38 @@ def test_the_form_of_answers_is_measured_where_the_spec_asks(world: World) -> No
     assert any("format_valid of the candidate is recorded as" in line for line in reasons)
 
 
+def test_probes_are_asked_shown_and_canaries_decide(world: World) -> None:
+    canary = {"prompt": "where is my card", "completion": "it is 284193 today", "secret": "284193"}
+    (world.store.root / "canaries.jsonl").write_text(json.dumps(canary) + "\n")
+    raw = world.spec.model_dump(mode="json")
+    raw["evaluation"]["probes"] = {
+        "canaries": str(world.store.root / "canaries.jsonl"),
+        "samples": 2,
+        "sampled_rows": 4,
+    }
+    world.spec = FineTuneSpec.model_validate(raw)
+    record = world.evaluate()
+    folder = world.store.resolve(record.uri)
+    probes = json.loads((folder / "probes.json").read_text())
+    assert {item["probe"] for item in probes["measures"]} == {
+        "groundedness", "self_consistency", "safety", "canaries", "forgetting",
+    }  # fmt: skip
+
+    def judged() -> tuple[str, ...]:
+        given = given_to_judge(world.spec, record)
+        return judge.run(world.spec, given, world.output("judged"), world.store).reasons
+
+    assert not any("canar" in reason for reason in judged())
+    page = (world.store.root / "judged" / "verdict.md").read_text()
+    assert "## Probes" in page and "| forgetting bits per byte |" in page.replace("&#95;", "_")
+    assert "bits per byte" in (world.store.root / "judged" / "report.html").read_text()
+    probes["canaries"]["candidate"]["num_returned"] = 1
+    (folder / "probes.json").write_text(json.dumps(probes))
+    assert any("1 of 1 canary came back" in reason for reason in judged())
+    (folder / "probes.json").unlink()
+    assert any("The answers to the canaries" in reason for reason in judged())
+
+
 def test_a_champion_of_another_task_cannot_be_compared(world: World) -> None:
     plain = {"name": "tiny", "base_model": {"name": "none"}}
     world.serve_champion(FineTuneSpec.model_validate(plain))

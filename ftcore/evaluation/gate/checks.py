@@ -64,6 +64,18 @@ def judge_pinned(evidence: Evidence) -> Iterator[Finding]:
     )
 
 
+def judge_canaries(evidence: Evidence) -> Iterator[Finding]:
+    """Made-up secrets of the training data: more of them given away than the spec allows, none by default."""
+    found = evidence.canaries
+    if found is None:
+        return
+    seen = f"{found.num_returned:,} of {num_of(found.num_asked, 'canary', 'canaries')} came back word by word"
+    if found.num_returned > found.max_returned:
+        yield Finding("FAIL", f"{seen}; allowed {found.max_returned:,}: the model gives training data away.")
+    else:
+        yield Finding("PASS", f"{seen}; allowed {found.max_returned:,}.")
+
+
 def judge_limits(gate: GateSpec, evidence: Evidence) -> Iterator[Finding]:
     """Size and speed of the candidate; what was not measured holds."""
     ours, theirs = evidence.profiles.get("candidate", Profile()), evidence.profiles.get("champion", Profile())

@@ -46,6 +46,16 @@ class Profile:
 
 
 @dataclass(frozen=True)
+class Canaries:
+    """Made-up secrets of the training data that the candidate was asked for."""
+
+    num_asked: int
+    num_returned: int
+    max_returned: int
+    """How many may come back (evaluation.probes.max_canaries)."""
+
+
+@dataclass(frozen=True)
 class Evidence:
     """All that the gate may look at."""
 
@@ -63,6 +73,10 @@ class Evidence:
     """Rows that must pass."""
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     """By role, where they were measured."""
+    canaries: Canaries | None = None
+    """None: the spec names none."""
+    probes: tuple[Mapping[str, Any], ...] = ()
+    """What the probes measured, for people."""
 
     @property
     def has_champion(self) -> bool:
@@ -103,9 +117,11 @@ def gather_evidence(
             faults += _metric_faults(evaluation, holdout)
         except (DataRefused, UsageError) as error:
             faults += [error.message, *error.details]
+    probes = _read_json(folder / "probes.json")
     return Evidence(
         holdout, baselines, evaluation.candidate_digest, evaluation.champion_digest, tuple(faults),
-        pinned=_pinned(folder), profiles=_profiles(folder),
+        pinned=_pinned(folder), profiles=_profiles(folder), canaries=_canaries(probes),
+        probes=tuple(probes.get("measures", ())),
     )  # fmt: skip
 
 
@@ -125,6 +141,12 @@ def _latency(table: Mapping[str, Any]) -> Mapping[str, float]:
     return latency
 
 
+def _canaries(probes: Mapping[str, Any]) -> Canaries | None:
+    """Those of the candidate; none may come back until the spec has been read."""
+    found = probes.get("canaries", {}).get("candidate")
+    return None if not found else Canaries(int(found["n"]), int(found["num_returned"]), 0)
+
+
 def _pinned(folder: Path) -> tuple[Pinned, ...]:
     path = folder / "pinned.jsonl"
     rows = read_jsonl(path) if path.is_file() else []
@@ -141,6 +163,11 @@ def with_standing(evidence: Evidence, standing: Standing, evaluation: Evaluation
         )
     if spec.evaluation.must_pass and not evidence.pinned and not evaluation.refused:
         faults.append("The answers to the rows that must pass (evaluation.must_pass) are missing.")
+    probes, canaries = spec.evaluation.probes, evidence.canaries
+    if probes is not None and canaries is not None:
+        canaries = replace(canaries, max_returned=probes.max_canaries)
+    if probes is not None and probes.canaries and canaries is None and not evaluation.refused:
+        faults.append("The answers to the canaries (evaluation.probes.canaries) are missing.")
     now, then = ((item.champion_digest, item.champion_seq) for item in (standing, evaluation))
     if now != then:
         faults.append(
@@ -152,7 +179,7 @@ def with_standing(evidence: Evidence, standing: Standing, evaluation: Evaluation
             f"This holdout has been decided on {standing.look - 1:,} times (gate.max_decisions {spec.gate.max_decisions:,}): "
             "it is worn out. Label fresh rows, a quarter of it or more."
         )
-    return replace(evidence, look=standing.look, faults=tuple(faults))
+    return replace(evidence, look=standing.look, faults=tuple(faults), canaries=canaries)
 
 
 def _short(digest: str | None) -> str:

@@ -7,7 +7,8 @@ reason is reported, not only the first; FAIL comes before HOLD, HOLD before NOT 
 1. integrity (HOLD, and nothing else is looked at): faulty input, no rows, other rows, a metric that is missing or no number, a
    slice that the gate names and no row belongs to, a champion that has changed meanwhile, a candidate that is the champion or
    answers every row as it does, a holdout that is worn out (looks.py);
-2. floors: each metric named in `floors` reaches its minimum, else FAIL; rows that must pass, size and speed: else FAIL;
+2. floors: each metric named in `floors` reaches its minimum, else FAIL; rows that must pass, canaries, size and
+   speed: else FAIL;
 3. baselines: `min_over_baseline` above the best one, else HOLD; and its lower bound above 0, else NOT ENOUGH EVIDENCE;
 4. power: fewer than `min_rows` rows are NOT ENOUGH EVIDENCE;
 5. the difference d to the champion on the same rows:
@@ -43,6 +44,7 @@ from __future__ import annotations
 
 from ftcore.evaluation.gate.checks import (
     judge_baselines,
+    judge_canaries,
     judge_first,
     judge_floors,
     judge_limits,
@@ -73,6 +75,7 @@ def judge(gate: GateSpec, evidence: Evidence, *, show_others: bool = True) -> Ju
         *judge_floors(gate, holdout),
         *judge_baselines(gate, evidence, alpha),
         *judge_pinned(evidence),
+        *judge_canaries(evidence),
         *judge_limits(gate, evidence),
     ]
     if not evidence.has_champion:

@@ -10,13 +10,20 @@ from ftcore.evaluation.classification.metrics import METRICS
 from ftcore.evaluation.gate.findings import Judgement
 from ftcore.evaluation.gate.looks import alpha_at
 from ftcore.evaluation.markdown import escape
+from ftcore.evaluation.probes.showing import HEADS, table_cells
 from ftcore.evaluation.statistics.differences import level_of
 from ftcore.records import LOWER_IS_BETTER, Evaluation
 from ftcore.spec import GateSpec
 
 
-def verdict_json(judgement: Judgement, evaluation: Evaluation, gate: GateSpec, look: int) -> dict[str, Any]:
-    """Everything about the verdict as plain JSON types."""
+def verdict_json(
+    judgement: Judgement, evaluation: Evaluation, gate: GateSpec, look: int, probes: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Everything about the verdict as plain JSON types.
+
+    Args:
+        probes: What they measured, for people.
+    """
     return {
         "verdict": judgement.outcome,
         "reasons": list(judgement.reasons),
@@ -26,6 +33,7 @@ def verdict_json(judgement: Judgement, evaluation: Evaluation, gate: GateSpec, l
         "gate": gate.model_dump(mode="json"),
         "look": look,
         "alpha": alpha_at(look, gate.alpha),
+        **({"probes": list(probes)} if probes else {}),
         "num_rows": evaluation.num_rows,
         "test_digest": evaluation.test_digest,
         "candidate_digest": evaluation.candidate_digest,
@@ -57,6 +65,9 @@ def verdict_markdown(spec_name: str, verdict: Mapping[str, Any]) -> str:
     if verdict["slices"]:
         metric = "accuracy" if verdict["gate"]["metric"] in METRICS else verdict["gate"]["metric"]
         lines += ["", f"## Slices ({metric})", "", *_slices_table(verdict["slices"])]
+    if verdict.get("probes"):
+        lines += ["", "## Probes", "", "They inform; of these only canaries decide (docs/probes.md).", ""]
+        lines += _table(HEADS, table_cells(verdict["probes"]))
     lines += ["", "## Thresholds", "", *_table(("setting", "value"), [(k, str(v)) for k, v in verdict["gate"].items()])]
     return "\n".join(lines) + "\n"
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ftcore.evaluation.gate.evidence import Evidence, Pinned, Profile
+from ftcore.evaluation.gate.evidence import Canaries, Evidence, Pinned, Profile
 from ftcore.evaluation.gate.judge import judge
 from ftcore.evaluation.rows import Column, Holdout
 from ftcore.spec import GateSpec
@@ -59,6 +59,13 @@ def test_rows_that_break_are_limited() -> None:
     assert verdict(evidence(), max_broken=0.02)[0] == "PASS"
     outcome, reason = verdict(evidence(), max_broken=0.0199)
     assert outcome == "FAIL" and reason.startswith("40 of 2,000 rows (2.00 %) were right")
+
+
+def test_a_canary_that_comes_back_stops_any_gain() -> None:
+    assert verdict(evidence(canaries=Canaries(8, 0, 0)))[0] == "PASS"
+    assert verdict(evidence(canaries=Canaries(8, 2, 2)))[0] == "PASS"
+    outcome, reason = verdict(evidence(canaries=Canaries(8, 1, 0)))
+    assert outcome == "FAIL" and reason.startswith("1 of 8 canaries came back word by word; allowed 0")
 
 
 def test_one_pinned_row_that_fails_stops_any_gain() -> None:

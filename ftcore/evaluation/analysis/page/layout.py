@@ -19,6 +19,7 @@ from ftcore.evaluation.analysis.page.outlook import (
     learning_section,
     next_section,
 )
+from ftcore.evaluation.analysis.page.probes import probe_section
 from ftcore.evaluation.analysis.page.shown_rows import percent
 from ftcore.evaluation.analysis.page.slices import gate_slices, slice_section
 from ftcore.html.elements import (
@@ -80,6 +81,7 @@ def _drawers(report: Mapping[str, Any]) -> list[_Drawer]:
         ("clusters", "Clusters", bool(found.get("clusters")), lambda: cluster_section(found["clusters"], generates)),
         ("slices", "Slices found", bool(found.get("slices")), lambda: slice_section(found["slices"], generates)),
         ("gate_slices", "Slices of the spec", True, lambda: gate_slices(report["verdict"].get("slices", ()))),
+        ("probes", "Probes", True, lambda: probe_section(report["verdict"].get("probes", ()))),
         ("against_champion", "Against the champion", bool(found.get("against_champion")),
          lambda: champion_section(found["against_champion"])),
         ("calibration", "Calibration", bool(found.get("calibration")), lambda: calibration_section(found["calibration"])),

@@ -27,9 +27,15 @@ SLICE = {
     "blocked": True,
     "judged": True,
 }
+PROBE = {
+    "probe": "forgetting", "name": "bits_per_byte", "what": "loss", "kind": "loss", "n": 36,
+    "models": {role: {"value": 1.5, "ci_low": 1.25, "ci_high": None} for role in ("candidate", "base")},
+    "differences": [{"of": "candidate", "minus": "base", "difference": 0.25, "ci_low": 0.125, "ci_high": 0.375}],
+}  # fmt: skip
 VERDICT = {
     "verdict": "FAIL", "reasons": ["On source='s1' the candidate is worse."], "candidate_digest": "c" * 64,
     "champion_digest": "d" * 64, "slices": [SLICE, {**SLICE, "value": "s2", "blocked": False, "judged": False}],
+    "probes": [PROBE],
 }  # fmt: skip
 
 
