@@ -41,6 +41,8 @@ def measure_faults(task: Task, evaluation: EvaluationSpec, gate: GateSpec) -> li
         faults.append("evaluation.metrics: a name stands there twice")
     if not generates and wanted_format is not None:
         faults.append(f"evaluation.generation.format is for generated text; task {task} has none")
+    if not generates and evaluation.llm_judge is not None:
+        faults.append(f"evaluation.llm_judge compares generated text; task {task} has none")
     faults += [
         f"evaluation.baselines: {name!r} is no baseline of task {task}; wanted {' or '.join(baselines)}"
         for name in evaluation.baselines

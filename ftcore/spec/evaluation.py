@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from ftcore.spec.base import Fraction, Name, Probability, Section, without_unset
+from ftcore.spec.llm_judge import LlmJudgeSpec
 
 Baseline = Literal["majority", "nearest_centroid", "base", "few_shot", "similar_reply"]
 GenerationMetric = Literal[
@@ -134,10 +135,12 @@ class EvaluationSpec(Section):
     costs: dict[str, dict[str, Cost]] = Field(default_factory=dict)
     """What mistakes cost, for the error report: `{true label: {predicted label: number}}`; 1 where nothing is said. Ranks errors,
     decides nothing."""
+    llm_judge: LlmJudgeSpec | None = None
+    """A language model that compares candidate and champion, for people to read; it decides nothing (docs/llm-judge.md)."""
 
     @model_serializer(mode="wrap")
     def _plain(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_unset(self, write, ("metrics",))
+        return without_unset(self, write, ("llm_judge", "metrics"))
 
 
 class GateSpec(Section):
