@@ -1,7 +1,7 @@
 """Standard benchmarks through lm-eval: what a model still knows beside its task.
 
-Optional: `pip install 'ftcore[lm-eval]'`. lm-eval fetches a task's rows from the Hub, unless they are in its cache or the task says
-otherwise; a task that comes as a file may run code of its own. Scores are for comparison between models; nothing is decided.
+Optional: `pip install 'ftcore[lm-eval]'`. lm-eval fetches a task's rows from the Hub, unless they are in its cache or the task
+says otherwise; a task that comes as a file may run code of its own. Scores are for comparison between models; nothing is decided.
 """
 
 from __future__ import annotations
