@@ -30,7 +30,7 @@ def benchmark(
     chat: Annotated[bool, typer.Option("--chat", help="Ask by the model's chat template.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    """What a model still knows beside its task. Needs `pip install 'ftcore[lm-eval]'`; rows come from the Hub. Decides nothing."""
+    """What a model still knows beside its task. Needs `pip install 'ftcore[lm-eval]'`; rows come from the Hub."""
     from ftcore.evaluation.benchmarks import Asked
     from ftcore.ledger import open_ledger
     from ftcore.pipeline.benchmarks import run_benchmark
