@@ -36,6 +36,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "leakage": ("ftcore.cli.leakage:leakage", "Find test rows that training would see, in two files."),
     "convert": ("ftcore.cli.convert:convert", "Write conversations in another format."),
     "compare": ("ftcore.cli.compare:compare", "Compare two prediction files, paired, with a verdict."),
+    "benchmark": ("ftcore.cli.benchmark:benchmark", "Standard benchmarks of a model, through lm-eval."),
     "report": ("ftcore.cli.report:report", "Find, open or export the error report of a run."),
     "drift": ("ftcore.cli.drift:drift", "Decide on drift between two prediction logs or text files."),
     "gate": ("ftcore.cli.gate:app", "Show what decides a promotion; put other rules in force."),

@@ -44,6 +44,9 @@ def make(
 def record(
     spec: SpecName,
     files: Annotated[list[Path], typer.Argument(help="Filled-in copies of choices.csv, one per reviewer.")],
+    labels: Annotated[
+        Path | None, typer.Option(help="New JSONL file of the pairs and choices, for evaluation.llm_judge.labels.")
+    ] = None,
     actor: Annotated[str | None, typer.Option(help="Who; default: $FTCORE_ACTOR, else your user name.")] = None,
     json: JsonFlag = False,
 ) -> None:
@@ -55,7 +58,7 @@ def record(
     from ftcore.store import Store
 
     with open_ledger() as ledger, libraries_on_stderr():
-        seen = record_review(spec_name(spec), ledger, Store(), files, actor or current_actor())
+        seen = record_review(spec_name(spec), ledger, Store(), files, actor or current_actor(), labels)
     if json:
         print_json(asdict(seen))
     else:

@@ -124,17 +124,25 @@ def weigh(pairs: Sequence[Pair], choices: Sequence[Mapping[int, str]]) -> Review
 
     A row counts once, for whom most of its reviewers chose, so that rows and not votes are the sample.
     """
-    wins = losses = ties = 0
-    for number, pair in enumerate(pairs, start=1):
-        votes = [_vote(pair, chosen[number]) for chosen in choices if number in chosen]
-        if votes:
-            balance = sum(votes)
-            wins, losses, ties = wins + (balance > 0), losses + (balance < 0), ties + (balance == 0)
+    chosen = majority(pairs, choices)
+    balance = [_vote(pairs[number - 1], choice) for number, choice in chosen.items()]
+    wins, losses, ties = balance.count(1), balance.count(-1), balance.count(0)
     total = wins + losses + ties
     rate = (wins + ties / 2) / total
     low, high = wilson(rate * total, total)
     tail = min(1.0, 2 * mcnemar_tail(max(wins, losses), min(wins, losses)))
-    return Reviewed(len(choices), total, wins, losses, ties, rate, low, high, tail, _kappa(choices))
+    return Reviewed(len(choices), total, wins, losses, ties, rate, low, high, tail, kappa_of(choices))
+
+
+def majority(pairs: Sequence[Pair], choices: Sequence[Mapping[int, str]]) -> dict[int, str]:
+    """By number of the pair, from 1: what most of its reviewers chose, a tie where neither answer has more votes."""
+    found = {}
+    for number in range(1, len(pairs) + 1):
+        votes = [chosen[number] for chosen in choices if number in chosen]
+        if votes:
+            balance = votes.count("A") - votes.count("B")
+            found[number] = "A" if balance > 0 else "B" if balance < 0 else "tie"
+    return found
 
 
 def _vote(pair: Pair, choice: str) -> int:
@@ -142,7 +150,8 @@ def _vote(pair: Pair, choice: str) -> int:
     return 0 if choice == "tie" else 1 if (choice == "A") == pair.candidate_first else -1
 
 
-def _kappa(choices: Sequence[Mapping[int, str]]) -> float | None:
+def kappa_of(choices: Sequence[Mapping[int, str]]) -> float | None:
+    """Cohen's kappa, mean over pairs of reviewers; None where it has no meaning."""
     from sklearn.metrics import cohen_kappa_score
 
     found = []

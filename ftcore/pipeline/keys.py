@@ -61,6 +61,8 @@ def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, An
         depends["must_pass"] = _file_identity(spec, spec.evaluation.must_pass)
     if stage.name == "evaluate" and (asked := _probe_files(spec)):
         depends["probes"] = asked
+    if stage.name == "evaluate" and (judge := spec.evaluation.llm_judge) and judge.labels:
+        depends["llm_judge_labels"] = _file_identity(spec, judge.labels)
     if stage.name == "prepare" and (read := _read_by_phases(spec)):
         depends["phases"] = read
     if (

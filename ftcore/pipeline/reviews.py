@@ -8,7 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ftcore.data.reading import write_jsonl
 from ftcore.errors import UsageError
+from ftcore.evaluation.llm_judge.labels import labelled_pairs
 from ftcore.evaluation.review import Pair, Reviewed, read_choices, sample_pairs, weigh
 from ftcore.evaluation.review_page import write_review
 from ftcore.ledger import GATE_DECISION, Event, Ledger
@@ -47,17 +49,27 @@ def make_review(
     return {"review": name, "num_pairs": len(pairs)}
 
 
-def record_review(spec_name: str, ledger: Ledger, store: Store, files: Sequence[Path], actor: str) -> Reviewed:
+def record_review(
+    spec_name: str, ledger: Ledger, store: Store, files: Sequence[Path], actor: str, labels: Path | None = None
+) -> Reviewed:
     """Count what reviewers chose in the newest review, and put it into the ledger.
 
+    Args:
+        labels: New file for the pairs with what most reviewers chose: what an LLM judge is held against.
+
     Raises:
-        UsageError: There is no review, or the files have faults; all are listed.
+        UsageError: There is no review, the files have faults (all are listed), or `labels` is there already.
     """
+    if labels is not None and labels.exists():
+        raise UsageError(f"{labels} is there already; wanted a new file.", hint="--labels FILE")
     made = _newest(ledger, spec_name, MADE)
     if made is None:
         raise UsageError(f"There is no review of {spec_name}.", hint="ftcore review make SPEC")
     pairs = _pairs(made, store)
-    seen = weigh(pairs, read_choices(files, made.payload["review"], len(pairs)))
+    choices = read_choices(files, made.payload["review"], len(pairs))
+    seen = weigh(pairs, choices)
+    if labels is not None:
+        write_jsonl(labels, labelled_pairs(pairs, choices))
     kept = ("review", "verdict", "candidate", "champion")
     ledger.append(RECORDED, spec_name, {**{name: made.payload[name] for name in kept}, **asdict(seen)}, actor)
     return seen

@@ -13,6 +13,7 @@ from ftcore.spec.evaluation import (
     GenerationSpec,
     MetricName,
 )
+from ftcore.spec.llm_judge import LlmJudgeSpec
 from ftcore.spec.loading import load_spec, project_root, setting_of, with_settings
 from ftcore.spec.method import BaseModelSpec, MethodName, MethodSpec
 from ftcore.spec.operation import AlertsSpec, ApprovalSpec, ComputeSpec, MonitoringSpec, ScheduleSpec
@@ -59,6 +60,7 @@ __all__ = [
     "LabelAuditSpec",
     "LeakageRule",
     "LeakageSpec",
+    "LlmJudgeSpec",
     "MethodName",
     "MethodSpec",
     "MetricName",

@@ -45,6 +45,8 @@ def measure_faults(task: Task, evaluation: EvaluationSpec, gate: GateSpec) -> li
         faults.append(
             f"evaluation.probes ask for generated text, which task {task} has none of; wanted no such section"
         )
+    if not generates and evaluation.llm_judge is not None:
+        faults.append(f"evaluation.llm_judge compares generated text; task {task} has none")
     faults += [
         f"evaluation.baselines: {name!r} is no baseline of task {task}; wanted {' or '.join(baselines)}"
         for name in evaluation.baselines

@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from ftcore.spec.base import Fraction, Name, Probability, Section, without_unset
+from ftcore.spec.llm_judge import LlmJudgeSpec
 from ftcore.spec.probes import ProbesSpec
 
 Baseline = Literal["majority", "nearest_centroid", "base", "few_shot", "similar_reply"]
@@ -138,10 +139,12 @@ class EvaluationSpec(Section):
     probes: ProbesSpec | None = None
     """Groundedness, self-consistency, safety, forgetting and canaries (generated text only). Null: none of them; `{}`: those that
     cost little."""
+    llm_judge: LlmJudgeSpec | None = None
+    """A language model that compares candidate and champion, for people to read; it decides nothing (docs/llm-judge.md)."""
 
     @model_serializer(mode="wrap")
     def _plain(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_unset(self, write, ("metrics", "probes"))
+        return without_unset(self, write, ("llm_judge", "metrics", "probes"))
 
 
 class GateSpec(Section):

@@ -26,7 +26,7 @@ PINNED, SIZES = "pinned.jsonl", "sizes.json"
 def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], output: Output, store: Store) -> Evaluation:
     """Writes predictions/<role>.jsonl, tables.json, the candidate's monitoring reference, holdout.json (which rows it was),
     sizes.json (of the models' files, in millions of bytes) and, where the spec has them, pinned.jsonl (rows that must pass),
-    probes.json and probe_answers.jsonl.
+    probes.json and probe_answers.jsonl, llm_judge.json.
 
     Refuses an empty split, and a champion of another task.
 
@@ -80,6 +80,11 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     scored = score(spec, models, train, device, output.path)
     if pinned is not None:
         _answer_pinned(pinned, candidate, device, output.path)
+    if spec.evaluation.llm_judge is not None:
+        from ftcore.evaluation.llm_judge.judging import judge_answers
+        from ftcore.evaluation.llm_judge.telling import summary
+
+        say(summary(judge_answers(spec, output.path)))
     return replace(record, models=scored)
 
 

@@ -20,6 +20,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     from ftcore.evaluation.gate.evidence import gather_evidence, with_standing
     from ftcore.evaluation.gate.judge import judge
     from ftcore.evaluation.gate.verdict import verdict_json, verdict_markdown
+    from ftcore.evaluation.llm_judge.telling import markdown
 
     evaluation = cast(Evaluation, inputs["evaluate"])
     withdrawal = cast(Withdrawal | None, inputs.get("withdrawal"))
@@ -33,7 +34,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     judgement = judge(spec.gate, evidence)
     verdict = verdict_json(judgement, evaluation, spec.gate, standing.look, evidence.probes)
     write_durable(output.path / "verdict.json", canonical_json(verdict))
-    write_durable(output.path / "verdict.md", verdict_markdown(spec.name, verdict))
+    write_durable(output.path / "verdict.md", verdict_markdown(spec.name, verdict) + markdown(folder))
     prepared = cast(PreparedDataset | None, inputs.get("prepare"))
     write_analysis(output.path, spec, verdict, folder, store.resolve(prepared.uri) if prepared else None)
     return Verdict(

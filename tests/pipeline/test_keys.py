@@ -229,3 +229,20 @@ def test_a_named_teacher_is_part_of_the_key(project: Path, stage: str) -> None:
     config = project / "teacher" / "config.json"
     config.write_text(config.read_text().replace("gelu", "relu"))
     assert key(stage, load_spec(project / "spec.yaml", settings)) != before
+
+
+def test_other_choices_of_people_ask_the_judge_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ftcore.models.base.base_digest", lambda spec: "b" * 64)
+    labels = tmp_path / "labels.jsonl"
+    judge = {"url": "https://judge.example/v1", "model": "m", "labels": str(labels)}
+    spec = FineTuneSpec.model_validate({
+        "name": "tiny", "task": "instruction", "base_model": {"name": "b"}, "evaluation": {"llm_judge": judge},
+        "compute": {"device": "cpu"},
+    })  # fmt: skip
+    seen = []
+    for text in (None, "one", "other"):
+        if text is not None:
+            labels.write_text(text)
+        seen.append(key_inputs(STAGES["evaluate"], spec, {})["llm_judge_labels"])
+    assert seen[0] == "missing" and len(set(seen)) == 3
+    assert "llm_judge_labels" not in key_inputs(STAGES["judge"], spec, {})

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from ftcore.errors import UsageError
+from ftcore.evaluation.llm_judge.labels import read_labels
 from ftcore.ledger import GATE_DECISION, Ledger
 from ftcore.pipeline.reviews import RECORDED, make_review, record_review
 from ftcore.store import Store
@@ -35,7 +36,14 @@ def test_a_review_goes_from_the_newest_decision_into_the_ledger(tmp_path: Path) 
         sheet = csv.DictWriter(file, rows[0])
         sheet.writeheader()
         sheet.writerows(rows)
-    seen = record_review("tiny", ledger, store, [tmp_path / "ada.csv"], "bo")
+    labels = tmp_path / "labels.jsonl"
+    seen = record_review("tiny", ledger, store, [tmp_path / "ada.csv"], "bo", labels)
     assert (seen.candidate, seen.champion, seen.tied) == (30, 0, 0) and seen.p_value < 1e-6
     [event] = ledger.events("tiny", (RECORDED,))
     assert (event.actor, event.payload["candidate"], event.payload["verdict"]) == ("bo", 30, "v" * 64)
+    found, choices = read_labels(labels)
+    assert len(found) == 30 and {
+        (pair.first if choices[int(pair.row_id)] == "A" else pair.second) for pair in found
+    } == {"new"}
+    with pytest.raises(UsageError, match="there already"):
+        record_review("tiny", ledger, store, [tmp_path / "ada.csv"], "bo", labels)

@@ -19,6 +19,8 @@ from ftcore.records import Evaluation, ModelRef, PreparedDataset, TrainingRun, r
 from ftcore.spec import FineTuneSpec
 from ftcore.stages import evaluate, judge
 from ftcore.store import Manifest, Output, Store
+from tests.evaluation.llm_judge.judge_server import answers, serving
+from tests.evaluation.llm_judge.judge_server import verdict as judge_says
 from tests.stages.test_evaluate import make_classifier
 from tests.standing import given_to_judge
 from tests.tiny_bert import LABELS, build_tiny_bert
@@ -66,6 +68,14 @@ class World:
     def output(self, name: str) -> Output:
         (self.store.root / name).mkdir(exist_ok=True)
         return Output(self.store.root / name, name, self.store.root / "scratch")
+
+    def ask_judge(self, judge: dict[str, object]) -> None:
+        plain = self.spec.model_dump(mode="json")
+        plain["evaluation"]["llm_judge"] = judge
+        self.spec = FineTuneSpec.model_validate(plain)
+
+    def judge_by(self, record: Evaluation) -> None:
+        judge.run(self.spec, given_to_judge(self.spec, record), self.output("judged"), self.store)
 
     def evaluate(self) -> Evaluation:
         inputs = {"prepare": self.prepared, "train": self.training, "champion": self.champion}
@@ -246,3 +256,34 @@ def test_the_reply_of_the_most_similar_row_is_copied() -> None:
     asked = [{"text": "my money, a refund?"}, {"text": "is the card here"}, {"text": "zzz"}]
     assert similar_replies(train, asked) == ["B", "A", "A"]
     assert similar_replies([{"text": "!", "completion": "C"}], asked) == ["C"] * 3
+
+
+def test_an_opinion_is_told_and_changes_no_verdict(world: World, tmp_path: Path) -> None:
+    def longer(system: str, user: str) -> str:
+        a, b = (len(text) for text in answers(system, user))
+        return judge_says("tie" if a == b else "A" if a > b else "B")
+
+    labels = [{"asked": "q", "a": "x" * (1 + i % 3), "b": "xx", "choice": ["B", "tie", "A"][i % 3]} for i in range(30)]
+    write_jsonl(tmp_path / "labels.jsonl", labels)
+    with serving(longer) as seen:
+        asked = {"url": seen.url, "model": "m", "labels": str(tmp_path / "labels.jsonl"), "retries": 0}
+        world.ask_judge(asked)
+        record = world.evaluate()
+    opinion = world.store.resolve(record.uri) / "llm_judge.json"
+    told = json.loads(opinion.read_text())
+    assert told["shown"] and told["agreement"]["kappa"] == 1.0 and told["score"]["num_rows"] > 0
+    world.judge_by(record)
+    judged = world.store.root / "judged"
+    with_opinion = (judged / "verdict.json").read_bytes()
+    assert "Kappa with people 1.00" in (judged / "verdict.md").read_text()
+    assert "win rate" in (judged / "report.html").read_text()
+    opinion.unlink()
+    world.judge_by(record)
+    assert (judged / "verdict.json").read_bytes() == with_opinion
+    assert "language model" not in (judged / "verdict.md").read_text() + (judged / "report.html").read_text()
+    world.ask_judge(asked | {"url": seen.url})  # nobody listens there any more
+    down = world.evaluate()
+    assert not down.refused and replace(down, uri="") == replace(record, uri="")
+    world.judge_by(down)
+    for name in ("verdict.md", "report.html"):
+        assert "hidden" in (text := (judged / name).read_text()) and "win rate" not in text

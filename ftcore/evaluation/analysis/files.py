@@ -10,6 +10,7 @@ from ftcore.data.reading import read_jsonl
 from ftcore.evaluation.analysis.analyse import VERSION, Given, analyse, fault_of
 from ftcore.evaluation.analysis.finding import DATA, PAGE
 from ftcore.evaluation.analysis.page import render
+from ftcore.evaluation.llm_judge.telling import read_result, summary
 from ftcore.records import canonical_json
 from ftcore.spec import FineTuneSpec
 from ftcore.store import write_durable
@@ -29,6 +30,8 @@ def write_analysis(
         StorageError: The files cannot be written.
     """
     report = {"spec": spec.name, "verdict": dict(verdict), **_analysed(spec, evaluated, prepared)}
+    if opinion := read_result(evaluated):
+        report["llm_judge"] = summary(opinion)
     try:
         drawn, data = render(report).encode(), canonical_json(report).encode()
     except Exception as error:  # noqa: BLE001 (whatever it is: the verdict stands, and its folder has its files)

@@ -87,6 +87,7 @@ def _drawers(report: Mapping[str, Any]) -> list[_Drawer]:
         ("calibration", "Calibration", bool(found.get("calibration")), lambda: calibration_section(found["calibration"])),
         ("doubted_labels", "Doubted labels", bool(found.get("doubted_labels")), lambda: doubted_section(found["doubted_labels"])),
         ("learning_curve", "More data?", bool(found.get("learning_curve")), lambda: learning_section(found["learning_curve"])),
+        ("llm_judge", "A language model's opinion", bool(report.get("llm_judge")), lambda: _opinion(report["llm_judge"])),
         ("next_data", "Data to add", bool(found.get("next_data")), lambda: next_section(found["next_data"])),
     ]  # fmt: skip
     return [(name, title, draw) for name, title, there, draw in have if there]
@@ -174,6 +175,12 @@ def next_steps(report: Mapping[str, Any]) -> list[Node]:
 
 def _step(text: str, name: str) -> Element:
     return link(text, f"#{name}")
+
+
+def _opinion(told: str) -> Element:
+    return section(
+        "A language model's opinion", paragraph(told), paragraph(soft("It decides nothing.")), id_="llm_judge"
+    )
 
 
 def _faults(faults: list[Mapping[str, str]]) -> Element | None:
