@@ -12,13 +12,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ftcore.errors import GateChanged, UsageError
+from ftcore.evaluation.outputs import HOLDOUT
 from ftcore.ledger import GATE_DECISION, GATE_RULES, Event, Ledger
 from ftcore.pipeline.inputs import champion_ref
 from ftcore.records import Evaluation, Standing, Verdict
 from ftcore.spec import FineTuneSpec
 from ftcore.store import Store
-
-HOLDOUT = "holdout.json"
 
 
 def rules_in_force(ledger: Ledger, spec_name: str) -> Event | None:

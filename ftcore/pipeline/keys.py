@@ -57,12 +57,8 @@ def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, An
         from ftcore.data.personal.presidio import engine_identity
 
         depends["presidio"] = engine_identity(spec.prepare.presidio, spec.root)
-    if stage.name == "evaluate" and spec.evaluation.must_pass:
-        depends["must_pass"] = _file_identity(spec, spec.evaluation.must_pass)
-    if stage.name == "evaluate" and (asked := _probe_files(spec)):
-        depends["probes"] = asked
-    if stage.name == "evaluate" and (judge := spec.evaluation.llm_judge) and judge.labels:
-        depends["llm_judge_labels"] = _file_identity(spec, judge.labels)
+    if stage.name == "evaluate":
+        depends |= _read_by_evaluate(spec)
     if stage.name == "prepare" and (read := _read_by_phases(spec)):
         depends["phases"] = read
     if (
@@ -73,10 +69,6 @@ def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, An
         from ftcore.models.base import teacher_digest
 
         depends["teacher"] = teacher_digest(spec)
-    if stage.name == "evaluate" and spec.evaluation.metrics:
-        from ftcore.evaluation.own_metrics import identity
-
-        depends["own_metrics"] = identity(spec.evaluation.metrics)
     if needs_base:
         from ftcore.models.base import base_digest
 
@@ -90,11 +82,21 @@ def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, An
     return depends
 
 
-def _probe_files(spec: FineTuneSpec) -> dict[str, str]:
-    """Files of the user that the probes read."""
-    probes = spec.evaluation.probes
-    named = (probes.safety, probes.general_text, probes.canaries) if probes else ()
-    return {name: _file_identity(spec, name) for name in named if name and name != SHIPPED}
+def _read_by_evaluate(spec: FineTuneSpec) -> dict[str, Any]:
+    """The user's own files and code that `evaluate` reads, where the spec names any."""
+    settings, read = spec.evaluation, dict[str, Any]()
+    if settings.must_pass:
+        read["must_pass"] = _file_identity(spec, settings.must_pass)
+    if probes := settings.probes:
+        named = (probes.safety, probes.general_text, probes.canaries)
+        read["probes"] = {name: _file_identity(spec, name) for name in named if name and name != SHIPPED}
+    if settings.llm_judge and settings.llm_judge.labels:
+        read["llm_judge_labels"] = _file_identity(spec, settings.llm_judge.labels)
+    if settings.metrics:
+        from ftcore.evaluation.own_metrics import identity
+
+        read["own_metrics"] = identity(settings.metrics)
+    return read
 
 
 def _read_by_phases(spec: FineTuneSpec) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from ftcore.evaluation.outputs import HOLDOUT, PINNED, SIZES
 from ftcore.records import DataRef, Evaluation, ModelRef, PreparedDataset, Record, Scored, TrainingRun, canonical_json
 from ftcore.spec import FineTuneSpec
 from ftcore.store import Output, Store, write_durable
@@ -19,8 +20,6 @@ from ftcore.store import Output, Store, write_durable
 if TYPE_CHECKING:
     from ftcore.evaluation.pinned import PinnedRows
     from ftcore.models.devices import Device
-
-PINNED, SIZES = "pinned.jsonl", "sizes.json"
 
 
 def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], output: Output, store: Store) -> Evaluation:
@@ -57,7 +56,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         champion_seq=champion.seq if champion else 0,
     )
     sketch = sketch_of(row_digest(row) for row in test)
-    write_durable(output.path / "holdout.json", canonical_json({"rows": sketch}))
+    write_durable(output.path / HOLDOUT, canonical_json({"rows": sketch}))
     empty = [name for name, part in (("training", train), ("test", test)) if not part]
     if empty:
         return replace(record, refused=tuple(f"The {name} split is empty: nothing can be measured." for name in empty))

@@ -1,1 +1,1 @@
-"""The gate: evidence in, PASS, FAIL or NOT ENOUGH EVIDENCE out, with every reason."""
+"""The gate: evidence in, PASS, FAIL, NOT ENOUGH EVIDENCE or HOLD out, with every reason."""

@@ -19,6 +19,7 @@ from ftcore.evaluation.files import LIKELIHOOD, read_predictions
 from ftcore.evaluation.generation.holdout import TextHoldout
 from ftcore.evaluation.generation.metrics import FORMULAS, PERPLEXITY, value_of
 from ftcore.evaluation.matching import match, match_texts
+from ftcore.evaluation.outputs import PINNED, SIZES
 from ftcore.evaluation.rows import Column, Holdout
 from ftcore.records import Evaluation, Scored, Standing, Withdrawal
 from ftcore.spec import FineTuneSpec
@@ -127,7 +128,7 @@ def gather_evidence(
 
 def _profiles(folder: Path) -> dict[str, Profile]:
     """Size and speed of the models that were scored, where they were measured."""
-    sizes, models = _read_json(folder / "sizes.json"), _read_json(folder / "tables.json").get("models", {})
+    sizes, models = _read_json(folder / SIZES), _read_json(folder / "tables.json").get("models", {})
     return {role: Profile(sizes.get(role), _latency(models.get(role, {})).get("p95_ms")) for role in _MODELS}
 
 
@@ -148,7 +149,7 @@ def _canaries(probes: Mapping[str, Any]) -> Canaries | None:
 
 
 def _pinned(folder: Path) -> tuple[Pinned, ...]:
-    path = folder / "pinned.jsonl"
+    path = folder / PINNED
     rows = read_jsonl(path) if path.is_file() else []
     return tuple(Pinned(str(row["id"]), row["passed"] is True) for row in rows)
 
