@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -22,11 +22,11 @@ _HEAD = (
 
 
 def table(rows: Sequence[Row], results: Mapping[str, Result]) -> str:
-    """Markdown: one table per set, of the rows that were measured with today's settings."""
+    """Markdown: one table per set, of the rows measured with today's settings, and where: costs compare within a set alone."""
     measured = [row for row in rows if is_current(row, results)]
     if not measured:
         return _NOT_YET
-    parts = [_where(results[row.name] for row in measured)]
+    parts = []
     for data, of_set in groupby(measured, key=lambda row: row.data):
         lines = [(row, results[row.name]) for row in of_set]
         first = lines[0][1]
@@ -34,17 +34,21 @@ def table(rows: Sequence[Row], results: Mapping[str, Result]) -> str:
             f"**{data.title}** ({_count(first['num_train'])} training rows, {_count(first['num_test'])} held-out rows)"
         )
         body = "\n".join(_line(row, result) for row, result in lines)
-        parts.append(f"{title}\n\n{_HEAD.format(metric=first['metric'])}\n{body}")
+        parts += [
+            title,
+            _where(results[row.name] for row, _ in lines),
+            f"{_HEAD.format(metric=first['metric'])}\n{body}",
+        ]
         parts += [_student(row, result) for row, result in lines if "speedup" in result]
     return "\n\n".join(parts)
 
 
-def _where(results: object) -> str:
+def _where(results: Iterable[Result]) -> str:
     """Machines and libraries, each once."""
     seen = {
         f"{item['cpu']}, {num_of(item['threads'], 'thread')}, {item['precision']}; "
         + ", ".join(f"{name} {version}" for name, version in item["libraries"].items())
-        for item in results  # type: ignore[attr-defined]
+        for item in results
     }
     return "Measured on: " + "; and on: ".join(sorted(seen)) + "."
 

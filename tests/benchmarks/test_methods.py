@@ -68,7 +68,7 @@ def test_missing_and_low_figures_are_missed() -> None:
 def test_the_table_shows_rows_measured_with_the_settings_of_today() -> None:
     lines = table([ROW], {ROW.name: FIGURES}).splitlines()
     assert lines[-1] == "| full | 0.875 | 50 (25.0%) | 0.3 | 1,234 | 240 | 91 |  |"
-    assert lines[0] == "Measured on: A CPU, 2 threads, bf16; torch 9."
+    assert "Measured on: A CPU, 2 threads, bf16; torch 9." in lines
     stale = dataclasses.replace(ROW, settings={"training.epochs": 3})
     assert "0.875" not in table([stale], {ROW.name: FIGURES})
     taught = table([ROW], {ROW.name: {**FIGURES, "share_of_teacher": 0.98, "speedup": 1.94}})
