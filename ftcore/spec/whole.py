@@ -112,9 +112,13 @@ class FineTuneSpec(Section):
         """The named sections as plain JSON types: what a stage reads, and so what its cache key covers.
 
         Args:
-            ignored: Fields of them that it does not read, as `section.field`.
+            sections: Whole ones, or single fields of them as `section.field`.
+            ignored: Fields of whole ones that it does not read, as `section.field`.
         """
-        part = {name: self.model_dump(mode="json", include={name})[name] for name in sections}
+        part: dict[str, Any] = {}
+        for name, _, field in (path.partition(".") for path in sections):
+            section = self.model_dump(mode="json", include={name})[name]
+            part[name] = {**part.get(name, {}), field: section[field]} if field else section
         for name, _, field in (path.partition(".") for path in ignored):
             part[name].pop(field)
         return part

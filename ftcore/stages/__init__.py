@@ -23,7 +23,7 @@ class Stage:
     inputs: tuple[str, ...]
     """Stages whose records it needs; from the ledger: `data`, `start`, `champion`, `withdrawal`, `standing` and `released`."""
     sections: tuple[str, ...]
-    """Parts of the spec it reads: only these are in its cache key."""
+    """Parts of the spec it reads, sections or single fields (`section.field`): only these are in its cache key."""
     rooms: tuple[str, ...]
     """Packages or single files of ftcore whose source is in its cache key, besides the stage itself."""
     ignored: tuple[str, ...] = ()
@@ -40,15 +40,18 @@ STAGES: dict[str, Stage] = {
     stage.name: stage
     for stage in (
         Stage("ingest", ("data",), ("data",), ("data",)),
-        Stage("validate", ("ingest", "released"), ("name", "task", "data", "validation", "leakage", "base_model", "training"),
+        Stage("validate", ("ingest", "released"),
+              ("name", "task", "data", "validation", "leakage", "base_model", "training.max_length"),
               ("data", "validation", "html")),
         Stage("prepare", ("ingest", "validate", "released"),
-              ("task", "data", "leakage", "prepare", "validation", "base_model", "training"), ("data",)),
+              ("task", "data", "leakage", "prepare", "validation", "base_model", "training.max_length", "training.batch_size"),
+              ("data",)),
         Stage("tune", ("prepare", "start"), ("task", "base_model", "method", "training", "tuning", "compute"),
               ("tuning", "training", "models", "data/templates.py"), isolated=True),
         Stage("train", ("prepare", "start"), ("task", "base_model", "method", "training", "compute"),
               ("training", "models", "data/templates.py"), isolated=True),
-        Stage("evaluate", ("prepare", "train", "champion"), ("task", "evaluation", "compute", "base_model", "training"),
+        Stage("evaluate", ("prepare", "train", "champion"),
+              ("task", "evaluation", "compute", "base_model", "training.max_length", "training.seed"),
               ("evaluation", "training", "models", "data/cleaning.py", "data/personal", "registry/package.py"),
               ("evaluation.costs",), isolated=True),
         Stage("judge", ("prepare", "evaluate", "withdrawal", "standing"), ("name", "task", "gate", "evaluation"),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,13 @@ def test_the_settings_of_a_search_give_the_key_that_they_give_in_the_spec(projec
         ("validate", "leakage.max_leaked=0.5", True),
         ("validate", "prepare.phone_regions=[DE]", True),
         ("validate", "prepare.max_chars=9", False),
+        ("validate", "training.max_length=64", True),
+        ("validate", "training.learning_rate=0.1", False),
+        ("prepare", "training.batch_size=64", True),
+        ("prepare", "training.learning_rate=0.1", False),
+        ("evaluate", "training.seed=3", True),
+        ("evaluate", "training.learning_rate=0.1", False),
+        ("train", "training.learning_rate=0.1", True),
         ("judge", "gate.margin=0.1", True),
         ("judge", "training.seed=3", False),
         ("judge", "evaluation.costs={a: {b: 2}}", True),
@@ -82,8 +90,22 @@ def test_the_settings_of_a_search_give_the_key_that_they_give_in_the_spec(projec
 )
 def test_a_key_covers_what_its_stage_reads_and_no_more(project: Path, stage: str, override: str, changes: bool) -> None:
     (project / "other").mkdir()
+    build_tiny_bert(project / "nowhere")
     before, after = (load_spec(project / "spec.yaml", extra) for extra in ([], [override]))
     assert (key(stage, before) != key(stage, after)) is changes
+
+
+@pytest.mark.parametrize("stage", ["validate", "prepare", "evaluate"])
+def test_fields_of_a_section_that_a_stage_names_singly_are_all_that_its_rooms_read(stage: str) -> None:
+    """What stands in no key would give yesterday's output again: here the sources are asked, not the table."""
+    root = Path(ftcore.__file__).parent
+    rooms = [f"stages/{stage}.py", *(room for room in STAGES[stage].rooms if room != "training")]
+    files = [
+        file for room in rooms for file in ([root / room] if room.endswith(".py") else (root / room).rglob("*.py"))
+    ]
+    read = set(re.findall(r"spec\.training\b\.?(\w*)", "".join(file.read_text(encoding="utf-8") for file in files)))
+    named = {path.partition(".")[2] for path in STAGES[stage].sections if path.startswith("training.")}
+    assert read <= named, f"{stage} reads more of the section training (empty: hands all of it on)"
 
 
 def test_costs_of_mistakes_score_no_model_again() -> None:
