@@ -137,7 +137,7 @@ def test_the_evidence_has_all_that_a_decision_needs() -> None:
         "- eve may not approve",
         "- Approvers: ada, bo;",
         "no answer within 72 hours: the champion stays",
-        "| candidate | 0.9000 &#40;0.8700 to 0.9200&#41; | 500 |",
+        "| candidate | 0.9000 (0.8700 to 0.9200) | 500 |",
         "| accuracy | 0.8000 | 0.9000 | +0.1000 | +0.0500 to +0.1500 | 0.001 | 500 | 40 |",
         "1 judged, none blocked; 1 have too few rows.",
         "| label | card | 120 | 0.8000 | 0.7900 | -0.0100 |",
@@ -162,7 +162,7 @@ def test_evidence_takes_no_markup_from_data() -> None:
     hostile = "x](http://evil) <img src=x> **PASS** |`a`\n# head"
     store = Store()
     text = evidence(judged(store, hostile, hostile), replace(ASKED, starter=hostile, cause=hostile), store)
-    assert "<" not in text and "evil)" not in text and text.count("**") == 2, "the bold outcome is ours"
+    assert "<" not in text and "](http://evil" not in text and text.count("**") == 2, "the bold outcome is ours"
     assert [line for line in text.splitlines() if line.startswith("# ")] == []
     assert "img src" in text
 

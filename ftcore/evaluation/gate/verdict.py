@@ -63,7 +63,12 @@ def verdict_markdown(spec_name: str, verdict: Mapping[str, Any]) -> str:
     if verdict.get("probes"):
         lines += ["", "## Probes", "", "They inform; of these only canaries decide (docs/probes.md).", ""]
         lines += _table(HEADS, table_cells(verdict["probes"]))
-    lines += ["", "## Thresholds", "", *_table(("setting", "value"), [(k, str(v)) for k, v in verdict["gate"].items()])]
+    lines += [
+        "",
+        "## Thresholds",
+        "",
+        *_table(("setting", "value"), [(name, _setting(value)) for name, value in verdict["gate"].items()]),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -86,6 +91,17 @@ def judged_slices(verdict: Mapping[str, Any], most: int) -> list[str]:
     if len(judged) > most:
         lines += ["", f"and {len(judged) - most} more in verdict.md"]
     return lines
+
+
+def _setting(value: Any) -> str:
+    """A threshold as people write it."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_setting(item)}" for name, item in value.items()) or "none"
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "no limit" if value is None else str(value)
 
 
 def _slice_metric(verdict: Mapping[str, Any]) -> str:
