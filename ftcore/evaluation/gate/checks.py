@@ -41,7 +41,7 @@ def judge_baselines(gate: GateSpec, evidence: Evidence, alpha: float) -> Iterato
         how = "does at least as well as" if seen.difference <= 0 else "does nearly as well as"
         yield Finding(
             "HOLD",
-            f"T{name[1:]} {how} the candidate, {percent(seen.candidate)}: {points(seen.difference)}, wanted at least "
+            f"T{name[1:]} {how} the candidate ({percent(seen.candidate)}): difference {points(seen.difference)}, wanted at least "
             f"{points(gate.min_over_baseline)}. Training bought little: look at the data, the labels and the settings.",
         )
     elif seen.lower <= 0:

@@ -119,11 +119,13 @@ def _headline(report: Mapping[str, Any]) -> str:
     summary = report["sections"].get("summary")
     if not summary:
         return "The errors could not be analysed"
+    champion = summary["mean_score"].get("champion")
     if report["task"] != "classification":
         metric = str(report["metric"]).replace("_", " ")
-        return f"{metric} {summary['mean_score']['candidate']:.3f} per row, on {num_of(report['num_rows'], 'row')}"
+        beside = "" if champion is None else f", the champion {champion:.3f}"
+        mean = summary["mean_score"]["candidate"]
+        return f"{metric} {mean:.3f} per row{beside}, on {num_of(report['num_rows'], 'row')}"
     told = f"{summary['num_failing']:,} of {num_of(report['num_rows'], 'row')} wrong"
-    champion = summary["mean_score"].get("champion")
     return told if champion is None else f"{told}, the champion {round((1 - champion) * report['num_rows']):,}"
 
 
@@ -173,9 +175,12 @@ def next_steps(report: Mapping[str, Any]) -> list[Node]:
         steps.append(_step(f"See what was lost against the champion on {lost[0]['name']}", "slices"))
     broken = (found.get("against_champion") or {}).get("num_broken", 0)
     if broken:
-        steps.append(
-            _step(f"Look through the {num_of(broken, 'row')} that only the champion got right", "against_champion")
+        which = (
+            "that only the champion got right"
+            if report["task"] == "classification"
+            else "that the champion answered better"
         )
+        steps.append(_step(f"Look through the {num_of(broken, 'row')} {which}", "against_champion"))
     doubted = (found.get("doubted_labels") or {}).get("num_doubted", 0)
     if doubted:
         steps.append(_step(f"Review the labels of {num_of(doubted, 'holdout row')}", "doubted_labels"))
