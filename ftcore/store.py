@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ftcore.errors import IntegrityError, StorageError
-from ftcore.records import Record, canonical_json, digest_of, record_from_dict
+from ftcore.records import Record, canonical_json, digest_of, parse_json, record_from_dict
 
 MANIFEST = "MANIFEST.json"
 RECORD = "record.json"
@@ -245,7 +245,7 @@ class Store:
             return None
         try:
             Manifest.read(folder).verify(folder)
-            return record_from_dict(json.loads((folder / RECORD).read_text(encoding="utf-8")))
+            return record_from_dict(parse_json((folder / RECORD).read_text(encoding="utf-8")))
         except (IntegrityError, ValueError, FileNotFoundError):
             target = self.root / "damaged" / f"{stage}-{key}-{uuid.uuid4().hex[:8]}"
             make_folder(target.parent)

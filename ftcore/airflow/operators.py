@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -86,8 +86,12 @@ class StageOperator(FtcoreOperator):
         if self.stage == "promote":
             _skip_unless_passed(inputs["judge"])
         approver = (_pull(context, "approve", key="answer") or {}).get("by")
-        starter = context["dag_run"].triggering_user_name or f"airflow/{self.dag_id}"
-        who = {"FTCORE_ACTOR": approver or starter, "FTCORE_APPROVED_BY": approver or ""}
+        starter = _starter(context)
+        who = {
+            "FTCORE_ACTOR": approver or starter,
+            "FTCORE_APPROVED_BY": approver or "",
+            "FTCORE_STARTED_BY": starter,
+        }
         answer = self.call_on(inputs, who)
         # A verdict other than PASS is a decision, not a failure: promote is skipped and the champion stays.
         if answer.outcome == "refused" and (self.stage != "judge" or answer.record is None):
@@ -187,6 +191,8 @@ class FinishOperator(BaseOperator):  # type: ignore[misc]
         refusals = {stage: reasons for stage in records if (reasons := _pull(context, stage, key="refused"))}
         if has_tune and (reasons := _pull(context, "plan_trials", key="refused")):
             refusals["tune"] = reasons
+        if reasons := _pull(context, "approve", key="refused"):
+            refusals["promote"] = reasons
         approval = _pull(context, "approve", key="answer") if "approve" in context["dag"].task_ids else None
         ending = finish_run(open_ledger(), plan, records, refusals, approval, run_of(context))
         self.log.info("%s: %s", ending.outcome, "; ".join(ending.reasons))
@@ -198,7 +204,9 @@ class FinishOperator(BaseOperator):  # type: ignore[misc]
 class ApproveOperator(ApprovalOperator):  # type: ignore[misc]
     """Asks a person, with the verdict's evidence. Reject, or no answer in time, holds: promote is skipped.
 
-    Airflow fails an unanswered request unless it has defaults; with `defaults="Reject"` the scheduler answers for it.
+    Airflow fails an unanswered request unless it has defaults; with `defaults="Reject"` the scheduler answers for it. It turns
+    away everybody but the assigned users where their ids are their names, as in its simple auth manager; `promote` checks the
+    name of whoever answered in any case.
     """
 
     def __init__(self, *, spec: FineTuneSpec, **kwargs: Any) -> None:
@@ -207,16 +215,31 @@ class ApproveOperator(ApprovalOperator):  # type: ignore[misc]
             body="The evidence is put in when the verdict is known.",
             defaults=self.REJECT,
             response_timeout=timedelta(hours=spec.approval.timeout_hours),
-            assigned_users=[{"id": name, "name": name} for name in spec.approval.approvers] or None,
+            assigned_users=_users(spec.approval.approvers),
             **kwargs,
         )
+        self.spec = spec
 
     def execute(self, context: Context) -> Any:
-        from ftcore.stack.runs import evidence
+        from ftcore.stack.runs import Asked, evidence, may_answer
+        from ftcore.store import Store
 
-        verdict = _pull(context, "judge")
+        verdict, plan = _pull(context, "judge"), _pull(context, "plan")
         _skip_unless_passed(verdict)
-        self.body = evidence(verdict)
+        approval, starter = self.spec.approval, _starter(context)
+        approvers = may_answer(approval, starter)
+        if approval.approvers and not approvers:
+            reason = (
+                f"{starter} started this run and is its only approver (approval.approvers, approval.four_eyes): nobody may "
+                "approve it. Name another approver, or let somebody else start the run."
+            )
+            context["ti"].xcom_push(key="refused", value=[reason])
+            raise AirflowFailException(reason)
+        self.assigned_users = _users(approvers)
+        files = f"{_base_url()}/ftcore/files"
+        cause = f"{plan['cause']}: {plan['reason']}"
+        asked = Asked(starter, cause, approvers, approval.four_eyes, approval.timeout_hours, files)
+        self.body = evidence({**verdict, "spec": self.spec.name}, asked, Store())
         return super().execute(context)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
@@ -256,9 +279,25 @@ class AnnounceOperator(BaseOperator):  # type: ignore[misc]
 def run_of(context: Context) -> dict[str, str]:
     """Where to find this run."""
     dag_run = context["dag_run"]
-    base = os.environ.get("FTCORE_AIRFLOW_URL") or conf.get("api", "base_url", fallback="")
-    url = f"{base.rstrip('/')}/dags/{dag_run.dag_id}/runs/{dag_run.run_id}"
+    url = f"{_base_url()}/dags/{dag_run.dag_id}/runs/{dag_run.run_id}"
     return {"dag_id": dag_run.dag_id, "run_id": dag_run.run_id, "url": url}
+
+
+def _base_url() -> str:
+    base: str = os.environ.get("FTCORE_AIRFLOW_URL") or conf.get("api", "base_url", fallback="")
+    return base.rstrip("/")
+
+
+def _starter(context: Context) -> str:
+    """Who started the run: a user of Airflow, or `airflow/DAG` for what comes by schedule or asset."""
+    dag_run = context["dag_run"]
+    return dag_run.triggering_user_name or f"airflow/{dag_run.dag_id}"
+
+
+def _users(names: Sequence[str]) -> list[dict[str, str]] | None:
+    """As Airflow wants assigned users; None, which is everybody, where their ids are not their names: numbers in FAB."""
+    has_names_as_ids = conf.get("core", "auth_manager", fallback="").endswith("SimpleAuthManager")
+    return [{"id": name, "name": name} for name in names] if names and has_names_as_ids else None
 
 
 def _pull(context: Context, task_id: str, key: str = "return_value") -> Any:

@@ -16,14 +16,17 @@ app = typer.Typer(
 
 @app.command()
 def show(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = False) -> None:
-    """The rules in force, who put them there and why, what differs in the spec, and how often each holdout was decided on."""
+    """The rules in force, who put them there and why, what differs in the spec, how often each holdout was decided on, and what
+    reviewers found."""
     from ftcore.ledger import GATE_DECISION, open_ledger
     from ftcore.pipeline.decisions import differences, rules_in_force
+    from ftcore.pipeline.reviews import recorded_reviews
 
     loaded = load_spec(spec, overrides or ())
     with open_ledger() as ledger:
         known = rules_in_force(ledger, loaded.name)
         decisions = ledger.events(loaded.name, (GATE_DECISION,))
+        reviews = recorded_reviews(loaded.name, ledger)
     differing = list(differences(known.payload["rules"], loaded.gate_rules)) if known else []
     if json:
         keys = ("candidate", "champion", "outcome", "look", "test_digest", "verdict")
@@ -31,7 +34,11 @@ def show(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = False
             "spec": loaded.name,
             "in_force": {**known.payload, "at": known.at, "actor": known.actor} if known else None,
             "differs": differing,
-            "decisions": [{"at": event.at, **{key: event.payload[key] for key in keys}} for event in decisions],
+            "decisions": [
+                {"at": event.at, **{key: event.payload[key] for key in keys},
+                 "reviews": reviews.get(event.payload["verdict"], [])}
+                for event in decisions
+            ],
         })  # fmt: skip
         return
     if known is None:
@@ -51,6 +58,8 @@ def show(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = False
             f"{event.at}  decision {seen['look']} of at most {loaded.gate.max_decisions} on holdout {seen['test_digest'][:12]}: "
             f"{seen['candidate'][:12]} {seen['outcome']}"
         )
+        for line in reviews.get(seen["verdict"], ()):
+            print_line(f"  {line}")
 
 
 @app.command()

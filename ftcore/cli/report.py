@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import webbrowser
 from pathlib import Path
 from typing import Annotated
 
@@ -34,5 +35,5 @@ def report(
     else:
         print_line(f"{found.verdict}, candidate {found.candidate_digest[:12]}, {found.num_rows:,} rows")
         print_line(str(page))
-    if open_page and typer.launch(page.as_uri()) != 0:
+    if open_page and not webbrowser.open(page.as_uri()):
         print_note("No browser could be started here.")

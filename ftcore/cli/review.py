@@ -10,6 +10,7 @@ import typer
 
 from ftcore.cli._names import SpecName, spec_name
 from ftcore.cli._output import JsonFlag, libraries_on_stderr, print_json, print_line
+from ftcore.errors import num_of
 
 app = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Let people compare answers, blind; put what they find on record."
@@ -35,7 +36,12 @@ def make(
     if json:
         print_json(made)
     else:
-        print_line(f"review {made['review']}: {made['num_pairs']} pairs in {out}/pairs.html")
+        print_line(
+            f"review {made['review']} of the decision of {made['at'][:16]}: {made['candidate'][:12]} {made['outcome']} against "
+            f"champion {made['champion'][:12]}"
+        )
+        fewer = f", for the models differ on no more rows (wanted {rows})" if made["num_pairs"] < rows else ""
+        print_line(f"{num_of(made['num_pairs'], 'pair')} in {out}/pairs.html{fewer}")
         print_line(f"Each reviewer fills in a copy of {out}/choices.csv (A, B or tie), then:")
         print_line(f"  ftcore review record {spec} COPY.csv …")
 

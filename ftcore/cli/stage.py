@@ -53,12 +53,12 @@ def read_records(path: Path | None) -> dict[str, Any]:
     Raises:
         UsageError: The file cannot be read.
     """
-    from ftcore.records import DataRef, record_from_dict
+    from ftcore.records import DataRef, parse_json, record_from_dict
 
     if path is None:
         return {}
     try:
-        raw = jsonlib.loads(path.read_text(encoding="utf-8"))
+        raw = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"Cannot read the inputs {path}: {error}.") from None
     records: dict[str, Any] = {}

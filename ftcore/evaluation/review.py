@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ftcore.data.reading import read_jsonl
 from ftcore.errors import DataRefused, UsageError, num_of
+from ftcore.evaluation.files import row_numbers
 from ftcore.evaluation.statistics.intervals import wilson
 from ftcore.evaluation.statistics.resampling import mcnemar_tail
 
@@ -89,34 +90,64 @@ def read_choices(paths: Sequence[Path], review: str, num_pairs: int) -> list[dic
     """By file: number of the pair, from 1 -> A, B or tie; pairs without a choice are left out.
 
     Raises:
-        UsageError: A file is missing or is not about this review, or a choice is none; every fault is listed.
+        UsageError: A file is missing, named twice or not about this review, or a choice is none; every fault is listed.
     """
-    numbers = {str(number): number for number in range(1, num_pairs + 1)}
     faults, found = [], []
-    for path in paths:
-        choices: dict[int, str] = {}
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                lines = list(csv.DictReader(file))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            faults.append(f"{path}: cannot be read ({error})")
+    for number, path in enumerate(paths):
+        if path.resolve() in {other.resolve() for other in paths[:number]}:
+            faults.append(f"{path} is named twice: one sheet for each reviewer")
             continue
-        for number, line in enumerate(lines):
-            choice = (line.get("choice") or "").strip()
-            plain = next((item for item in CHOICES if item.casefold() == choice.casefold()), None)
-            pair = numbers.get(line.get("pair") or "")
-            if line.get("review") != review or pair is None:
-                faults.append(f"{path.name} row {number}: not a pair of review {review}")
-            elif choice and plain is None:
-                faults.append(f"{path.name} row {number}: saw the choice {choice[:20]!r}, wanted {', '.join(CHOICES)}")
-            elif plain:
-                choices[pair] = plain
-        if lines and not choices:
-            faults.append(f"{path.name}: no choice is filled in")
-        found.append(choices)
+        sheet = _Sheet(path, review, num_pairs)
+        faults += sheet.faults
+        found.append(sheet.choices)
     if faults:
         raise UsageError("The choices cannot be counted:", details=faults)
     return found
+
+
+class _Sheet:
+    """One reviewer's copy of the sheet: `choices` by number of the pair, and `faults`, each about all rows that have it."""
+
+    def __init__(self, path: Path, review: str, num_pairs: int) -> None:
+        self.choices: dict[int, str] = {}
+        self._rows: dict[str, list[int]] = {}
+        self.faults: list[str] = []
+        try:
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                delimiter = (
+                    ";" if ";" in file.readline() else ","
+                )  # as spreadsheets write it where a comma is for decimals
+                file.seek(0)
+                lines = list(csv.DictReader(file, delimiter=delimiter))
+        except FileNotFoundError:
+            self.faults.append(f"no file at {path}")
+            return
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            self.faults.append(f"{path}: cannot be read ({error})")
+            return
+        if lines and (missing := [name for name in COLUMNS[:3] if name not in lines[0]]):
+            self.faults.append(f"{path.name}: no column {', '.join(missing)}")
+            return
+        for number, line in enumerate(lines):
+            self._read(number, line, review, num_pairs)
+        self.faults += [f"{path.name}: {what} ({row_numbers(rows)})" for what, rows in self._rows.items()]
+        if not self.choices and not self.faults:
+            self.faults.append(f"{path.name}: no choice is filled in")
+
+    def _read(self, row: int, line: Mapping[str, str | None], review: str, num_pairs: int) -> None:
+        of, pair, choice = ((line.get(name) or "").strip() for name in COLUMNS[:3])
+        plain = next((item for item in CHOICES if item.casefold() == choice.casefold()), None)
+        number = int(pair) if pair.isascii() and pair.isdecimal() else 0
+        if of != review:
+            self._rows.setdefault(f"saw the review {of[:20]!r}, wanted the newest, {review!r}", []).append(row)
+        elif not 1 <= number <= num_pairs:
+            self._rows.setdefault(f"saw the pair {pair[:20]!r}, wanted 1 to {num_pairs}", []).append(row)
+        elif choice and plain is None:
+            self._rows.setdefault(f"saw the choice {choice[:20]!r}, wanted {', '.join(CHOICES)}", []).append(row)
+        elif number in self.choices:
+            self._rows.setdefault(f"pair {number} has a choice already", []).append(row)
+        elif plain:
+            self.choices[number] = plain
 
 
 def weigh(pairs: Sequence[Pair], choices: Sequence[Mapping[int, str]]) -> Reviewed:

@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from ftcore.errors import num_of
 from ftcore.evaluation.review import COLUMNS, Pair
 from ftcore.html.elements import Element, bullets, code, element, paragraph, quote, section, soft
 from ftcore.html.page import page
@@ -20,7 +21,9 @@ def write_review(folder: Path, review: str, spec_name: str, pairs: Sequence[Pair
     head = section(
         None,
         element("h1", f"Which answer is better? {spec_name}"),
-        paragraph(f"{len(pairs)} pairs. For each, write into ", code(SHEET), ", column ", code("choice"), ":"),
+        paragraph(
+            f"{num_of(len(pairs), 'pair')}. For each, write into ", code(SHEET), ", column ", code("choice"), ":"
+        ),
         bullets([[code("A"), " or ", code("B"), " for the better answer"], [code("tie"), " if neither is"]]),
         paragraph("Leave out what you cannot judge. Which model wrote which answer changes from pair to pair."),
         soft(f"review {review}"),
@@ -38,11 +41,6 @@ def write_review(folder: Path, review: str, spec_name: str, pairs: Sequence[Pair
 
 
 def _pair(number: int, pair: Pair) -> Element:
-    return section(
-        f"Pair {number}",
-        paragraph(quote(pair.asked)),
-        element("h3", "A"),
-        paragraph(quote(pair.first)),
-        element("h3", "B"),
-        paragraph(quote(pair.second)),
-    )
+    told = (("Asked", pair.asked), ("A", pair.first), ("B", pair.second))
+    cells = [cell for name, text in told for cell in (element("dt", name), element("dd", quote(text)))]
+    return section(f"Pair {number}", element("dl", *cells, class_="asked"))

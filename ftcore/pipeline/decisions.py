@@ -120,7 +120,8 @@ def record_decision(
     if any(event.payload["verdict"] == verdict.digest for event in ledger.events(spec_name, (GATE_DECISION,))):
         return
     payload = {
-        "verdict": verdict.digest, "outcome": verdict.outcome, "candidate": verdict.candidate_digest,
+        "verdict": verdict.digest, "outcome": verdict.outcome, "reasons": list(verdict.reasons), "uri": verdict.uri,
+        "candidate": verdict.candidate_digest,
         "champion": verdict.champion_digest, "gate": verdict.gate_digest, "look": verdict.look,
         "evaluation": evaluation.uri, "test_digest": verdict.test_digest, "holdout": holdout_sketch(store, evaluation),
     }  # fmt: skip

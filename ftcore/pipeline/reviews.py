@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from ftcore.data.reading import write_jsonl
 from ftcore.errors import UsageError
 from ftcore.evaluation.llm_judge.labels import labelled_pairs
-from ftcore.evaluation.review import Pair, Reviewed, read_choices, sample_pairs, weigh
+from ftcore.evaluation.review import Pair, Reviewed, read_choices, sample_pairs, summary, weigh
 from ftcore.evaluation.review_page import write_review
 from ftcore.ledger import GATE_DECISION, Event, Ledger
 from ftcore.store import Store, make_folder
@@ -25,7 +25,7 @@ def make_review(
     """Draw pairs of the newest decision and write them into a new folder.
 
     Returns:
-        `review` (its name) and `num_pairs`.
+        `review` (its name), `num_pairs`, and of the decision `candidate`, `champion`, `outcome` and when it was (`at`).
 
     Raises:
         UsageError: Nothing was decided yet, or the folder is there already.
@@ -46,7 +46,8 @@ def make_review(
         "candidate": decision.payload["candidate"], "champion": decision.payload["champion"],
     }  # fmt: skip
     ledger.append(MADE, spec_name, payload, actor)
-    return {"review": name, "num_pairs": len(pairs)}
+    of = {key: decision.payload[key] for key in ("candidate", "champion", "outcome")}
+    return {"review": name, "num_pairs": len(pairs), **of, "at": decision.at}
 
 
 def record_review(
@@ -73,6 +74,16 @@ def record_review(
     kept = ("review", "verdict", "candidate", "champion")
     ledger.append(RECORDED, spec_name, {**{name: made.payload[name] for name in kept}, **asdict(seen)}, actor)
     return seen
+
+
+def recorded_reviews(spec_name: str, ledger: Ledger) -> dict[str, list[str]]:
+    """What reviewers found, in words, by the digest of the verdict; of a review that was counted again the newest count."""
+    found: dict[str, dict[str, str]] = {}
+    for event in ledger.events(spec_name, (RECORDED,)):
+        seen = Reviewed(**{field.name: event.payload[field.name] for field in fields(Reviewed)})
+        name = event.payload["review"]
+        found.setdefault(event.payload["verdict"], {})[name] = f"review {name}: {summary(seen)}"
+    return {verdict: list(told.values()) for verdict, told in found.items()}
 
 
 def _pairs(made: Event, store: Store) -> list[Pair]:

@@ -5,7 +5,7 @@ store's root. `digest` is the identity that later stages' cache keys use: the sa
 wherever it was made.
 """
 
-from ftcore.records.base import SCHEMA_VERSION, Record, canonical_json, digest_of
+from ftcore.records.base import SCHEMA_VERSION, Record, canonical_json, digest_of, parse_json
 from ftcore.records.data import DataRef, DatasetVersion, PreparedDataset, Released, SplitReport, ValidationReport
 from ftcore.records.evaluation import (
     LOWER_IS_BETTER,
@@ -60,5 +60,6 @@ __all__ = [
     "Withdrawal",
     "canonical_json",
     "digest_of",
+    "parse_json",
     "record_from_dict",
 ]

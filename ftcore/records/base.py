@@ -23,6 +23,19 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
+def parse_json(text: str) -> Any:
+    """Inverse of `canonical_json`.
+
+    Raises:
+        ValueError: No JSON, or it holds NaN or infinity, which Python's own reader lets pass.
+    """
+
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"saw {constant}, wanted a number")
+
+    return json.loads(text, parse_constant=refuse)
+
+
 def digest_of(value: Any) -> str:
     """SHA-256 (hex) of the canonical JSON of `value`."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +51,7 @@ def promote(
     *,
     actor: str,
     approved_by: str | None = None,
+    started_by: str | None = None,
     reason: str = "",
 ) -> Promotion:
     """Make a candidate with a passing verdict the champion. Repeating it gives the same promotion.
@@ -59,6 +60,8 @@ def promote(
         records: Records of ingest, validate, prepare, train, evaluate and judge, by stage name.
         actor: Who promotes.
         approved_by: The person who said yes, for a spec with `approval.required`.
+        started_by: Who started this run, where that is known; whoever started the run that first came to the verdict is in the
+            ledger. Neither may approve (approval.four_eyes).
         reason: Why; default: the verdict's first reason.
 
     Raises:
@@ -75,7 +78,7 @@ def promote(
     head = ledger.head(spec.name)
     if known is None and head is not None and head.model_digest == verdict.candidate_digest:
         return _as_promotion(ledger, head.promotion_id)  # champion already, on other evidence
-    _check_approval(spec, approved_by, _judged_by(spec.name, verdict, ledger))
+    _check_approval(spec, approved_by, {_judged_by(spec.name, verdict, ledger), started_by})
     tracking.check_reachable()
     uri = build_package(spec, records, store)
     checkpoint("packaged")
@@ -223,7 +226,7 @@ def _judged_by(spec_name: str, verdict: Verdict, ledger: Ledger) -> str | None:
     return next((event.actor for event in decisions if event.payload["verdict"] == verdict.digest), None)
 
 
-def _check_approval(spec: FineTuneSpec, approved_by: str | None, judged_by: str | None) -> None:
+def _check_approval(spec: FineTuneSpec, approved_by: str | None, started_by: Collection[str | None]) -> None:
     if not spec.approval.required:
         return
     hint = f"ftcore champion promote SPEC, as {' or '.join(spec.approval.approvers) or 'the one who approves'}"
@@ -233,7 +236,7 @@ def _check_approval(spec: FineTuneSpec, approved_by: str | None, judged_by: str 
         raise PromotionRefused(
             f"{approved_by} is not among the approvers of {spec.name} (approval.approvers).", hint=hint
         )
-    if spec.approval.four_eyes and approved_by == judged_by:
+    if spec.approval.four_eyes and approved_by in started_by:
         message = f"{approved_by} started this run of {spec.name} and may not approve it too (approval.four_eyes)."
         raise PromotionRefused(message, hint="ask somebody else to answer, or to call: ftcore champion promote SPEC")
 

@@ -15,7 +15,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, Template
 
 from ftcore.errors import IntegrityError
-from ftcore.ledger import Event, Head, Ledger
+from ftcore.ledger import GATE_DECISION, Event, Head, Ledger
 from ftcore.records import RetrainRequest
 from ftcore.store import Store
 
@@ -32,7 +32,7 @@ class Overview:
     run: Event | None
     """Newest finished run."""
     verdict: dict[str, Any] | None
-    """Outcome and reasons of the newest verdict."""
+    """Outcome and reasons of the newest verdict, when it was (`at`), and where its reports are (`uri`, None: not known)."""
     drift: Event | None
     request: RetrainRequest | None
 
@@ -57,17 +57,31 @@ def _overview(ledger: Ledger, spec: str, champion: Head | None) -> Overview:
     def newest(*kinds: str) -> Event | None:
         return next(iter(ledger.events(spec, kinds=kinds, limit=1, newest_first=True)), None)
 
-    judged = ledger.events(spec, kinds=("run_finished", "promotion_evidence"), limit=20, newest_first=True)
-    verdict = next((event.payload["verdict"] for event in judged if "verdict" in event.payload), None)
     return Overview(
         spec=spec,
         champion=champion,
         promotions=len(ledger.history(spec)),
         run=newest("run_finished"),
-        verdict=dict(verdict) if verdict else None,
+        verdict=_newest_verdict(ledger, spec),
         drift=newest("drift.decision"),
         request=ledger.request(spec),
     )
+
+
+def _newest_verdict(ledger: Ledger, spec: str) -> dict[str, Any] | None:
+    """From the run's end, the promotion or the decision, whichever was last: a run by hand has no end in the ledger, and a
+    verdict that faults prevented is no decision."""
+    kinds = ("run_finished", "promotion_evidence", GATE_DECISION)
+    for event in ledger.events(spec, kinds=kinds, limit=20, newest_first=True):
+        told = event.payload if event.kind == GATE_DECISION else event.payload.get("verdict")
+        if told:
+            return {
+                "outcome": told["outcome"],
+                "reasons": told.get("reasons", ()),
+                "uri": told.get("uri"),
+                "at": event.at,
+            }
+    return None
 
 
 def render(rows: Iterable[Overview], prefix: str) -> str:

@@ -6,7 +6,8 @@ by the reconcile sweep until a run has answered it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -14,11 +15,13 @@ from ftcore.evaluation.markdown import escape
 from ftcore.ledger import Ledger
 from ftcore.pipeline import data_ref
 from ftcore.records import RetrainRequest
-from ftcore.spec import FineTuneSpec
+from ftcore.spec import ApprovalSpec, FineTuneSpec
 from ftcore.stages import ORDER
+from ftcore.store import Store
 
 Cause = Literal["retrain request", "schedule", "manual"]
 Outcome = Literal["promoted", "kept", "held", "refused", "crashed"]
+_MAX_SLICES = 10
 
 
 @dataclass(frozen=True)
@@ -117,17 +120,70 @@ def finish_run(
     return ending
 
 
-def evidence(verdict: Mapping[str, Any]) -> str:
-    """The verdict as Markdown, for the person who decides. Reasons quote values from data, so they are escaped."""
-    rows = [
-        f"| {m['name']} | {m['champion']:.4f} | {m['candidate']:.4f} | {m['difference']:+.4f} "
-        f"| {m['ci_low']:+.4f} to {m['ci_high']:+.4f} | {m['p_value']:.3g} | {m['n']} |"
-        for m in verdict["metrics"]
+@dataclass(frozen=True)
+class Asked:
+    """Who is asked for an approval, and what about."""
+
+    starter: str
+    """Who started the run: a user, or the DAG that Airflow's scheduler started."""
+    cause: str
+    """Why it was started."""
+    approvers: tuple[str, ...]
+    """Users who may answer; empty: anybody who may run the DAG."""
+    four_eyes: bool
+    timeout_hours: float
+    files_url: str
+    """Where report files of the store are shown."""
+
+
+def may_answer(approval: ApprovalSpec, starter: str) -> tuple[str, ...]:
+    """The named approvers without the one who started the run, who may not approve it (approval.four_eyes)."""
+    return tuple(name for name in approval.approvers if not approval.four_eyes or name != starter)
+
+
+def evidence(verdict: Mapping[str, Any], asked: Asked, store: Store) -> str:
+    """Markdown for the person who decides: verdict, reasons, scores, differences, slices, where to read more.
+
+    Reasons, labels and names come from data and users, so they are escaped.
+    """
+    from ftcore.evaluation.gate.verdict import judged_slices, scores_and_differences
+
+    folder, short = verdict["uri"], verdict["candidate_digest"][:12]
+    file = store.resolve(folder) / "verdict.json"
+    champion = f"champion `{verdict['champion_digest'][:12]}`" if verdict["champion_digest"] else "no champion yet"
+    lines = [
+        f"**{verdict['outcome']}**: candidate `{short}`, {champion}",
+        "",
+        *(f"- {line}" for line in _asked(asked)),
+        "",
+        "## Why",
+        "",
+        *(f"- {escape(reason)}" for reason in verdict["reasons"]),
+        "",
     ]
-    head = ["| metric | champion | candidate | difference | 95 % interval | p | n |", "|---|---|---|---|---|---|---|"]
-    reasons = [f"- {escape(reason)}" for reason in verdict["reasons"]]
-    models = f"candidate `{verdict['candidate_digest'][:12]}`, champion `{(verdict['champion_digest'] or 'none')[:12]}`"
-    return "\n".join([f"**{verdict['outcome']}**, {models}", "", *reasons, "", *(head + rows if rows else [])])
+    if file.is_file():
+        told = json.loads(file.read_text(encoding="utf-8"))
+        lines += [*scores_and_differences(told), ""]
+        if told["slices"]:
+            lines += [*judged_slices(told, _MAX_SLICES), ""]
+    else:
+        lines += [f"The scores are missing: no file {escape(str(file))}. Reject, and run the pipeline again.", ""]
+    lines += [
+        "## Read more",
+        "",
+        f"[error report]({asked.files_url}/{folder}/report.html), [verdict]({asked.files_url}/{folder}/verdict.md); "
+        f"on a machine that has the store: `ftcore report {verdict['spec']} --model {short}`",
+    ]
+    return "\n".join(lines)
+
+
+def _asked(asked: Asked) -> Iterator[str]:
+    yield f"Started by {escape(asked.starter)} ({escape(asked.cause)})"
+    if asked.four_eyes and "/" not in asked.starter:
+        yield f"{escape(asked.starter)} may not approve: it takes somebody else (`approval.four_eyes`)"
+    if asked.approvers:
+        yield f"Approvers: {', '.join(map(escape, asked.approvers))}; anybody else's answer promotes nothing"
+    yield f"Reject, or no answer within {asked.timeout_hours:g} hours: the champion stays"
 
 
 def _ending(

@@ -25,8 +25,9 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     with open_ledger() as ledger:
         try:
             return promote(
-                spec, records, ledger, store, actor=actor(), approved_by=os.environ.get("FTCORE_APPROVED_BY")
-            )
+                spec, records, ledger, store, actor=actor(), approved_by=os.environ.get("FTCORE_APPROVED_BY"),
+                started_by=os.environ.get("FTCORE_STARTED_BY"),
+            )  # fmt: skip
         except PromotionRefused as refusal:
             verdict, head = records["judge"], ledger.head(spec.name)
             assert isinstance(verdict, Verdict)

@@ -34,3 +34,15 @@ def test_no_report_is_a_usage_error(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     failed = ftcore("report", "tiny", "--json")
     assert failed.returncode == 2 and "ftcore run SPEC" in failed.stderr
     assert json.loads(failed.stdout)["error"]["kind"] == "UsageError"
+
+
+def test_open_says_so_where_there_is_no_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FTCORE_HOME", str(tmp_path / "home"))
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    put(Store(tmp_path / "home"), "key", "tiny", "b" * 64, 0)
+    done = ftcore("report", "tiny", "--open")
+    assert (done.returncode, "No browser could be started" in done.stderr) == (0, True), done.stderr
+    monkeypatch.setenv("BROWSER", "/bin/echo opened %s")
+    assert "opened file://" in ftcore("report", "tiny", "--open").stdout

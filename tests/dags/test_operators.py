@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskAwaitingInput
 
-from ftcore.airflow.operators import FinishOperator, SearchOperator, StageOperator
+from ftcore.airflow.operators import ApproveOperator, FinishOperator, SearchOperator, StageOperator
 from ftcore.ledger import open_ledger
-from ftcore.spec import load_spec
+from ftcore.spec import ApprovalSpec, load_spec
 from ftcore.stack.child import Answer
 
 SPEC = Path(__file__).parents[2] / "dags" / "specs" / "support_intents.yaml"
@@ -22,8 +23,12 @@ FAIL = {"outcome": "FAIL", "reasons": ["worse"], "refused": ["worse"], "uri": "u
 class Task:
     """A task instance with the XComs of the tasks before it."""
 
-    def __init__(self, **results: Any) -> None:
-        plan = {"spec": "support_intents", "spec_digest": load_spec(SPEC).digest, "data": {}, "request_id": None}
+    id = "ti"
+
+    def __init__(self, starter: str | None = None, **results: Any) -> None:
+        plan = {"spec": "support_intents", "spec_digest": load_spec(SPEC).digest, "data": {}, "request_id": None,
+                "cause": "manual", "reason": "manual run"}  # fmt: skip
+        self.starter = starter
         self.values: dict[tuple[str, str], Any] = {
             (name, "return_value"): value for name, value in {"plan": plan, **results}.items()
         }
@@ -35,8 +40,15 @@ class Task:
         self.values[("pushed", key)] = value
 
     def context(self) -> dict[str, Any]:
-        run = SimpleNamespace(**RUN, triggering_user_name=None)
-        return {"ti": self, "dag_run": run, "dag": SimpleNamespace(task_ids=[]), "outlet_events": {}}
+        run = SimpleNamespace(**RUN, triggering_user_name=self.starter)
+        return {
+            "ti": self,
+            "task_instance": self,
+            "task": None,
+            "dag_run": run,
+            "dag": SimpleNamespace(task_ids=[]),
+            "outlet_events": {},
+        }
 
 
 def stage(name: str, answer: Answer, monkeypatch: pytest.MonkeyPatch) -> StageOperator:
@@ -121,3 +133,78 @@ def test_a_spec_edited_under_a_run_stops_it(monkeypatch: pytest.MonkeyPatch) -> 
     task.values[("plan", "return_value")]["spec_digest"] = "other"
     with pytest.raises(AirflowFailException, match="was edited"):
         stage("ingest", left(0), monkeypatch).execute(task.context())
+
+
+PASSED = {"outcome": "PASS", "reasons": ["better"], "refused": [], "uri": "stages/judge/k", "candidate_digest": "c" * 64,
+          "champion_digest": None}  # fmt: skip
+
+
+def ask(monkeypatch: pytest.MonkeyPatch, starter: str | None, **approval: Any) -> tuple[dict[str, Any], Task]:
+    """What Airflow is told when a person is asked, through its own operator."""
+    told: dict[str, Any] = {}
+    monkeypatch.setattr(
+        "airflow.providers.standard.operators.hitl.upsert_hitl_detail", lambda **said: told.update(said)
+    )
+    spec = load_spec(SPEC).model_copy(update={"approval": ApprovalSpec(required=True, **approval)})
+    task = Task(starter, judge=PASSED)
+    with pytest.raises(TaskAwaitingInput) as waiting:
+        ApproveOperator(task_id="approve", spec=spec).execute(task.context())
+    return told | {"timeout": waiting.value.timeout}, task
+
+
+def test_a_person_is_asked_with_the_evidence_and_no_answer_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    told, _ = ask(monkeypatch, "eve", approvers=["ada", "eve"], timeout_hours=2)
+    assert (told["options"], told["defaults"]) == (["Approve", "Reject"], ["Reject"])
+    assert told["timeout"] == timedelta(hours=2)
+    assert told["assigned_users"] == [{"id": "ada", "name": "ada"}], "eve started the run"
+    assert "Started by eve (manual: manual run)" in told["body"] and "- better" in told["body"]
+    assert ask(monkeypatch, None, approvers=["ada", "eve"])[0]["assigned_users"] == [
+        {"id": name, "name": name} for name in ("ada", "eve")
+    ]
+    assert ask(monkeypatch, "eve")[0]["assigned_users"] is None
+
+
+def test_where_ids_are_numbers_promote_alone_checks_the_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__CORE__AUTH_MANAGER", "airflow.providers.fab.auth_manager.FabAuthManager")
+    told, _ = ask(monkeypatch, "eve", approvers=["ada"])
+    assert told["assigned_users"] is None and "Approvers: ada; anybody else" in told["body"]
+
+
+def test_a_run_that_its_only_approver_started_is_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = load_spec(SPEC).model_copy(update={"approval": ApprovalSpec(required=True, approvers=["eve"])})
+    task = Task("eve", judge=PASSED)
+    with pytest.raises(AirflowFailException, match="eve started this run and is its only approver"):
+        ApproveOperator(task_id="approve", spec=spec).execute(task.context())
+    task.values[("approve", "refused")] = task.values[("pushed", "refused")]
+    with pytest.raises(AirflowFailException, match="promote refused; eve started this run"):
+        FinishOperator(task_id="finish").execute(task.context())
+
+
+@pytest.mark.parametrize(("by", "chosen"), [({"id": "ada", "name": "ada"}, "Approve"), (None, "Reject")])
+def test_the_answer_reaches_promote_and_finish(
+    monkeypatch: pytest.MonkeyPatch, by: dict[str, str] | None, chosen: str
+) -> None:
+    """A rejection skips promote; an approval runs it in the approver's name and says who started the run."""
+    task = Task("eve", judge=PASSED)
+    answer = {
+        "chosen_options": [chosen],
+        "params_input": {},
+        "responded_at": datetime.now(UTC),
+        "responded_by_user": by,
+    }
+    asking = ApproveOperator(task_id="approve", spec=load_spec(SPEC))
+    asking.execute_complete(task.context(), answer)  # without tasks after it there is nothing to skip
+    given = task.values[("pushed", "answer")]
+    assert given == {"chosen": [chosen], "by": by and by["name"]}
+    task.values[("approve", "answer")] = given
+    if chosen == "Approve":
+        seen: dict[str, str] = {}
+        done = left(0, {"model_digest": "m", "seq": 3})
+        promote = stage("promote", done, monkeypatch)
+        monkeypatch.setattr(StageOperator, "call", lambda self, arguments, env=None: seen.update(env or {}) or done)
+        promote.execute(task.context())
+        assert seen == {"FTCORE_ACTOR": "ada", "FTCORE_APPROVED_BY": "ada", "FTCORE_STARTED_BY": "eve"}
+    else:
+        context = task.context() | {"dag": SimpleNamespace(task_ids=["approve"])}
+        ending = FinishOperator(task_id="finish").execute(context)
+        assert ending == {"outcome": "held", "reasons": ["nobody approved in time"]}

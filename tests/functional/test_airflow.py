@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +24,32 @@ AIRFLOW = {"api-server", "scheduler", "dag-processor", "triggerer"}
 FINETUNING = "continuous_finetuning__support_intents"
 
 pytestmark = pytest.mark.functional
+APPROVAL = """
+from ftcore.airflow.operators import ApproveOperator
+from ftcore.spec import ApprovalSpec, FineTuneSpec
+from airflow.sdk import DAG, task
+
+APPROVAL = ApprovalSpec(required=True, approvers=["admin", "bo"], timeout_hours=0.006)
+SPEC = FineTuneSpec(name="tiny", base_model={"name": "none"}, approval=APPROVAL)
+
+with DAG("approval", schedule=None):
+
+    @task
+    def plan():
+        return {"cause": "manual", "reason": "a test"}
+
+    @task
+    def judge():
+        digests = {"candidate_digest": "c", "champion_digest": None}
+        return {"outcome": "PASS", "reasons": ["better"], "uri": "stages/judge/k", **digests}
+
+    @task
+    def promote():
+        raise RuntimeError("nobody has approved")
+
+    plan() >> judge() >> ApproveOperator(task_id="approve", spec=SPEC) >> promote()
+"""
+"""The end of a fine-tuning run alone: a verdict that passes, the question, and a promotion that must not happen."""
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +59,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     project, home = folder / "project", folder / "home"
     for name in ("dags", "plugins", "expectations"):
         shutil.copytree(ROOT / name, project / name)
+    (project / "dags" / "approval.py").write_text(APPROVAL)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FTCORE_HOME", str(home))
         real = control.services
@@ -104,6 +132,30 @@ def test_a_lost_event_is_announced_again_by_the_sweep(airflow: AirflowClient) ->
     airflow.follow(FINETUNING, run_id, timeout_s=240)
     last = open_ledger().events("support_intents", kinds=("run_started",))[-1]
     assert (last.payload["run_id"], last.payload["request_id"]) == (run_id, request.request_id)
+
+
+def test_nobody_approves_what_they_started_and_no_answer_in_time_holds(stack: Stack, airflow: AirflowClient) -> None:
+    user, password = stack.credentials
+    assert user == "admin"
+    airflow.unpause("approval")
+    run_id = airflow.trigger("approval")
+    path = f"/api/v2/dags/approval/dagRuns/{run_id}/taskInstances/approve/-1/hitlDetails"
+    with httpx.Client(base_url=stack.url("airflow"), trust_env=False) as browser:
+        token = browser.post("/auth/token", json={"username": user, "password": password}).json()["access_token"]
+        browser.headers["Authorization"] = f"Bearer {token}"
+        deadline = time.monotonic() + 120
+        while (asked := browser.get(path)).status_code == 404 and time.monotonic() < deadline:
+            time.sleep(0.5)
+        detail = asked.json()
+        answer = browser.patch(path, json={"chosen_options": ["Approve"], "params_input": {}})
+        assert answer.status_code == 403, "admin started this run"
+        assert [person["id"] for person in detail["assigned_users"]] == ["bo"]
+        assert "Started by admin (manual: a test)" in detail["body"]
+        run = airflow.follow("approval", run_id, timeout_s=240)
+        given = browser.get(path).json()
+    states = {task.task_id: task.state for task in airflow.tasks("approval", run_id)}
+    assert (run.state, states["approve"], states["promote"]) == ("success", "success", "skipped")
+    assert (given["chosen_options"], given["responded_by_user"]) == (["Reject"], None)
 
 
 def test_the_page_needs_airflows_login(stack: Stack) -> None:

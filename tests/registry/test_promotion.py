@@ -91,6 +91,10 @@ def test_whoever_started_the_run_may_not_approve_it(with_mlflow: Path, ledger: L
     ledger.append(GATE_DECISION, spec.name, {"verdict": records["judge"].digest}, "eve")
     with pytest.raises(PromotionRefused, match="eve started this run of intents and may not approve it too"):
         promote(spec, records, ledger, Store(), actor="eve", approved_by="eve")
+    with pytest.raises(
+        PromotionRefused, match="bo started this run"
+    ):  # which came to a verdict that eve's run had found
+        promote(spec, records, ledger, Store(), actor="bo", approved_by="bo", started_by="bo")
     alone = spec.model_copy(update={"approval": ApprovalSpec(required=True, four_eyes=False)})
     assert promote(alone, records, ledger, Store(), actor="eve", approved_by="eve").state == "APPLIED"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ftcore.ledger import open_ledger
+from ftcore.ledger import GATE_DECISION, open_ledger
 from ftcore.stack.page import overviews, render, report_file
 from ftcore.store import Store
 
@@ -47,9 +47,22 @@ def test_the_newest_verdict_wins_and_later_runs_without_one_do_not_hide_it() -> 
     ledger.append("run_finished", "intents", plain | {"verdict": {"outcome": "FAIL", "reasons": []}}, "airflow")
     ledger.append("run_finished", "intents", plain, "airflow")
     (row,) = overviews(ledger, ["intents"])
-    assert row.verdict == {"outcome": "FAIL", "reasons": []}
+    assert row.verdict is not None and (row.verdict["outcome"], row.verdict["uri"]) == ("FAIL", None)
     assert row.run is not None
     assert row.run.payload["outcome"] == "crashed"
+
+
+def test_a_verdict_of_a_run_by_hand_is_shown_with_its_reports() -> None:
+    """There is no end of a run in the ledger then, only the decision."""
+    ledger = open_ledger()
+    promoted = {"digest": "v", "verdict": {"outcome": "PASS", "reasons": ["better"], "uri": "stages/judge/a"}}
+    ledger.append("promotion_evidence", "intents", promoted, "ada")
+    ledger.append(GATE_DECISION, "intents", {"outcome": "FAIL", "reasons": [EVIL], "uri": "stages/judge/b"}, "ada")
+    html = render(overviews(ledger, ["intents"]), "/ftcore")
+    assert "FAIL" in html and "PASS" not in html.split("<body>")[1] and EVIL not in html
+    assert 'href="/ftcore/files/stages/judge/b/report.html"' in html
+    ledger.append(GATE_DECISION, "intents", {"outcome": "HOLD"}, "ada")  # as an earlier release wrote it
+    assert "HOLD" in render(overviews(ledger, ["intents"]), "/ftcore")
 
 
 @pytest.mark.parametrize(

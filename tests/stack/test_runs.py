@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,10 @@ import pytest
 
 from ftcore.ledger import Ledger, open_ledger
 from ftcore.records import DataRef
-from ftcore.spec import FineTuneSpec, load_spec
-from ftcore.stack.runs import evidence, finish_run, plan_run, ready_request
+from ftcore.spec import ApprovalSpec, FineTuneSpec, load_spec
+from ftcore.stack.runs import Asked, evidence, finish_run, may_answer, plan_run, ready_request
 from ftcore.stages import ORDER
+from ftcore.store import Store
 
 SPEC = Path(__file__).parents[2] / "dags" / "specs" / "support_intents.yaml"
 RUN = {"dag_id": "d", "run_id": "r", "url": "http://127.0.0.1/d/r"}
@@ -104,19 +107,68 @@ def test_the_crashed_stage_is_named(spec: FineTuneSpec, ledger: Ledger) -> None:
     assert ending.reasons == ("train did not finish",)
 
 
-def test_evidence_shows_reasons_and_numbers() -> None:
+def judged(store: Store, reason: str, label: str = "card") -> dict[str, Any]:
+    """A verdict as `judge` leaves it: the record, and verdict.json in the store."""
+    accuracy = {"name": "accuracy", "value": 0.9, "ci_low": 0.87, "ci_high": 0.92, "n": 500}
     row = {"name": "accuracy", "champion": 0.8, "candidate": 0.9, "difference": 0.1, "ci_low": 0.05, "ci_high": 0.15,
-           "p_value": 0.001, "n": 500}  # fmt: skip
-    verdict = PASS | {"metrics": [row], "candidate_digest": "c" * 64, "champion_digest": None}
-    text = evidence(verdict)
-    assert "- better" in text
-    assert "| accuracy | 0.8000 | 0.9000 | +0.1000 | +0.0500 to +0.1500 | 0.001 | 500 |" in text
+           "p_value": 0.001, "n": 500, "n_needed": 40}  # fmt: skip
+    part = {"column": "label", "value": label, "n": 120, "champion": 0.8, "candidate": 0.79, "difference": -0.01,
+            "ci_low": -0.05, "ci_high": 0.03, "judged": True, "blocked": False}  # fmt: skip
+    small = part | {"value": "rare", "n": 9, "judged": False}
+    folder = store.root / "stages" / "judge" / "k"
+    folder.mkdir(parents=True)
+    document = {"models": [{"role": "candidate", "metrics": [accuracy]}], "metrics": [row], "slices": [small, part],
+                "gate": {"metric": "accuracy"}}  # fmt: skip
+    (folder / "verdict.json").write_text(json.dumps(document))
+    digests = {"candidate_digest": "c" * 64, "champion_digest": "d" * 64}
+    return PASS | digests | {"reasons": [reason], "spec": "support_intents"}
+
+
+ASKED = Asked("eve", "manual: manual run", ("ada", "bo"), True, 72.0, "http://here/ftcore/files")
+
+
+def test_the_evidence_has_all_that_a_decision_needs() -> None:
+    store = Store()
+    text = evidence(judged(store, "better"), ASKED, store)
+    for wanted in (
+        "**PASS**: candidate `cccccccccccc`, champion `dddddddddddd`",
+        "- better",
+        "- Started by eve (manual: manual run)",
+        "- eve may not approve",
+        "- Approvers: ada, bo;",
+        "no answer within 72 hours: the champion stays",
+        "| candidate | 0.9000 (0.8700 to 0.9200) | 500 |",
+        "| accuracy | 0.8000 | 0.9000 | +0.1000 | +0.0500 to +0.1500 | 0.001 | 500 | 40 |",
+        "1 judged, none blocked; 1 have too few rows.",
+        "| label | card | 120 | 0.8000 | 0.7900 | -0.0100 |",
+        "(http://here/ftcore/files/stages/judge/k/report.html)",
+        "`ftcore report support_intents --model cccccccccccc`",
+    ):
+        assert wanted in text, text
+    nobody = evidence(
+        judged(Store(store.root / "b"), "better"), replace(ASKED, starter="airflow/d", approvers=()), store
+    )
+    assert "may not approve" not in nobody and "Approvers" not in nobody
+
+
+def test_evidence_without_its_scores_says_so() -> None:
+    store = Store()
+    verdict = judged(store, "better")
+    (store.root / "stages" / "judge" / "k" / "verdict.json").unlink()
+    assert "The scores are missing" in evidence(verdict, ASKED, store)
 
 
 def test_evidence_takes_no_markup_from_data() -> None:
-    slice_value = "On source='x](http://evil) <img src=x> **PASS**' (300 rows) the candidate is worse."
-    text = evidence(
-        PASS | {"reasons": [slice_value], "metrics": [], "candidate_digest": "c" * 64, "champion_digest": None}
-    )
-    assert not set("<[") & set(text) and text.count("**") == 2, "the bold outcome is ours"
-    assert "the candidate is worse." in text
+    hostile = "x](http://evil) <img src=x> **PASS** |`a`\n# head"
+    store = Store()
+    text = evidence(judged(store, hostile, hostile), replace(ASKED, starter=hostile, cause=hostile), store)
+    assert "<" not in text and "](http://evil" not in text and text.count("**") == 2, "the bold outcome is ours"
+    assert [line for line in text.splitlines() if line.startswith("# ")] == []
+    assert "img src" in text
+
+
+def test_whoever_started_the_run_is_not_among_those_who_may_answer() -> None:
+    approval = ApprovalSpec(required=True, approvers=["ada", "eve"])
+    assert may_answer(approval, "eve") == ("ada",)
+    assert may_answer(approval, "airflow/d") == ("ada", "eve")
+    assert may_answer(approval.model_copy(update={"four_eyes": False}), "eve") == ("ada", "eve")

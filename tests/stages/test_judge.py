@@ -67,7 +67,7 @@ def test_a_clearly_better_candidate_passes(tmp_path: Path) -> None:
     stored = json.loads((tmp_path / "judged" / "verdict.json").read_text())
     assert stored["verdict"] == "PASS" and {item["column"] for item in stored["slices"]} == {"source", "label"}
     page = (tmp_path / "judged" / "verdict.md").read_text()
-    assert page.startswith("# tiny: PASS") and "nearest&#95;centroid" in page
+    assert page.startswith("# tiny: PASS") and "| nearest_centroid |" in page and "{" not in page
 
 
 def test_a_first_promotion_passes_on_floors_and_baselines(tmp_path: Path) -> None:
@@ -158,11 +158,20 @@ def test_later_looks_ask_for_more(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["<script>alert(1)</script>", "a|b", "[x](javascript:y)", "`c`\n# head", "![i](u)", "\x1b[31m\u202e"]
+    "text",
+    [
+        "<script>alert(1)</script>",
+        "a|b",
+        "[x](javascript:y)",
+        "`c`\n# head",
+        "![i](u)",
+        "_a_ __b__ a_",
+        "\x1b[31m\u202e",
+    ],
 )
 def test_escape_leaves_no_markup(text: str) -> None:
     left = escape(text)
-    assert not set(left.replace("&#", "").replace(";", "")) & set("<>|`[]()!*_\n\x1b\u202e#")
+    assert not set(left.replace("&#", "").replace(";", "")) & set("<>|`[]!*_\n\x1b\u202e#")
 
 
 def test_the_error_report_lies_beside_the_verdict_and_changes_nothing(

@@ -42,7 +42,7 @@ def find_report(store: Store, spec: str, model: str | None = None) -> Found:
     found = sorted(
         (store.root / "stages" / "judge").glob(f"*/{MANIFEST}"), key=lambda path: path.stat().st_mtime, reverse=True
     )
-    seen = []
+    seen: dict[str, None] = {}
     for manifest in found:
         item = _read(manifest.parent)
         if item is None or item.spec != spec:
@@ -50,9 +50,9 @@ def find_report(store: Store, spec: str, model: str | None = None) -> Found:
         if model is None or item.candidate_digest.startswith(model):
             Manifest.read(manifest.parent).verify(manifest.parent)
             return item
-        seen.append(item.candidate_digest[:12])
+        seen[item.candidate_digest[:12]] = None
     if seen:
-        raise UsageError(f"No report of {spec} is about a model {model}; newest: {', '.join(seen[:5])}.")
+        raise UsageError(f"No report of {spec} is about a model {model}; newest: {', '.join([*seen][:5])}.")
     raise UsageError(f"No report of {spec} under {store.root}.", hint="ftcore run SPEC")
 
 

@@ -75,12 +75,13 @@ def _classes(
         num_doubted = sum(rows.ids[row] in doubted for row in wrong)
         falls, curve = _class_curve(probe, inside, overall)
         reason = (
-            f"{len(wrong)} of {len(inside)} holdout rows wrong, {mass / total:.0%} of all "
+            f"{len(wrong)} of {len(inside)} holdout rows wrong, {100 * mass / total:.0f} % of all "
             f"{'costs' if costs else 'errors'}; {sizes[label]:,} training rows{curve}"
         )
         labels_first = num_doubted > _DOUBTED * len(wrong)
         if labels_first:
-            reason += f"; {num_doubted} of its errors are rows whose own label is in doubt: review those first"
+            are = "is a row" if num_doubted == 1 else "are rows"
+            reason += f"; {num_doubted} of its errors {are} whose own label is in doubt: review those first"
         found.append({
             "kind": "class", "name": label, "num_train": sizes[label], "num_rows": max(sizes[label], 20), "mass": mass,
             "learnability": falls, "avoided": mass * falls, "unit": "costs" if costs else "errors", "reason": reason,
@@ -104,7 +105,7 @@ def _class_curve(probe: Probe | None, inside: np.ndarray, overall: float) -> tup
     share = probe.num_train[before] / probe.num_train[-1]
     return (
         falls,
-        f"; the probe's errors on it went from {n - then:.0f} to {n - now:.0f} between {share:.0%} and all of its rows",
+        f"; the probe's errors on it went from {n - then:.0f} to {n - now:.0f} between {100 * share:.0f} % and all of its rows",
     )
 
 
@@ -124,8 +125,8 @@ def _slices(
             "kind": "slice", "name": str(item), "num_train": None, "num_rows": max(like_it, 20), "mass": mass,
             "learnability": overall, "avoided": mass * overall, "unit": "costs" if costs else "errors", "labels_first": False,
             "reason": (
-                f"{num_wrong} of {item.n} holdout rows wrong; {item.loss:.0%} against {item.rest:.0%} elsewhere on the rows that "
-                f"confirmed it; about {like_it:,} training rows if its share there is the same"
+                f"{num_wrong} of {item.n} holdout rows wrong; {100 * item.loss:.0f} % against {100 * item.rest:.0f} % elsewhere "
+                f"on the rows that confirmed it; about {like_it:,} training rows if its share there is the same"
             ),
         })  # fmt: skip
     return found

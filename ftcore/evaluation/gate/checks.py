@@ -35,12 +35,15 @@ def judge_baselines(gate: GateSpec, evidence: Evidence, alpha: float) -> Iterato
     holdout = evidence.holdout
     best = max(evidence.baselines, key=lambda role: value(holdout, role, gate.metric))
     seen = difference(holdout, gate.metric, best, alpha)
-    what = (
-        f"the best baseline ({best.replace('_', ' ')}, {gate.metric} {percent(seen.champion)}) by {points(seen.difference)}, "
-        f"lower {level_of(alpha)} bound {points(seen.lower)}"
-    )
+    name = f"the best baseline ({best.replace('_', ' ')}, {gate.metric} {percent(seen.champion)})"
+    what = f"{name} by {points(seen.difference)}, lower {level_of(alpha)} bound {points(seen.lower)}"
     if seen.difference < gate.min_over_baseline:
-        yield Finding("HOLD", f"The candidate beats {what}; wanted at least {points(gate.min_over_baseline)}.")
+        how = "does at least as well as" if seen.difference <= 0 else "does nearly as well as"
+        yield Finding(
+            "HOLD",
+            f"T{name[1:]} {how} the candidate ({percent(seen.candidate)}): difference {points(seen.difference)}, wanted at least "
+            f"{points(gate.min_over_baseline)}. Training bought little: look at the data, the labels and the settings.",
+        )
     elif seen.lower <= 0:
         needed = seen.rows_needed(seen.difference, alpha, gate.power) if seen.difference > 0 else gate.min_rows
         yield Finding(

@@ -28,6 +28,8 @@ def faults_of(gate: GateSpec, evidence: Evidence) -> list[str]:
 def _faults(gate: GateSpec, evidence: Evidence) -> Iterator[str]:
     yield from evidence.faults
     holdout = evidence.holdout
+    if evidence.faults and not holdout.predictions:  # nothing could be read, and that has been told
+        return
     if holdout.num_rows == 0:
         yield "The holdout is empty: nothing was measured."
     wanted = ("candidate", *evidence.baselines, *(("champion",) if evidence.champion_digest else ()))

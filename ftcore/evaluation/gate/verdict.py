@@ -56,20 +56,56 @@ def verdict_markdown(spec_name: str, verdict: Mapping[str, Any]) -> str:
         "",
         *(f"- {escape(reason)}" for reason in verdict["reasons"]),
         "",
-        "## Scores",
-        "",
-        *_scores_table(verdict["models"]),
+        *scores_and_differences(verdict),
     ]
-    if verdict["metrics"]:
-        lines += ["", "## Candidate against champion, paired", "", *_metrics_table(verdict["metrics"])]
     if verdict["slices"]:
-        metric = "accuracy" if verdict["gate"]["metric"] in METRICS else verdict["gate"]["metric"]
-        lines += ["", f"## Slices ({metric})", "", *_slices_table(verdict["slices"])]
+        lines += ["", f"## Slices ({_slice_metric(verdict)})", "", *_slices_table(verdict["slices"])]
     if verdict.get("probes"):
         lines += ["", "## Probes", "", "They inform; of these only canaries decide (docs/probes.md).", ""]
         lines += _table(HEADS, table_cells(verdict["probes"]))
-    lines += ["", "## Thresholds", "", *_table(("setting", "value"), [(k, str(v)) for k, v in verdict["gate"].items()])]
+    lines += [
+        "",
+        "## Thresholds",
+        "",
+        *_table(("setting", "value"), [(name, _setting(value)) for name, value in verdict["gate"].items()]),
+    ]
     return "\n".join(lines) + "\n"
+
+
+def scores_and_differences(verdict: Mapping[str, Any]) -> list[str]:
+    """Lines of Markdown: every model's scores, and the candidate's difference to the champion where there is one."""
+    lines = ["## Scores (95 % intervals)", "", *_scores_table(verdict["models"])]
+    if verdict["metrics"]:
+        lines += ["", "## Candidate against champion, paired", "", *_metrics_table(verdict["metrics"])]
+    return lines
+
+
+def judged_slices(verdict: Mapping[str, Any], most: int) -> list[str]:
+    """Lines of Markdown: the slices that were judged, blocked ones and largest losses first, and how many were not."""
+    judged = sorted((s for s in verdict["slices"] if s["judged"]), key=lambda s: (not s["blocked"], s["difference"]))
+    num_blocked = sum(s["blocked"] for s in judged)
+    told = f"{len(judged)} judged, {num_blocked or 'none'} blocked; {len(verdict['slices']) - len(judged)} have too few rows."
+    lines = [f"## Slices ({_slice_metric(verdict)})", "", told]
+    if judged:
+        lines += ["", *_slices_table(judged[:most])]
+    if len(judged) > most:
+        lines += ["", f"and {len(judged) - most} more in verdict.md"]
+    return lines
+
+
+def _setting(value: Any) -> str:
+    """A threshold as people write it."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_setting(item)}" for name, item in value.items()) or "none"
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "no limit" if value is None else str(value)
+
+
+def _slice_metric(verdict: Mapping[str, Any]) -> str:
+    return "accuracy" if verdict["gate"]["metric"] in METRICS else str(verdict["gate"]["metric"])
 
 
 def _scores_table(models: list[dict[str, Any]]) -> list[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ftcore.errors import DataRefused
+from ftcore.errors import DataRefused, num_of
 from ftcore.evaluation.generation.row_statistics import RowStatistics, row_statistics
 from ftcore.evaluation.rows import Column, Floats, Ints, dense_groups, row_metric_faults
 
@@ -99,5 +99,5 @@ def _likelihood_faults(role: str, reply: Reply, num_rows: int) -> list[str]:
         return [f"{role}: {len(reply.nll)} likelihoods, wanted {num_rows}"]
     bad = int((~np.isfinite(reply.nll) | (reply.nll < 0)).sum())
     empty = int((~np.isfinite(reply.num_tokens) | (reply.num_tokens < 1)).sum())
-    faults = [f"{role}: {bad} rows whose likelihood is no number"] if bad else []
+    faults = [f"{role}: {num_of(bad, 'row')} whose likelihood is no number"] if bad else []
     return faults + ([f"{role}: {empty} rows without tokens in the reference"] if empty else [])

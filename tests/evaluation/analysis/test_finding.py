@@ -41,7 +41,8 @@ def test_none_is_a_usage_error_that_says_what_there_is(tmp_path: Path) -> None:
         find_report(store, "tiny")
     assert error.value.hint == "ftcore run SPEC"
     put(store, "new", "tiny", "b" * 64, 10)
-    with pytest.raises(UsageError, match="newest: bbbbbbbbbbbb"):
+    put(store, "again", "tiny", "b" * 64, 20)
+    with pytest.raises(UsageError, match="newest: bbbbbbbbbbbb\\."):
         find_report(store, "tiny", "fff")
 
 

@@ -31,7 +31,7 @@ def test_of_equal_errors_the_learnable_ones_come_first() -> None:
         and found[0]["mass"] == 20
         and 0 < found[1]["learnability"] < found[0]["learnability"] < 1
     )
-    assert "20 of 50 holdout rows wrong, 50% of all errors; 300 training rows" in found[0]["reason"]
+    assert "20 of 50 holdout rows wrong, 50 % of all errors; 300 training rows" in found[0]["reason"]
     assert "from 40 to 5" in found[0]["reason"]
     assert [item["name"] for item in next_data(ROWS, TRAIN, probe(35, 0), [], {})] == ["a", "b"]
 

@@ -67,13 +67,17 @@ def _pair(pair: Mapping[str, Any], has_costs: bool) -> Element:
 
 def _classes(classes: Sequence[Mapping[str, Any]]) -> Element:
     drawn = [
-        Bar(item["label"], (item["num_wrong"] / item["n"],), f"{item['num_wrong']} of {item['n']}")
+        Bar(
+            item["label"],
+            (item["num_wrong"] / item["n"],),
+            f"{percent(item['num_wrong'] / item['n'], 0)}, {item['num_wrong']} of {item['n']}",
+        )
         for item in sorted(classes, key=lambda item: (-item["num_wrong"] / item["n"], item["label"]))
         if item["num_wrong"]
     ]
     spared = sum(not item["num_wrong"] for item in classes)
     note = f"{num_of(spared, 'class', 'classes')} of {len(classes)} without an error are left out." if spared else None
-    return element("div", bars("Error rate by class", drawn, [""], fold=10, note=note))
+    return bars("Error rate by class", drawn, [""], fold=10, note=note)
 
 
 def worst_section(found: Mapping[str, Any]) -> Element:
@@ -99,7 +103,7 @@ def cluster_section(found: Sequence[Mapping[str, Any]], generates: bool) -> Elem
     return section(
         "Failing rows in clusters",
         paragraph(soft(note)),
-        bars("Clusters of failing rows", drawn, [""], fold=12),
+        bars("Clusters, with their share of these rows", drawn, [""], fold=12),
         *(_cluster(item) for item in found),
         id_="clusters",
     )

@@ -20,7 +20,7 @@ from ftcore.evaluation.analysis.page.outlook import (
     next_section,
 )
 from ftcore.evaluation.analysis.page.probes import probe_section
-from ftcore.evaluation.analysis.page.shown_rows import percent
+from ftcore.evaluation.analysis.page.shown_rows import bounds, percent, points
 from ftcore.evaluation.analysis.page.slices import gate_slices, slice_section
 from ftcore.html.elements import (
     Element,
@@ -119,29 +119,43 @@ def _headline(report: Mapping[str, Any]) -> str:
     summary = report["sections"].get("summary")
     if not summary:
         return "The errors could not be analysed"
+    champion = summary["mean_score"].get("champion")
     if report["task"] != "classification":
         metric = str(report["metric"]).replace("_", " ")
-        return f"{metric} {summary['mean_score']['candidate']:.3f} per row, on {num_of(report['num_rows'], 'row')}"
-    return f"{summary['num_failing']:,} of {num_of(report['num_rows'], 'row')} wrong"
+        beside = "" if champion is None else f", the champion {champion:.3f}"
+        mean = summary["mean_score"]["candidate"]
+        return f"{metric} {mean:.3f} per row{beside}, on {num_of(report['num_rows'], 'row')}"
+    told = f"{summary['num_failing']:,} of {num_of(report['num_rows'], 'row')} wrong"
+    return told if champion is None else f"{told}, the champion {round((1 - champion) * report['num_rows']):,}"
 
 
 def _facts(report: Mapping[str, Any]) -> list[tuple[str, Node]]:
     summary = report["sections"].get("summary") or {}
     sampled = report["num_all_rows"] > report["num_rows"]
+    rows = f"{report['num_rows']:,} drawn of {report['num_all_rows']:,}" if sampled else f"{report['num_rows']:,}"
     told: list[tuple[str, Node]] = [
-        ("Rows", f"{report['num_rows']:,} drawn of {report['num_all_rows']:,}" if sampled else f"{report['num_rows']:,}"),
-        ("Candidate", code(str(report["verdict"]["candidate_digest"])[:12])),
-        ("Champion", code(str(report["verdict"]["champion_digest"] or "none")[:12])),
-        *(
-            (f"{str(role).capitalize()} right" if report["task"] == "classification" else f"{str(role).capitalize()} per row",
-             percent(score)) for role, score in summary.get("mean_score", {}).items()
-        ),
-    ]  # fmt: skip
-    if summary.get("num_groups"):
-        told.append(("Groups", f"{summary['num_groups']:,}"))
+        ("Rows", f"{rows} in {num_of(summary['num_groups'], 'group')}" if summary.get("num_groups") else rows),
+        ("Candidate", _model(report, "candidate")),
+        ("Champion", _model(report, "champion")),
+    ]
+    for metric in report["verdict"].get("metrics", ())[:1]:  # the gate's comes first
+        name = str(metric["name"]).replace("_", " ")
+        told.append(
+            (f"Difference in {name}", f"{points(metric['difference'])} ({bounds(metric['ci_low'], metric['ci_high'])})")
+        )
     if summary and not summary["has_embeddings"]:
         told.append(("Embeddings", "none: likeness is that of words"))
     return told
+
+
+def _model(report: Mapping[str, Any], role: str) -> Element:
+    """A model's digest, and its share of right rows or its mean score."""
+    digest = str(report["verdict"][f"{role}_digest"] or "none")[:12]
+    score = (report["sections"].get("summary") or {}).get("mean_score", {}).get(role)
+    if score is None:
+        return code(digest)
+    what = "right" if report["task"] == "classification" else "per row"
+    return element("span", code(digest), soft(f" {percent(score)} {what}"))
 
 
 def next_steps(report: Mapping[str, Any]) -> list[Node]:
@@ -161,7 +175,12 @@ def next_steps(report: Mapping[str, Any]) -> list[Node]:
         steps.append(_step(f"See what was lost against the champion on {lost[0]['name']}", "slices"))
     broken = (found.get("against_champion") or {}).get("num_broken", 0)
     if broken:
-        steps.append(_step(f"Look through the {num_of(broken, 'row')} that the champion got right", "against_champion"))
+        which = (
+            "that only the champion got right"
+            if report["task"] == "classification"
+            else "that the champion answered better"
+        )
+        steps.append(_step(f"Look through the {num_of(broken, 'row')} {which}", "against_champion"))
     doubted = (found.get("doubted_labels") or {}).get("num_doubted", 0)
     if doubted:
         steps.append(_step(f"Review the labels of {num_of(doubted, 'holdout row')}", "doubted_labels"))

@@ -19,6 +19,11 @@ def points(difference: float | None) -> str:
     return "–" if difference is None else f"{100 * difference:+.1f} points"
 
 
+def bounds(low: float, high: float) -> str:
+    """A 95 % interval of a difference of shares, in points."""
+    return f"{100 * low:+.1f} to {100 * high:+.1f}"
+
+
 def span(low: float | None, high: float | None) -> str:
     """A 95 % interval of a share."""
     return "–" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f} %"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ftcore.evaluation.analysis.page.shown_rows import conditions, folded, percent, points
+from ftcore.evaluation.analysis.page.shown_rows import bounds, conditions, folded, percent, points
 from ftcore.html.elements import Element, Node, details, element, name_of, paragraph, section, soft, table
 
 _IN_SIGHT = 10
@@ -17,7 +17,7 @@ def slice_section(found: Mapping[str, Any], generates: bool) -> Element:
     note = (
         f"A tree looks for them in one half of the {found['num_rows']:,} rows and the other half confirms them, both ways round; "
         f"at least {found['min_rows']} rows, worse by more than {100 * found['min_excess']:g} points beyond chance, expected "
-        f"share of false ones at most {found['false_rate']:.0%}. Searched: {searched}."
+        f"share of false ones at most {percent(found['false_rate'], 0)}. Searched: {searched}."
     )
     loss = "loss (1 − score)" if generates else "error rate"
     return section(
@@ -48,7 +48,7 @@ def _slices(slices: Sequence[Mapping[str, Any]], loss: str, num_rows: int, *, ag
                 "span",
                 points(item["loss"] - (item["rest"] if against_rest else 0.0)),
                 element("br"),
-                soft(_interval(item)),
+                soft(bounds(item["ci_low"], item["ci_high"])),
             ),
             f"{item['q_value']:.2g}",
         ]
@@ -60,10 +60,6 @@ def _slices(slices: Sequence[Mapping[str, Any]], loss: str, num_rows: int, *, ag
         paragraph(soft("Figures are of the half that confirmed the slice; rows are of both.")),
         *(folded(f"Rows of {item['name']}", item["examples"]) for item in slices),
     )
-
-
-def _interval(item: Mapping[str, Any]) -> str:
-    return f"{100 * item['ci_low']:+.1f} to {100 * item['ci_high']:+.1f}"
 
 
 def _mostly(item: Mapping[str, Any]) -> list[Node]:
@@ -88,7 +84,7 @@ def gate_slices(slices: Sequence[Mapping[str, Any]], limit: int = 40) -> Element
         ]
         for item in sorted(slices, key=lambda item: (not item["blocked"], item["difference"]))[:limit]
     ]  # fmt: skip
-    head = ["slice", "rows", "champion", "candidate", "points", ""]
+    head = ["slice", "rows", "champion", "candidate", "difference, points", "gate says"]
     shown, more = rows[:_IN_SIGHT], rows[_IN_SIGHT:]
     return section(
         "Slices of the spec",

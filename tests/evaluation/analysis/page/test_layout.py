@@ -36,6 +36,7 @@ VERDICT = {
     "verdict": "FAIL", "reasons": ["On source='s1' the candidate is worse."], "candidate_digest": "c" * 64,
     "champion_digest": "d" * 64, "slices": [SLICE, {**SLICE, "value": "s2", "blocked": False, "judged": False}],
     "probes": [PROBE],
+    "metrics": [{"name": "macro_f1", "difference": -0.021, "ci_low": -0.04, "ci_high": 0.001}],
 }  # fmt: skip
 
 
@@ -97,6 +98,15 @@ def test_words_for_generated_text(report: dict[str, Any]) -> None:
     page = render({**report, "task": "instruction", "metric": "rouge_l", "sections": sections}, strict=True)
     text = "".join(read(page).text)
     assert "rouge l" in text and "wanted" in text and "points more loss than elsewhere" in text
+
+
+def test_the_top_says_how_both_models_did(report: dict[str, Any]) -> None:
+    head = "".join(read(render(report, strict=True)).text).split("Rows to look at first")[0]
+    scores = report["sections"]["summary"]["mean_score"]
+    wrong = report["sections"]["summary"]["num_failing"]
+    assert f"{wrong} of 240 rows wrong, the champion {round((1 - scores['champion']) * 240)}" in head
+    assert f"{100 * scores['candidate']:.1f} % right" in head
+    assert "Difference in macro f1" in head and "-2.1 points (-4.0 to +0.1)" in head
 
 
 def replaced(value: Any, change: Callable[[str], str]) -> Any:
