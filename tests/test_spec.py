@@ -151,6 +151,15 @@ def test_measures_that_do_not_fit_the_task_are_all_named(tmp_path: Path) -> None
         load_spec(write(tmp_path, MINIMAL + "gate: {metric: chrf}\n"))
 
 
+def test_calibration_is_a_guard_of_classification_only(tmp_path: Path) -> None:
+    gate = "gate: {guards: {ece: 0.01, brier: 0.005}}\n"
+    assert load_spec(write(tmp_path, MINIMAL + gate)).gate.guards == {"ece": 0.01, "brier": 0.005}
+    with pytest.raises(SpecError, match="gate.guards: 'ece' is no metric of task instruction"):
+        load_spec(write(tmp_path, MINIMAL + "task: instruction\n" + gate))
+    with pytest.raises(SpecError, match="gate.floors"):
+        load_spec(write(tmp_path, MINIMAL + "gate: {floors: {ece: 0.1}}\n"))
+
+
 def test_own_metrics_and_formats_must_be_asked_for(tmp_path: Path) -> None:
     gate = "gate: {metric: own.polite, floors: {own.short: 0.5, format_valid: 0.9}}\n"
     with pytest.raises(SpecError) as caught:

@@ -6,7 +6,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, get_args
 
 from ftcore.spec.base import Task
-from ftcore.spec.evaluation import OWN_METRIC, EvaluationSpec, GateSpec, GenerationMetric, LabelMetric
+from ftcore.spec.evaluation import (
+    OWN_METRIC,
+    CalibrationMetric,
+    EvaluationSpec,
+    GateSpec,
+    GenerationMetric,
+    LabelMetric,
+)
 from ftcore.spec.method import PHASES, VIRTUAL
 
 if TYPE_CHECKING:
@@ -27,15 +34,16 @@ def measure_faults(task: Task, evaluation: EvaluationSpec, gate: GateSpec) -> li
     if generates and wanted_format is not None:
         metrics.append("format_valid")
     baselines = GENERATION_DEFAULTS["evaluation"]["baselines"] if generates else ["majority", "nearest_centroid"]
+    guards = metrics if generates else [*metrics, *get_args(CalibrationMetric)]
     named = [
-        ("gate.metric", gate.metric),
-        *(("gate.floors", name) for name in gate.floors),
-        *(("gate.guards", name) for name in gate.guards),
+        ("gate.metric", gate.metric, metrics),
+        *(("gate.floors", name, metrics) for name in gate.floors),
+        *(("gate.guards", name, guards) for name in gate.guards),
     ]
     faults = [
-        f"{path}: {name!r} is no metric of task {task}; wanted {' or '.join(metrics)}"
-        for path, name in named
-        if name not in metrics
+        f"{path}: {name!r} is no metric of task {task}; wanted {' or '.join(wanted)}"
+        for path, name, wanted in named
+        if name not in wanted
     ]
     if len(set(own)) < len(own):
         faults.append("evaluation.metrics: a name stands there twice")

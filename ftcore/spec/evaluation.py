@@ -25,6 +25,8 @@ GenerationMetric = Literal[
     "chrf", "bleu", "rouge_1", "rouge_2", "rouge_l", "exact_match", "token_f1", "inverse_perplexity"
 ]
 LabelMetric = Literal["accuracy", "macro_precision", "macro_recall", "macro_f1", "mcc", "roc_auc"]
+CalibrationMetric = Literal["brier", "ece"]
+"""Less is better: a guard may name them, a floor may not."""
 GateMetric = Literal["accuracy", "macro_f1", GenerationMetric]
 """Metrics that may decide; so may a user's own."""
 OWN_METRIC = "own."
@@ -46,7 +48,9 @@ def _named(allowed: Sequence[str]) -> Any:
 
 
 DecidingMetric = Annotated[str, *_named(get_args(GateMetric))]
-MetricName = Annotated[str, *_named((*get_args(LabelMetric), *get_args(GenerationMetric), "format_valid"))]
+_MEASURED = (*get_args(LabelMetric), *get_args(GenerationMetric), "format_valid")
+MetricName = Annotated[str, *_named(_MEASURED)]
+GuardName = Annotated[str, *_named((*_MEASURED, *get_args(CalibrationMetric)))]
 
 
 class FormatSpec(Section):
@@ -172,8 +176,9 @@ class GateSpec(Section):
     """Fewer holdout rows are never enough evidence."""
     min_slice_rows: Annotated[int, Field(ge=1)] = 100
     """Slices with fewer rows are shown, not judged."""
-    guards: dict[MetricName, Fraction] = Field(default_factory=dict)
-    """Further metrics that must not be worse than the champion's, each with its own margin: `{macro_f1: 0.01}`."""
+    guards: dict[GuardName, Fraction] = Field(default_factory=dict)
+    """Further metrics that must not be worse than the champion's, each with its own margin: `{macro_f1: 0.01, brier: 0.01}`. Of
+    brier and ece less is better: the margin is the rise that is allowed."""
     slices: dict[str, list[str]] = Field(default_factory=dict)
     """Values of slice columns that must be judged: `{source: [email, chat]}`. Without rows: HOLD; with fewer than
     `min_slice_rows`: NOT ENOUGH EVIDENCE."""
