@@ -24,10 +24,12 @@ from ftcore.evaluation.classification.baselines import (
 )
 from ftcore.evaluation.classification.metrics import confusion_matrix, left_out, per_class, per_slice, score
 from ftcore.evaluation.classification.probability_files import PROBABILITY_CLASSES, write_probabilities
+from ftcore.evaluation.kept import RunnerOf
 from ftcore.evaluation.own_metrics import RowMetric, measure_rows
 from ftcore.evaluation.rows import Column, Floats, Holdout, holdout_of, probabilities_of
 from ftcore.evaluation.timing import latency
 from ftcore.models.base import resolve_base, saved_model
+from ftcore.models.batches import Runner, run_all
 from ftcore.models.devices import Device
 from ftcore.models.embeddings import Embedder
 from ftcore.models.inference import Predictions, Predictor
@@ -53,14 +55,19 @@ class Answers:
     """Of a model: probabilities, tokens and time. None: a baseline."""
 
 
-def classify(folder: Path, digest: str, rows: Sequence[Row], spec: FineTuneSpec, device: Device) -> Predictions:
+def classify(
+    folder: Path, digest: str, rows: Sequence[Row], spec: FineTuneSpec, device: Device, runner: Runner = run_all
+) -> Predictions:
     """Predictions of the saved classifier in `folder`, which must be the model `digest`.
+
+    Args:
+        runner: Runs the batches.
 
     Raises:
         IntegrityError: It is another model, fails its checks, or answers with NaN or infinity.
     """
     saved_model(folder, digest, folder.name)
-    predictor = Predictor(load_classifier(folder), device, spec.training.max_length, spec.evaluation.batch_size)
+    predictor = Predictor(load_classifier(folder), device, spec.training.max_length, spec.evaluation.batch_size, runner)
     found = predictor.predict([row["text"] for row in rows])
     if not (np.isfinite(found.probabilities).all() and np.isfinite(found.embeddings).all()):
         raise IntegrityError(f"The model {folder} answers with NaN or infinity.")
@@ -72,7 +79,7 @@ def answers_of(found: Predictions, digest: str) -> Answers:
 
 
 def baseline_answers(
-    name: str, train: Sequence[Row], test: Sequence[Row], spec: FineTuneSpec, device: Device
+    name: str, train: Sequence[Row], test: Sequence[Row], spec: FineTuneSpec, device: Device, runner_of: RunnerOf
 ) -> Answers:
     """Answers of `majority` or `nearest_centroid`, made from the training split."""
     labels = [row["label"] for row in train]
@@ -84,7 +91,8 @@ def baseline_answers(
     chosen = sample_per_class(labels, spec.training.seed)
     say(f"nearest centroid uses {len(chosen):,} of {len(train):,} training rows (at most {ROWS_PER_CLASS} of a class)")
     texts = [train[position]["text"] for position in chosen] + [row["text"] for row in test]
-    vectors: Floats = Embedder(base, device, spec.training.max_length, spec.evaluation.batch_size)(texts)
+    runner = runner_of(name, base.digest)
+    vectors: Floats = Embedder(base, device, spec.training.max_length, spec.evaluation.batch_size, runner)(texts)
     kept = [labels[position] for position in chosen]
     predicted, similarity = nearest_centroid(vectors[: len(chosen)], kept, vectors[len(chosen) :])
     return Answers(digest_of({"nearest_centroid": base.digest}), predicted, similarity.tolist())
