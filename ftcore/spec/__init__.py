@@ -4,6 +4,7 @@ from ftcore.spec.base import Fraction, Name, Section, Split, Task
 from ftcore.spec.data import ColumnsSpec, DataFormat, DataSpec, LeakageRule, LeakageSpec, Part, SplitBy, ValidationSpec
 from ftcore.spec.evaluation import (
     OWN_METRIC,
+    PREVIOUS_CHAMPION,
     Baseline,
     EvaluationSpec,
     FormatSpec,
@@ -67,6 +68,7 @@ __all__ = [
     "MonitoringSpec",
     "Name",
     "OWN_METRIC",
+    "PREVIOUS_CHAMPION",
     "Part",
     "PersonalKind",
     "PreferSpec",

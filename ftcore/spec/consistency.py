@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from ftcore.spec.base import Task
 from ftcore.spec.evaluation import (
     OWN_METRIC,
+    PREVIOUS_CHAMPION,
     CalibrationMetric,
     EvaluationSpec,
     GateSpec,
@@ -33,7 +34,8 @@ def measure_faults(task: Task, evaluation: EvaluationSpec, gate: GateSpec) -> li
     wanted_format = evaluation.generation.format
     if generates and wanted_format is not None:
         metrics.append("format_valid")
-    baselines = GENERATION_DEFAULTS["evaluation"]["baselines"] if generates else ["majority", "nearest_centroid"]
+    of_task = GENERATION_DEFAULTS["evaluation"]["baselines"] if generates else ["majority", "nearest_centroid"]
+    baselines = [*of_task, PREVIOUS_CHAMPION]
     guards = metrics if generates else [*metrics, *get_args(CalibrationMetric)]
     named = [
         ("gate.metric", gate.metric, metrics),

@@ -20,7 +20,9 @@ from ftcore.spec.base import Fraction, Name, Probability, Section, without_unset
 from ftcore.spec.llm_judge import LlmJudgeSpec
 from ftcore.spec.probes import ProbesSpec
 
-Baseline = Literal["majority", "nearest_centroid", "base", "few_shot", "similar_reply"]
+Baseline = Literal["majority", "nearest_centroid", "base", "few_shot", "similar_reply", "previous_champion"]
+PREVIOUS_CHAMPION = "previous_champion"
+"""Role of the model that the champion replaced."""
 GenerationMetric = Literal[
     "chrf", "bleu", "rouge_1", "rouge_2", "rouge_l", "exact_match", "token_f1", "inverse_perplexity"
 ]
@@ -124,9 +126,10 @@ class EvaluationSpec(Section):
     """What is measured on the holdout."""
 
     baselines: list[Baseline] = ["majority", "nearest_centroid"]
-    """Cheap models scored beside the candidate; every promoted model must beat them. Classification: majority (the most frequent
-    class), nearest_centroid (of the base model's embeddings). Generation: base (the base model as it is), few_shot (the base
-    model with examples before the question), similar_reply (the most similar training row's answer); default: all."""
+    """Scored beside the candidate; every promoted model must beat them. Classification: majority (the most frequent class),
+    nearest_centroid (of the base model's embeddings). Generation: base (the base model as it is), few_shot (the base model with
+    examples before the question), similar_reply (the most similar training row's answer); default: these three. Any task:
+    previous_champion (what the champion replaced; left out where there is none), to be beaten by `min_gain`."""
     slices: list[str] = Field(default_factory=lambda: ["source"])
     """Columns to slice by; the label is always one."""
     batch_size: Annotated[int, Field(ge=1)] = 64

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ftcore.evaluation.outputs import HOLDOUT, PINNED, SIZES
 from ftcore.records import DataRef, Evaluation, ModelRef, PreparedDataset, Record, Scored, TrainingRun, canonical_json
-from ftcore.spec import FineTuneSpec
+from ftcore.spec import PREVIOUS_CHAMPION, FineTuneSpec
 from ftcore.store import Output, Store, write_durable
 
 if TYPE_CHECKING:
@@ -76,8 +76,10 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     candidate = _Model(store.resolve(training.uri) / "model", training.model_digest, spec, test)
     models = {"candidate": candidate}
     if champion is not None and served is not None:
-        seen_rows = _cleaned(test) if served.prepare.fix_encoding else test
-        models["champion"] = _Model(store.resolve(champion.uri) / "model", champion.model_digest, served, seen_rows)
+        models["champion"] = _served(champion, served, test, store)
+    if PREVIOUS_CHAMPION in spec.evaluation.baselines:
+        previous = _previous(spec, cast(ModelRef | None, inputs.get(PREVIOUS_CHAMPION)), test, store)
+        models |= {PREVIOUS_CHAMPION: previous} if previous is not None else {}
     score = _classify if spec.task == "classification" else _generate
     sizes = {role: sum(file.stat().st_size for file in model.folder.rglob("*")) / 1e6 for role, model in models.items()}
     write_durable(output.path / SIZES, canonical_json(sizes))
@@ -111,6 +113,28 @@ def _served_spec(champion: ModelRef | None, store: Store) -> FineTuneSpec | None
     return None if champion is None else package_spec(store.resolve(champion.uri))
 
 
+def _served(model: ModelRef, served: FineTuneSpec, test: Sequence[dict[str, Any]], store: Store) -> _Model:
+    """A promoted model, asked as it is served."""
+    rows = _cleaned(test) if served.prepare.fix_encoding else test
+    return _Model(store.resolve(model.uri) / "model", model.model_digest, served, rows)
+
+
+def _previous(
+    spec: FineTuneSpec, model: ModelRef | None, test: Sequence[dict[str, Any]], store: Store
+) -> _Model | None:
+    """The model that the champion replaced; None, and a line that says why, where there is none to compare with."""
+    from ftcore.evaluation.classification.scoring import say
+
+    served = _served_spec(model, store)
+    if model is None or served is None:
+        say("baseline previous_champion is left out: the champion has replaced no model")
+        return None
+    if served.task != spec.task:
+        say(f"baseline previous_champion is left out: that model was made for task {served.task}")
+        return None
+    return _served(model, served, test, store)
+
+
 def _classify(
     spec: FineTuneSpec,
     models: Mapping[str, _Model],
@@ -132,6 +156,8 @@ def _classify(
         if role == "candidate":
             found = predictions
     for name in spec.evaluation.baselines:
+        if name == PREVIOUS_CHAMPION:
+            continue
         scoring.say(f"baseline {name}")
         answers[name] = scoring.baseline_answers(name, train, test, spec, device, runner_of)
     slices = spec.evaluation.slices
@@ -163,7 +189,7 @@ def _generate(
         answers[role] = scoring.answer(generator, model.digest, prompts, model.rows)
         if role == "candidate":
             reference = scoring.reference_of(generator, prompts, answers[role])
-        if probes is not None:
+        if probes is not None and role != PREVIOUS_CHAMPION:
             probes.ask(role, generator, model.rows, answers[role].reply.texts)
         del generator  # before the next model takes memory
     for name, answered in scoring.baseline_answers(train, test, spec, device, runner_of):

@@ -75,8 +75,9 @@ class World:
         (self.store.root / name).mkdir(exist_ok=True)
         return Output(self.store.root / name, name, self.store.root / "scratch")
 
-    def evaluate(self, champion: bool = True) -> Evaluation:
+    def evaluate(self, champion: bool = True, **more: ModelRef | None) -> Evaluation:
         inputs = {"prepare": self.prepared, "train": self.training, "champion": self.champion if champion else None}
+        inputs |= more
         return evaluate.run(self.spec, inputs, self.output("evaluated"), self.store)
 
 
@@ -163,6 +164,26 @@ def test_a_champion_whose_spec_was_changed_is_an_error(world: World) -> None:
         file.write("\n# edited\n")
     with pytest.raises(IntegrityError, match="does not match"):
         world.evaluate()
+
+
+def test_the_model_before_the_champion_is_a_baseline(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    raw = world.spec.model_dump(mode="json")
+    raw["evaluation"]["baselines"] = ["majority", "previous_champion"]
+    world.spec = FineTuneSpec.model_validate(raw)
+    package = world.store.root / "packages" / "older"
+    digest = make_classifier(world.base, package, LABELS, seed=1)  # the candidate's own weights: in a circle
+    shutil.copy(world.store.root / "packages" / "old" / "spec.yaml", package / "spec.yaml")
+    Manifest.of(package).write(package)
+    previous = ModelRef(model_digest=digest, uri="packages/older", seq=2)
+    record = world.evaluate(previous_champion=previous)
+    assert [scored.role for scored in record.models] == ["candidate", "champion", "previous_champion", "majority"]
+    found = {scored.role: scored for scored in record.models}
+    assert found["previous_champion"].metrics == found["candidate"].metrics
+    assert any("promotions go in circles" in line for line in judged(world, record))
+    capsys.readouterr()
+    record = world.evaluate(previous_champion=None)
+    assert [scored.role for scored in record.models] == ["candidate", "champion", "majority"]
+    assert "previous_champion is left out: the champion has replaced no model" in capsys.readouterr().err
 
 
 def test_size_and_speed_reach_the_gate(world: World) -> None:

@@ -36,7 +36,7 @@ from ftcore.models.generation import Generated, Generator
 from ftcore.models.loading import load_generative_base, load_model
 from ftcore.models.prompts import Prompt
 from ftcore.records import Scored, canonical_json, digest_of
-from ftcore.spec import FineTuneSpec
+from ftcore.spec import PREVIOUS_CHAMPION, FineTuneSpec
 from ftcore.store import write_durable
 
 Row = Mapping[str, Any]
@@ -126,6 +126,8 @@ def baseline_answers(
     examples = sample_examples(train, settings.generation.num_examples, spec.training.seed)
     base, loaded = None, None
     for name in settings.baselines:
+        if name == PREVIOUS_CHAMPION:  # scored with the models
+            continue
         if name == "similar_reply":
             copied = {"similar_reply": [[row["text"], row["completion"]] for row in train]}
             yield name, Answers(digest_of(copied), Reply(similar_replies(train, test)))

@@ -175,3 +175,35 @@ def test_calibration_is_no_floor_and_decides_nothing() -> None:
     for rules in ({"metric": "ece"}, {"floors": {"ece": 0.1}}, {"floors": {"brier": 0.1}}):
         with pytest.raises(ValidationError, match="Input should be"):
             GateSpec.model_validate(rules)
+
+
+def against_previous(won: int, lost: int, n: int = 2000) -> Evidence:
+    """A clear gain over the champion; `won` and `lost` are rows against the model before it."""
+    seen = evidence(n=n)
+    previous = seen.holdout.predictions["candidate"].copy()
+    previous[300 : 300 + won] = 1 - seen.holdout.target[300 : 300 + won]
+    previous[200 : 200 + lost] = seen.holdout.target[200 : 200 + lost]  # rows that the candidate has wrong
+    holdout = replace(seen.holdout, predictions={**seen.holdout.predictions, "previous_champion": previous})
+    return replace(seen, holdout=holdout, baselines=("previous_champion",))
+
+
+def test_a_candidate_no_better_than_the_model_before_the_champion_is_held() -> None:
+    outcome, reason = verdict(against_previous(0, 0))
+    assert outcome == "HOLD" and "promotions go in circles" in reason and "by +0.00 points" in reason
+    assert verdict(against_previous(9, 0))[0] == "HOLD"  # 0.45 points; min_gain is half a point
+    assert verdict(against_previous(12, 0))[0] == "PASS"  # far less than min_over_baseline
+    assert verdict(against_previous(60, 0), min_gain=0.0)[0] == "PASS"
+    assert verdict(against_previous(0, 0), min_gain=0.0)[0] == "HOLD"
+
+
+def test_a_gain_over_the_model_before_that_may_be_a_loss_asks_for_labels() -> None:
+    outcome, reason = verdict(against_previous(42, 40, n=400), min_gain=0.0)
+    assert outcome == "NOT ENOUGH EVIDENCE" and "the model that the champion replaced" in reason and "rows" in reason
+
+
+def test_the_model_before_the_champion_is_no_cheap_baseline() -> None:
+    seen = against_previous(12, 0)
+    majority = np.zeros(2000, np.int64)
+    holdout = replace(seen.holdout, predictions={**seen.holdout.predictions, "majority": majority})
+    found = judge(GateSpec(floors={}), replace(seen, holdout=holdout, baselines=("majority", "previous_champion")))
+    assert found.outcome == "PASS" and any("best baseline (majority" in line for line in found.reasons)
