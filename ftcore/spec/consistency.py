@@ -24,6 +24,7 @@ GENERATION_DEFAULTS: dict[str, dict[str, Any]] = {
     "evaluation": {"baselines": ["base", "few_shot", "similar_reply"]},
     "gate": {"metric": "chrf", "floors": {"chrf": 0.2}},
 }
+_LABEL_BASELINES = ["majority", "nearest_centroid", "few_shot"]
 
 
 def measure_faults(task: Task, evaluation: EvaluationSpec, gate: GateSpec) -> list[str]:
@@ -34,7 +35,7 @@ def measure_faults(task: Task, evaluation: EvaluationSpec, gate: GateSpec) -> li
     wanted_format = evaluation.generation.format
     if generates and wanted_format is not None:
         metrics.append("format_valid")
-    of_task = GENERATION_DEFAULTS["evaluation"]["baselines"] if generates else ["majority", "nearest_centroid"]
+    of_task = GENERATION_DEFAULTS["evaluation"]["baselines"] if generates else _LABEL_BASELINES
     baselines = [*of_task, PREVIOUS_CHAMPION]
     guards = metrics if generates else [*metrics, *get_args(CalibrationMetric)]
     named = [
@@ -62,6 +63,10 @@ def measure_faults(task: Task, evaluation: EvaluationSpec, gate: GateSpec) -> li
         for name in evaluation.baselines
         if name not in baselines
     ]
+    if evaluation.few_shot is not None and generates:
+        faults.append("evaluation.few_shot is for task classification; wanted evaluation.generation.num_examples")
+    elif evaluation.few_shot is not None and "few_shot" not in evaluation.baselines:
+        faults.append("evaluation.few_shot has no effect: evaluation.baselines does not name few_shot")
     known = (*evaluation.slices, *(() if generates else ("label",)))
     faults += [
         f"gate.slices: {name!r} is no slice column; wanted {' or '.join(known) or 'evaluation.slices first'}"

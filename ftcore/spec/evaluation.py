@@ -122,14 +122,24 @@ class GenerationSpec(Section):
         return without_unset(self, write, ("format",))
 
 
+class FewShotSpec(Section):
+    """The baseline few_shot of classification: the base model, a decoder, goes on from a prompt with examples."""
+
+    per_class: Annotated[int, Field(ge=1, le=64)] = 1
+    """Training rows of each class that the prompt shows; fewer, one of each class first, where the model's positions end."""
+    num_orders: Annotated[int, Field(ge=3, le=20)] = 3
+    """Orders of the examples that are asked; their probabilities are averaged, their accuracies told."""
+
+
 class EvaluationSpec(Section):
     """What is measured on the holdout."""
 
     baselines: list[Baseline] = ["majority", "nearest_centroid"]
     """Scored beside the candidate; every promoted model must beat them. Classification: majority (the most frequent class),
-    nearest_centroid (of the base model's embeddings). Generation: base (the base model as it is), few_shot (the base model with
-    examples before the question), similar_reply (the most similar training row's answer); default: these three. Any task:
-    previous_champion (what the champion replaced; left out where there is none), to be beaten by `min_gain`."""
+    nearest_centroid (of the base model's embeddings), few_shot (a decoder with examples in its prompt). Generation: base (the
+    base model as it is), few_shot (the base model with examples before the question), similar_reply (the most similar
+    training row's answer); default: these three. Any task: previous_champion (what the champion replaced; left out where
+    there is none), to be beaten by `min_gain`."""
     slices: list[str] = Field(default_factory=lambda: ["source"])
     """Columns to slice by; the label is always one."""
     batch_size: Annotated[int, Field(ge=1)] = 64
@@ -138,6 +148,8 @@ class EvaluationSpec(Section):
     """JSONL file, relative to the project folder, of rows that every promoted model must answer right (docs/gate.md)."""
     generation: GenerationSpec = GenerationSpec()
     """How answers are generated."""
+    few_shot: FewShotSpec | None = None
+    """How the baseline few_shot of classification is asked; null: one example per class, three orders."""
     metrics: list[Name] | None = None
     """Your own metrics, by the name of their entry point in the group ftcore.metrics (docs/metrics.md)."""
     costs: dict[str, dict[str, Cost]] = Field(default_factory=dict)
@@ -151,7 +163,7 @@ class EvaluationSpec(Section):
 
     @model_serializer(mode="wrap")
     def _plain(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_unset(self, write, ("llm_judge", "metrics", "probes"))
+        return without_unset(self, write, ("few_shot", "llm_judge", "metrics", "probes"))
 
 
 class GateSpec(Section):

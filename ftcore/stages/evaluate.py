@@ -145,9 +145,14 @@ def _classify(
 ) -> tuple[Scored, ...]:
     from ftcore.evaluation.classification import scoring
     from ftcore.evaluation.own_metrics import load_metrics
+    from ftcore.models.base import resolve_base
+    from ftcore.models.choosing import require_decoder
 
     answers, test = {}, models["candidate"].rows
     metrics = load_metrics(spec.evaluation.metrics or ())
+    if "few_shot" in spec.evaluation.baselines:
+        base = resolve_base(spec.base_model, spec.root)
+        require_decoder(base.path, base.name)
     for role, model in models.items():
         scoring.say(f"{role} {model.digest[:12]}")
         runner = runner_of(role, model.digest)

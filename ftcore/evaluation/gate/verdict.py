@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ftcore.errors import num_of
 from ftcore.evaluation.classification.metrics import METRICS
-from ftcore.evaluation.gate.findings import Judgement
+from ftcore.evaluation.gate.findings import Judgement, percent
 from ftcore.evaluation.gate.looks import alpha_at
 from ftcore.evaluation.markdown import escape
 from ftcore.evaluation.probes.showing import HEADS, table_cells
@@ -17,12 +18,18 @@ from ftcore.spec import GateSpec
 
 
 def verdict_json(
-    judgement: Judgement, evaluation: Evaluation, gate: GateSpec, look: int, probes: Sequence[Mapping[str, Any]] = ()
+    judgement: Judgement,
+    evaluation: Evaluation,
+    gate: GateSpec,
+    look: int,
+    probes: Sequence[Mapping[str, Any]] = (),
+    few_shot: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything about the verdict as plain JSON types.
 
     Args:
         probes: What they measured, for people.
+        few_shot: What tables.json says of that baseline, for people.
     """
     return {
         "verdict": judgement.outcome,
@@ -34,6 +41,7 @@ def verdict_json(
         "look": look,
         "alpha": alpha_at(look, gate.alpha),
         **({"probes": list(probes)} if probes else {}),
+        **({"few_shot": dict(few_shot)} if few_shot else {}),
         "num_rows": evaluation.num_rows,
         "test_digest": evaluation.test_digest,
         "candidate_digest": evaluation.candidate_digest,
@@ -60,6 +68,8 @@ def verdict_markdown(spec_name: str, verdict: Mapping[str, Any]) -> str:
         "",
         *_scores_table(verdict["models"]),
     ]
+    if verdict.get("few_shot"):
+        lines += ["", few_shot_line(verdict["few_shot"])]
     if verdict["metrics"]:
         lines += ["", "## Candidate against champion, paired", "", *_metrics_table(verdict["metrics"])]
     if verdict["slices"]:
@@ -70,6 +80,16 @@ def verdict_markdown(spec_name: str, verdict: Mapping[str, Any]) -> str:
         lines += _table(HEADS, table_cells(verdict["probes"]))
     lines += ["", "## Thresholds", "", *_table(("setting", "value"), [(k, str(v)) for k, v in verdict["gate"].items()])]
     return "\n".join(lines) + "\n"
+
+
+def few_shot_line(found: Mapping[str, Any]) -> str:
+    """How much the order of the examples decides, for people."""
+    shown = num_of(found["num_examples"], "example")
+    accuracies = ", ".join(percent(value) for value in found["accuracy"])
+    return (
+        f"Few shot ({shown} in the prompt): accuracy by order of the examples {accuracies}, {100 * found['spread']:.1f} points "
+        "apart."
+    )
 
 
 def _scores_table(models: list[dict[str, Any]]) -> list[str]:

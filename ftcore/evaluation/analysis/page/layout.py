@@ -137,6 +137,11 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[str, Node]]:
              percent(score)) for role, score in summary.get("mean_score", {}).items()
         ),
     ]  # fmt: skip
+    if few_shot := report["verdict"].get("few_shot"):
+        orders = ", ".join(percent(value) for value in few_shot["accuracy"])
+        told.append(
+            ("Few shot right, by order of the examples", f"{orders} ({100 * few_shot['spread']:.1f} points apart)")
+        )
     if summary.get("num_groups"):
         told.append(("Groups", f"{summary['num_groups']:,}"))
     if summary and not summary["has_embeddings"]:
