@@ -151,6 +151,29 @@ def test_measures_that_do_not_fit_the_task_are_all_named(tmp_path: Path) -> None
         load_spec(write(tmp_path, MINIMAL + "gate: {metric: chrf}\n"))
 
 
+def test_calibration_is_a_guard_of_classification_only(tmp_path: Path) -> None:
+    gate = "gate: {guards: {ece: 0.01, brier: 0.005}}\n"
+    assert load_spec(write(tmp_path, MINIMAL + gate)).gate.guards == {"ece": 0.01, "brier": 0.005}
+    with pytest.raises(SpecError, match="gate.guards: 'ece' is no metric of task instruction"):
+        load_spec(write(tmp_path, MINIMAL + "task: instruction\n" + gate))
+    with pytest.raises(SpecError, match="gate.floors"):
+        load_spec(write(tmp_path, MINIMAL + "gate: {floors: {ece: 0.1}}\n"))
+
+
+def test_few_shot_settings_are_for_a_baseline_of_classification(tmp_path: Path) -> None:
+    asked = "evaluation: {baselines: [majority, few_shot], few_shot: {per_class: 2, num_orders: 5}}\n"
+    found = load_spec(write(tmp_path, MINIMAL + asked)).evaluation.few_shot
+    assert found is not None and (found.per_class, found.num_orders) == (2, 5)
+    for wrong, fault in (
+        ("evaluation: {few_shot: {per_class: 2}}\n", "has no effect"),
+        ("task: instruction\nevaluation: {few_shot: {per_class: 2}}\n", "is for task classification"),
+        ("evaluation: {baselines: [few_shot], few_shot: {num_orders: 2}}\n", "greater than or equal to 3"),
+    ):
+        with pytest.raises(SpecError) as caught:
+            load_spec(write(tmp_path, MINIMAL + wrong))
+        assert fault in "\n".join(caught.value.details)
+
+
 def test_own_metrics_and_formats_must_be_asked_for(tmp_path: Path) -> None:
     gate = "gate: {metric: own.polite, floors: {own.short: 0.5, format_valid: 0.9}}\n"
     with pytest.raises(SpecError) as caught:

@@ -16,6 +16,7 @@ def check(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = Fals
     """Check a spec as a whole; every fault is listed with its path, the value seen and the values allowed."""
     loaded = load_spec(spec, overrides or ())
     _check_chat_template(loaded)
+    _check_few_shot(loaded)
     if loaded.method.peft:  # PEFT takes seconds to import
         from ftcore.training.methods import check_method
 
@@ -46,6 +47,28 @@ def _check_chat_template(spec: FineTuneSpec) -> None:
     try:
         with libraries_on_stderr():
             load_chat_tokenizer(folder)
+    except BaseModelError as error:
+        raise SpecError(error.message, hint=error.hint) from None
+
+
+def _check_few_shot(spec: FineTuneSpec) -> None:
+    """What train would say of a base model that the baseline few_shot cannot ask, where the model is on this machine already.
+
+    Raises:
+        SpecError: It is no decoder.
+    """
+    from ftcore.models.base import local_folder
+
+    if spec.task != "classification" or "few_shot" not in spec.evaluation.baselines:
+        return
+    folder = local_folder(spec.base_model, spec.root)
+    if folder is None:
+        return
+    from ftcore.models.choosing import require_decoder
+
+    try:
+        with libraries_on_stderr():
+            require_decoder(folder, spec.base_model.name)
     except BaseModelError as error:
         raise SpecError(error.message, hint=error.hint) from None
 

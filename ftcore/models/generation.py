@@ -15,7 +15,9 @@ from torch.nn.functional import cross_entropy
 
 from ftcore.errors import BaseModelError
 from ftcore.models.adapters import is_adapted, virtual_inputs
+from ftcore.models.batches import Arrays, Runner, Work, run_all
 from ftcore.models.devices import Device
+from ftcore.models.generation_settings import generation_config, num_positions
 from ftcore.models.loading import LoadedModel
 from ftcore.models.prompts import Prompt, PromptEncoder
 from ftcore.models.tokens import pad, pad_left
@@ -54,23 +56,32 @@ class Generator:
             would not last for prompt and answer.
         batch_size: Prompts per forward pass. Prompts of like length go together, so that little is padded.
         settings: How to generate. Greedy (or beam search) whatever the model's own settings say; others of them hold.
+        runner: Runs the batches of answers, likelihoods and embeddings; draws are run here, one after the other.
 
     Raises:
         BaseModelError: The model has too few positions for answers of `max_new_tokens`, or no token that ends an answer.
     """
 
     def __init__(
-        self, loaded: LoadedModel, device: Device, max_length: int, batch_size: int, settings: GenerationSpec
+        self,
+        loaded: LoadedModel,
+        device: Device,
+        max_length: int,
+        batch_size: int,
+        settings: GenerationSpec,
+        runner: Runner = run_all,
     ) -> None:
         assert loaded.kind != "classifier"
         self.device = device
         self.batch_size = batch_size
+        self._runner = runner
+        self._how = {"max_new_tokens": settings.max_new_tokens, "num_beams": settings.num_beams}
         self._model = loaded.model.to(device.device).eval()
         self._is_decoder = loaded.kind == "decoder"
         self._encoder = PromptEncoder(loaded.tokenizer, self._is_decoder)
-        self._settings, self._eos = _generation_config(loaded, settings)
+        self._settings, self._eos = generation_config(loaded, settings)
         self._pad_id = int(self._settings.pad_token_id)
-        self._positions = _positions(self._model)
+        self._positions = num_positions(self._model)
         self._max_prompt = max_length
         if self._positions is not None:
             room = self._positions - (settings.max_new_tokens if self._is_decoder else 0)
@@ -99,11 +110,21 @@ class Generator:
         encoded = [self._encoder.prompt(prompt, self._max_prompt) for prompt in prompts]
         answers: list[list[int]] = [[] for _ in encoded]
         seconds = np.zeros(len(encoded))
-        for rows in self._batches([len(item.ids) for item in encoded]):
+
+        def run(rows: np.ndarray) -> Arrays:
             started = time.monotonic()
-            for row, ids in zip(rows, self._answer([encoded[row].ids for row in rows]), strict=True):
-                answers[row] = ids
-            seconds[rows] = (time.monotonic() - started) / len(rows)
+            found = self._answer([encoded[row].ids for row in rows])
+            taken = np.full(len(rows), (time.monotonic() - started) / len(rows))
+            length = np.array([len(ids) for ids in found], dtype=np.int64)
+            ids = np.array([[*ids, *[0] * (int(length.max()) - len(ids))] for ids in found], dtype=np.int64)
+            return {"ids": ids, "length": length, "seconds": taken}
+
+        prompt_ids = [item.ids for item in encoded]
+        batches = list(self._batches([len(ids) for ids in prompt_ids]))
+        for rows, given in self._runner(Work("answers", [prompt_ids], batches, run, self._how)):
+            for row, ids, length in zip(rows, given["ids"], given["length"], strict=True):
+                answers[row] = ids[:length].tolist()
+            seconds[rows] = given["seconds"]
         stopped = np.array([bool(ids) and ids[-1] in self._eos for ids in answers], dtype=bool)
         return Generated(
             texts=[self._encoder.text(ids) for ids in answers],
@@ -176,15 +197,21 @@ class Generator:
         widths = [len(ids) + len(target) for ids, target in zip(encoded, targets, strict=True)]
         sums = np.zeros(len(encoded))
         score = self._score_decoder if self._is_decoder else self._score_seq2seq
-        for rows in self._batches(widths, bounded=True):
-            sums[rows] = score([encoded[row] for row in rows], [targets[row] for row in rows])
+
+        def run(rows: np.ndarray) -> Arrays:
+            return {"sums": score([encoded[row] for row in rows], [targets[row] for row in rows])}
+
+        batches = list(self._batches(widths, bounded=True))
+        for rows, given in self._runner(Work("likelihoods", [encoded, targets], batches, run)):
+            sums[rows] = given["sums"]
         return sums, np.array([len(target) for target in targets], dtype=np.int64)
 
     def embed(self, prompts: Sequence[Prompt]) -> np.ndarray:
         """[prompts, hidden] float32: last hidden state of the prompt (the encoder's, if any), averaged over tokens."""
         encoded = [self._encoder.prompt(prompt, self._max_prompt).ids for prompt in prompts]
         embeddings = np.zeros((len(encoded), int(self._model.config.get_text_config().hidden_size)), dtype=np.float32)
-        for rows in self._batches([len(ids) for ids in encoded], bounded=True):
+
+        def run(rows: np.ndarray) -> Arrays:
             ids, mask = self._tensors(pad([encoded[row] for row in rows], self._pad_id))
             with torch.inference_mode(), self.device.autocast():
                 if self._is_decoder:
@@ -193,7 +220,11 @@ class Generator:
                 else:
                     hidden = self._model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
             weights = mask.unsqueeze(-1).float()
-            embeddings[rows] = ((hidden.float() * weights).sum(dim=1) / weights.sum(dim=1)).cpu().numpy()
+            return {"embeddings": ((hidden.float() * weights).sum(dim=1) / weights.sum(dim=1)).cpu().numpy()}
+
+        batches = list(self._batches([len(ids) for ids in encoded], bounded=True))
+        for rows, given in self._runner(Work("embeddings", [encoded], batches, run)):
+            embeddings[rows] = given["embeddings"]
         return embeddings
 
     def _batches(self, widths: Sequence[int], *, bounded: bool = False) -> Iterator[np.ndarray]:
@@ -267,29 +298,3 @@ def _sum_nll(logits: torch.Tensor, wanted: torch.Tensor) -> np.ndarray:
     losses = cross_entropy(logits.float().transpose(1, 2), wanted, ignore_index=-100, reduction="none")
     sums: np.ndarray = losses.double().sum(dim=1).cpu().numpy()
     return sums
-
-
-def _generation_config(loaded: LoadedModel, settings: GenerationSpec) -> tuple[Any, frozenset[int]]:
-    config = copy.deepcopy(loaded.model.generation_config)
-    eos = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
-    ends = frozenset(int(token) for token in (*eos, loaded.tokenizer.eos_token_id) if token is not None)
-    if not ends:
-        raise BaseModelError("The model knows no token that ends an answer.", hint="set eos_token in its tokenizer")
-    config.eos_token_id = sorted(ends)
-    pad_id = loaded.tokenizer.pad_token_id
-    config.pad_token_id = int(pad_id) if pad_id is not None else min(ends)
-    config.do_sample, config.num_beams = False, settings.num_beams
-    config.temperature = config.top_p = config.top_k = config.min_p = config.typical_p = None
-    config.max_new_tokens, config.max_length = settings.max_new_tokens, None
-    config.forced_eos_token_id = None  # an answer that is cut has not ended
-    config.use_cache, config.cache_implementation, config.return_dict_in_generate = True, None, False
-    if config.decoder_start_token_id is None:
-        config.decoder_start_token_id = getattr(loaded.model.config, "decoder_start_token_id", None)
-    return config, ends
-
-
-def _positions(model: Any) -> int | None:
-    """Tokens that the model has positions for, besides those of a prompt adapter; None: no such limit."""
-    limit = getattr(model.config.get_text_config(), "max_position_embeddings", None)
-    virtual = model.active_peft_config.num_virtual_tokens if is_adapted(model) else 0
-    return None if limit is None else int(limit) - int(virtual or 0)

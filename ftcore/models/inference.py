@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from ftcore.models.batches import Arrays, Runner, Work, run_all
 from ftcore.models.devices import Device
 from ftcore.models.loading import LoadedModel
 from ftcore.models.tokens import backend_tokenizer, pad
@@ -46,12 +47,16 @@ class Predictor:
         device: From `devices.choose`.
         max_length: Tokens per text; longer texts are cut.
         batch_size: Texts per forward pass. Texts of like length go together, so that little is padded.
+        runner: Runs the batches.
     """
 
-    def __init__(self, loaded: LoadedModel, device: Device, max_length: int, batch_size: int) -> None:
+    def __init__(
+        self, loaded: LoadedModel, device: Device, max_length: int, batch_size: int, runner: Runner = run_all
+    ) -> None:
         self.labels = loaded.labels
         self.device = device
         self.batch_size = batch_size
+        self._runner = runner
         self._model = loaded.model.to(device.device).eval()
         self._tokenizer: Tokenizer = backend_tokenizer(loaded.tokenizer, max_length)
         self._pad_id = int(loaded.tokenizer.pad_token_id or 0)
@@ -64,15 +69,20 @@ class Predictor:
         embeddings = np.zeros((len(tokens), int(self._model.config.hidden_size)), dtype=np.float32)
         seconds = np.zeros(len(tokens))
         order = np.argsort(num_tokens, kind="stable")
-        for start in range(0, len(order), self.batch_size):
-            rows = order[start : start + self.batch_size]
+        batches = [order[start : start + self.batch_size] for start in range(0, len(order), self.batch_size)]
+
+        def run(rows: np.ndarray) -> Arrays:
             started = time.monotonic()
-            probabilities[rows], embeddings[rows] = self._forward([tokens[row] for row in rows])
-            seconds[rows] = (time.monotonic() - started) / len(rows)
+            found = self._forward([tokens[row] for row in rows])
+            return found | {"seconds": np.full(len(rows), (time.monotonic() - started) / len(rows))}
+
+        for rows, found in self._runner(Work("predictions", [tokens], batches, run)):
+            probabilities[rows], embeddings[rows] = found["probabilities"], found["embeddings"]
+            seconds[rows] = found["seconds"]
         labels = [self.labels[index] for index in probabilities.argmax(axis=1)]
         return Predictions(labels, probabilities, embeddings, num_tokens, tuple(self.labels), seconds)
 
-    def _forward(self, tokens: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
+    def _forward(self, tokens: list[list[int]]) -> Arrays:
         input_ids, attention_mask = (tensor.to(self.device.device) for tensor in pad(tokens, self._pad_id))
         with torch.inference_mode(), self.device.autocast():
             output = self._model(input_ids=input_ids, attention_mask=attention_mask, output_hidden_states=True)
@@ -81,4 +91,5 @@ class Predictor:
             :, -input_ids.shape[1] :
         ]  # prompt tuning puts its own vectors before the text's
         pooled = (hidden.float() * weights).sum(dim=1) / weights.sum(dim=1)
-        return output.logits.float().softmax(dim=-1).cpu().numpy(), pooled.cpu().numpy()
+        probabilities = output.logits.float().softmax(dim=-1)
+        return {"probabilities": probabilities.cpu().numpy(), "embeddings": pooled.cpu().numpy()}

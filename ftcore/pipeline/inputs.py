@@ -8,7 +8,7 @@ from typing import Any
 from ftcore.errors import UsageError
 from ftcore.ledger import Ledger
 from ftcore.records import DataRef, Evaluation, ModelRef, PreparedDataset, Record, TrainingRun, TuningResult
-from ftcore.spec import FineTuneSpec, with_settings
+from ftcore.spec import PREVIOUS_CHAMPION, FineTuneSpec, with_settings
 from ftcore.stages import Stage
 from ftcore.store import Store
 
@@ -41,6 +41,25 @@ def champion_ref(spec: FineTuneSpec, ledger: Ledger, candidate_digest: str) -> M
         return None
     last = max(before, key=lambda item: item.seq)
     return ModelRef(model_digest=last.model_digest, uri=last.package_uri, seq=last.seq)
+
+
+def previous_champion_ref(spec: FineTuneSpec, ledger: Ledger, candidate_digest: str) -> ModelRef | None:
+    """The model that the champion replaced when it was promoted; None: none, or it was rolled back since.
+
+    As with `champion_ref`, a candidate that already is the champion counts as not promoted yet.
+    """
+    from ftcore.registry.champions import champions
+
+    champion = champion_ref(spec, ledger, candidate_digest)
+    stack = champions(ledger, spec.name).stack
+    if stack and stack[-1].model_digest == candidate_digest:
+        stack = stack[:-1]
+    if champion is None or not stack or stack[-1].model_digest != champion.model_digest:
+        return None
+    before = [item for item in stack[:-1] if item.model_digest != champion.model_digest]
+    if not before:
+        return None
+    return ModelRef(model_digest=before[-1].model_digest, uri=before[-1].package_uri, seq=before[-1].seq)
 
 
 def start_ref(spec: FineTuneSpec, ledger: Ledger, store: Store, prepared: PreparedDataset) -> ModelRef | None:
@@ -130,6 +149,10 @@ def gather(
         training = inputs["train"]
         assert isinstance(training, TrainingRun)
         inputs["champion"] = champion_ref(spec, ledger, training.model_digest)
+    if stage.name == "evaluate" and PREVIOUS_CHAMPION in spec.evaluation.baselines:
+        training = inputs["train"]
+        assert isinstance(training, TrainingRun)
+        inputs[PREVIOUS_CHAMPION] = previous_champion_ref(spec, ledger, training.model_digest)
     return inputs
 
 

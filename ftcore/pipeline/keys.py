@@ -12,11 +12,11 @@ from typing import Any
 
 from ftcore.pipeline.inputs import Inputs
 from ftcore.records import DataRef, ModelRef, PreparedDataset, Record
-from ftcore.spec import SHIPPED, FineTuneSpec
+from ftcore.spec import PREVIOUS_CHAMPION, SHIPPED, FineTuneSpec
 from ftcore.stages import Stage
 from ftcore.store import file_sha256
 
-_OPTIONAL = frozenset({"teacher"})  # inputs that only some specs have
+_OPTIONAL = frozenset({"teacher", PREVIOUS_CHAMPION})  # inputs that only some specs have
 _MISSING = "missing"
 _SOURCE = (".py", ".txt", ".css", ".json", ".yaml")
 # Libraries whose version can change a stage's result.

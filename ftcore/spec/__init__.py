@@ -4,8 +4,10 @@ from ftcore.spec.base import Fraction, Name, Section, Split, Task
 from ftcore.spec.data import ColumnsSpec, DataFormat, DataSpec, LeakageRule, LeakageSpec, Part, SplitBy, ValidationSpec
 from ftcore.spec.evaluation import (
     OWN_METRIC,
+    PREVIOUS_CHAMPION,
     Baseline,
     EvaluationSpec,
+    FewShotSpec,
     FormatSpec,
     GateMetric,
     GateSpec,
@@ -50,6 +52,7 @@ __all__ = [
     "Dimension",
     "DistillSpec",
     "EvaluationSpec",
+    "FewShotSpec",
     "FineTuneSpec",
     "FormatSpec",
     "Fraction",
@@ -67,6 +70,7 @@ __all__ = [
     "MonitoringSpec",
     "Name",
     "OWN_METRIC",
+    "PREVIOUS_CHAMPION",
     "Part",
     "PersonalKind",
     "PreferSpec",

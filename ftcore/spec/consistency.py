@@ -6,7 +6,15 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, get_args
 
 from ftcore.spec.base import Task
-from ftcore.spec.evaluation import OWN_METRIC, EvaluationSpec, GateSpec, GenerationMetric, LabelMetric
+from ftcore.spec.evaluation import (
+    OWN_METRIC,
+    PREVIOUS_CHAMPION,
+    CalibrationMetric,
+    EvaluationSpec,
+    GateSpec,
+    GenerationMetric,
+    LabelMetric,
+)
 from ftcore.spec.method import PHASES, VIRTUAL
 
 if TYPE_CHECKING:
@@ -16,6 +24,7 @@ GENERATION_DEFAULTS: dict[str, dict[str, Any]] = {
     "evaluation": {"baselines": ["base", "few_shot", "similar_reply"]},
     "gate": {"metric": "chrf", "floors": {"chrf": 0.2}},
 }
+_LABEL_BASELINES = ["majority", "nearest_centroid", "few_shot"]
 
 
 def measure_faults(task: Task, evaluation: EvaluationSpec, gate: GateSpec) -> list[str]:
@@ -26,16 +35,18 @@ def measure_faults(task: Task, evaluation: EvaluationSpec, gate: GateSpec) -> li
     wanted_format = evaluation.generation.format
     if generates and wanted_format is not None:
         metrics.append("format_valid")
-    baselines = GENERATION_DEFAULTS["evaluation"]["baselines"] if generates else ["majority", "nearest_centroid"]
+    of_task = GENERATION_DEFAULTS["evaluation"]["baselines"] if generates else _LABEL_BASELINES
+    baselines = [*of_task, PREVIOUS_CHAMPION]
+    guards = metrics if generates else [*metrics, *get_args(CalibrationMetric)]
     named = [
-        ("gate.metric", gate.metric),
-        *(("gate.floors", name) for name in gate.floors),
-        *(("gate.guards", name) for name in gate.guards),
+        ("gate.metric", gate.metric, metrics),
+        *(("gate.floors", name, metrics) for name in gate.floors),
+        *(("gate.guards", name, guards) for name in gate.guards),
     ]
     faults = [
-        f"{path}: {name!r} is no metric of task {task}; wanted {' or '.join(metrics)}"
-        for path, name in named
-        if name not in metrics
+        f"{path}: {name!r} is no metric of task {task}; wanted {' or '.join(wanted)}"
+        for path, name, wanted in named
+        if name not in wanted
     ]
     if len(set(own)) < len(own):
         faults.append("evaluation.metrics: a name stands there twice")
@@ -52,6 +63,10 @@ def measure_faults(task: Task, evaluation: EvaluationSpec, gate: GateSpec) -> li
         for name in evaluation.baselines
         if name not in baselines
     ]
+    if evaluation.few_shot is not None and generates:
+        faults.append("evaluation.few_shot is for task classification; wanted evaluation.generation.num_examples")
+    elif evaluation.few_shot is not None and "few_shot" not in evaluation.baselines:
+        faults.append("evaluation.few_shot has no effect: evaluation.baselines does not name few_shot")
     known = (*evaluation.slices, *(() if generates else ("label",)))
     faults += [
         f"gate.slices: {name!r} is no slice column; wanted {' or '.join(known) or 'evaluation.slices first'}"

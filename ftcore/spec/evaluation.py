@@ -20,11 +20,15 @@ from ftcore.spec.base import Fraction, Name, Probability, Section, without_unset
 from ftcore.spec.llm_judge import LlmJudgeSpec
 from ftcore.spec.probes import ProbesSpec
 
-Baseline = Literal["majority", "nearest_centroid", "base", "few_shot", "similar_reply"]
+Baseline = Literal["majority", "nearest_centroid", "base", "few_shot", "similar_reply", "previous_champion"]
+PREVIOUS_CHAMPION = "previous_champion"
+"""Role of the model that the champion replaced."""
 GenerationMetric = Literal[
     "chrf", "bleu", "rouge_1", "rouge_2", "rouge_l", "exact_match", "token_f1", "inverse_perplexity"
 ]
 LabelMetric = Literal["accuracy", "macro_precision", "macro_recall", "macro_f1", "mcc", "roc_auc"]
+CalibrationMetric = Literal["brier", "ece"]
+"""Less is better: a guard may name them, a floor may not."""
 GateMetric = Literal["accuracy", "macro_f1", GenerationMetric]
 """Metrics that may decide; so may a user's own."""
 OWN_METRIC = "own."
@@ -46,7 +50,9 @@ def _named(allowed: Sequence[str]) -> Any:
 
 
 DecidingMetric = Annotated[str, *_named(get_args(GateMetric))]
-MetricName = Annotated[str, *_named((*get_args(LabelMetric), *get_args(GenerationMetric), "format_valid"))]
+_MEASURED = (*get_args(LabelMetric), *get_args(GenerationMetric), "format_valid")
+MetricName = Annotated[str, *_named(_MEASURED)]
+GuardName = Annotated[str, *_named((*_MEASURED, *get_args(CalibrationMetric)))]
 
 
 class FormatSpec(Section):
@@ -116,13 +122,24 @@ class GenerationSpec(Section):
         return without_unset(self, write, ("format",))
 
 
+class FewShotSpec(Section):
+    """The baseline few_shot of classification: the base model, a decoder, goes on from a prompt with examples."""
+
+    per_class: Annotated[int, Field(ge=1, le=64)] = 1
+    """Training rows of each class that the prompt shows; fewer, one of each class first, where the model's positions end."""
+    num_orders: Annotated[int, Field(ge=3, le=20)] = 3
+    """Orders of the examples that are asked; their probabilities are averaged, their accuracies told."""
+
+
 class EvaluationSpec(Section):
     """What is measured on the holdout."""
 
     baselines: list[Baseline] = ["majority", "nearest_centroid"]
-    """Cheap models scored beside the candidate; every promoted model must beat them. Classification: majority (the most frequent
-    class), nearest_centroid (of the base model's embeddings). Generation: base (the base model as it is), few_shot (the base
-    model with examples before the question), similar_reply (the most similar training row's answer); default: all."""
+    """Scored beside the candidate; every promoted model must beat them. Classification: majority (the most frequent class),
+    nearest_centroid (of the base model's embeddings), few_shot (a decoder with examples in its prompt). Generation: base (the
+    base model as it is), few_shot (the base model with examples before the question), similar_reply (the most similar
+    training row's answer); default: these three. Any task: previous_champion (what the champion replaced; left out where
+    there is none), to be beaten by `min_gain`."""
     slices: list[str] = Field(default_factory=lambda: ["source"])
     """Columns to slice by; the label is always one."""
     batch_size: Annotated[int, Field(ge=1)] = 64
@@ -131,6 +148,8 @@ class EvaluationSpec(Section):
     """JSONL file, relative to the project folder, of rows that every promoted model must answer right (docs/gate.md)."""
     generation: GenerationSpec = GenerationSpec()
     """How answers are generated."""
+    few_shot: FewShotSpec | None = None
+    """How the baseline few_shot of classification is asked; null: one example per class, three orders."""
     metrics: list[Name] | None = None
     """Your own metrics, by the name of their entry point in the group ftcore.metrics (docs/metrics.md)."""
     costs: dict[str, dict[str, Cost]] = Field(default_factory=dict)
@@ -144,7 +163,7 @@ class EvaluationSpec(Section):
 
     @model_serializer(mode="wrap")
     def _plain(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_unset(self, write, ("llm_judge", "metrics", "probes"))
+        return without_unset(self, write, ("few_shot", "llm_judge", "metrics", "probes"))
 
 
 class GateSpec(Section):
@@ -172,8 +191,9 @@ class GateSpec(Section):
     """Fewer holdout rows are never enough evidence."""
     min_slice_rows: Annotated[int, Field(ge=1)] = 100
     """Slices with fewer rows are shown, not judged."""
-    guards: dict[MetricName, Fraction] = Field(default_factory=dict)
-    """Further metrics that must not be worse than the champion's, each with its own margin: `{macro_f1: 0.01}`."""
+    guards: dict[GuardName, Fraction] = Field(default_factory=dict)
+    """Further metrics that must not be worse than the champion's, each with its own margin: `{macro_f1: 0.01, brier: 0.01}`. Of
+    brier and ece less is better: the margin is the rise that is allowed."""
     slices: dict[str, list[str]] = Field(default_factory=dict)
     """Values of slice columns that must be judged: `{source: [email, chat]}`. Without rows: HOLD; with fewer than
     `min_slice_rows`: NOT ENOUGH EVIDENCE."""

@@ -3,6 +3,8 @@
 The champion is scored as it is served: with the token limit, batch size, generation settings and cleaning of its own package's
 spec, on this run's device. One thing cannot be made up for: rows that `prepare` has cleaned stay clean for a champion that is
 served without cleaning (`prepare.fix_encoding: false`), because the raw text is not at hand here.
+
+Answers are kept in the scratch folder as they come, so that the next run after a kill goes on from there.
 """
 
 from __future__ import annotations
@@ -14,10 +16,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ftcore.evaluation.outputs import HOLDOUT, PINNED, SIZES
 from ftcore.records import DataRef, Evaluation, ModelRef, PreparedDataset, Record, Scored, TrainingRun, canonical_json
-from ftcore.spec import FineTuneSpec
+from ftcore.spec import PREVIOUS_CHAMPION, FineTuneSpec
 from ftcore.store import Output, Store, write_durable
 
 if TYPE_CHECKING:
+    from ftcore.evaluation.kept import RunnerOf
     from ftcore.evaluation.pinned import PinnedRows
     from ftcore.models.devices import Device
 
@@ -39,8 +42,10 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     from ftcore.data.rows import row_digest
     from ftcore.evaluation.classification.scoring import say
     from ftcore.evaluation.gate.looks import sketch_of
+    from ftcore.evaluation.kept import KeptAnswers
     from ftcore.evaluation.pinned import read_pinned
     from ftcore.models.devices import choose
+    from ftcore.training.checkpoints import exclusive
 
     prepared, training = cast(PreparedDataset, inputs["prepare"]), cast(TrainingRun, inputs["train"])
     champion = cast(ModelRef | None, inputs.get("champion"))
@@ -71,12 +76,16 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     candidate = _Model(store.resolve(training.uri) / "model", training.model_digest, spec, test)
     models = {"candidate": candidate}
     if champion is not None and served is not None:
-        seen_rows = _cleaned(test) if served.prepare.fix_encoding else test
-        models["champion"] = _Model(store.resolve(champion.uri) / "model", champion.model_digest, served, seen_rows)
+        models["champion"] = _served(champion, served, test, store)
+    if PREVIOUS_CHAMPION in spec.evaluation.baselines:
+        previous = _previous(spec, cast(ModelRef | None, inputs.get(PREVIOUS_CHAMPION)), test, store)
+        models |= {PREVIOUS_CHAMPION: previous} if previous is not None else {}
     score = _classify if spec.task == "classification" else _generate
     sizes = {role: sum(file.stat().st_size for file in model.folder.rglob("*")) / 1e6 for role, model in models.items()}
     write_durable(output.path / SIZES, canonical_json(sizes))
-    scored = score(spec, models, train, device, output.path)
+    with exclusive(output.scratch, output.path / "kept") as kept_in:
+        kept = KeptAnswers(kept_in / "answers", f"{device.device} {device.precision}", say)
+        scored = score(spec, models, train, device, output.path, kept.runner)
     if pinned is not None:
         _answer_pinned(pinned, candidate, device, output.path)
     if spec.evaluation.llm_judge is not None:
@@ -104,23 +113,58 @@ def _served_spec(champion: ModelRef | None, store: Store) -> FineTuneSpec | None
     return None if champion is None else package_spec(store.resolve(champion.uri))
 
 
+def _served(model: ModelRef, served: FineTuneSpec, test: Sequence[dict[str, Any]], store: Store) -> _Model:
+    """A promoted model, asked as it is served."""
+    rows = _cleaned(test) if served.prepare.fix_encoding else test
+    return _Model(store.resolve(model.uri) / "model", model.model_digest, served, rows)
+
+
+def _previous(
+    spec: FineTuneSpec, model: ModelRef | None, test: Sequence[dict[str, Any]], store: Store
+) -> _Model | None:
+    """The model that the champion replaced; None, and a line that says why, where there is none to compare with."""
+    from ftcore.evaluation.classification.scoring import say
+
+    served = _served_spec(model, store)
+    if model is None or served is None:
+        say("baseline previous_champion is left out: the champion has replaced no model")
+        return None
+    if served.task != spec.task:
+        say(f"baseline previous_champion is left out: that model was made for task {served.task}")
+        return None
+    return _served(model, served, test, store)
+
+
 def _classify(
-    spec: FineTuneSpec, models: Mapping[str, _Model], train: Sequence[dict[str, Any]], device: Device, folder: Path
+    spec: FineTuneSpec,
+    models: Mapping[str, _Model],
+    train: Sequence[dict[str, Any]],
+    device: Device,
+    folder: Path,
+    runner_of: RunnerOf,
 ) -> tuple[Scored, ...]:
     from ftcore.evaluation.classification import scoring
     from ftcore.evaluation.own_metrics import load_metrics
+    from ftcore.models.base import resolve_base
+    from ftcore.models.choosing import require_decoder
 
     answers, test = {}, models["candidate"].rows
     metrics = load_metrics(spec.evaluation.metrics or ())
+    if "few_shot" in spec.evaluation.baselines:
+        base = resolve_base(spec.base_model, spec.root)
+        require_decoder(base.path, base.name)
     for role, model in models.items():
         scoring.say(f"{role} {model.digest[:12]}")
-        predictions = scoring.classify(model.folder, model.digest, model.rows, model.spec, device)
+        runner = runner_of(role, model.digest)
+        predictions = scoring.classify(model.folder, model.digest, model.rows, model.spec, device, runner)
         answers[role] = scoring.answers_of(predictions, model.digest)
         if role == "candidate":
             found = predictions
     for name in spec.evaluation.baselines:
+        if name == PREVIOUS_CHAMPION:
+            continue
         scoring.say(f"baseline {name}")
-        answers[name] = scoring.baseline_answers(name, train, test, spec, device)
+        answers[name] = scoring.baseline_answers(name, train, test, spec, device, runner_of)
     slices = spec.evaluation.slices
     holdout = scoring.gather_holdout(test, answers, slices, metrics)
     scoring.write_predictions(folder, test, holdout, answers, slices)
@@ -130,7 +174,12 @@ def _classify(
 
 
 def _generate(
-    spec: FineTuneSpec, models: Mapping[str, _Model], train: Sequence[dict[str, Any]], device: Device, folder: Path
+    spec: FineTuneSpec,
+    models: Mapping[str, _Model],
+    train: Sequence[dict[str, Any]],
+    device: Device,
+    folder: Path,
+    runner_of: RunnerOf,
 ) -> tuple[Scored, ...]:
     from ftcore.evaluation.classification.scoring import say
     from ftcore.evaluation.generation import baselines, scoring
@@ -140,15 +189,15 @@ def _generate(
     metrics, probes = scoring.row_metrics_of(spec), probes_of(spec, test)
     for role, model in models.items():
         say(f"{role} {model.digest[:12]}")
-        generator = scoring.generator_of(model.folder, model.digest, model.spec, device)
+        generator = scoring.generator_of(model.folder, model.digest, model.spec, device, runner_of(role, model.digest))
         prompts = [baselines.prompt_of(row, spec.task) for row in model.rows]
         answers[role] = scoring.answer(generator, model.digest, prompts, model.rows)
         if role == "candidate":
             reference = scoring.reference_of(generator, prompts, answers[role])
-        if probes is not None:
+        if probes is not None and role != PREVIOUS_CHAMPION:
             probes.ask(role, generator, model.rows, answers[role].reply.texts)
         del generator  # before the next model takes memory
-    for name, answered in scoring.baseline_answers(train, test, spec, device):
+    for name, answered in scoring.baseline_answers(train, test, spec, device, runner_of):
         say(f"baseline {name} is done")
         answers[name] = answered
     slices = spec.evaluation.slices

@@ -18,13 +18,14 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
 
     Raises:
         TrainingDiverged: Loss, gradients or weights became NaN or infinite.
-        BaseModelError: The base model is missing, fails its checksum, does not load or does not fit the method.
+        BaseModelError: The base model is missing, fails its checksum, does not load or does not fit the method or a baseline.
         SpecError: PEFT does not know fields of `method.peft`.
         UsageError: The spec asks for a device or a package that is not there, or the model does not fit into memory.
         DataRefused: A class has fewer rows than `method.shots`, or the checks before training found faults.
         IntegrityError: The champion to start from is damaged.
     """
     from ftcore.data.trained_rows import TrainedRows
+    from ftcore.models.choosing import require_decoder
     from ftcore.models.devices import choose
     from ftcore.training.checkpoints import exclusive
     from ftcore.training.inputs import read_inputs, train_on
@@ -35,6 +36,8 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     if spec.method.name == "qlora":
         device.require_4bit()  # before the base model is fetched
     given = read_inputs(spec, inputs, store)
+    if spec.task == "classification" and "few_shot" in spec.evaluation.baselines:  # before hours, not after them
+        require_decoder(given.base.path, given.base.name)
     TrainedRows(store, spec.name).add(prepared.train_digest, [*given.train, *given.validation])
     with exclusive(output.scratch, output.path / "checkpoints") as checkpoint_dir:
         probe = Probe(spec.compute, store.root / PROBES)

@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from ftcore.data.cleaning import clean_text
 from ftcore.data.reading import read_jsonl, write_jsonl
-from ftcore.errors import IntegrityError, SpecError
+from ftcore.errors import BaseModelError, IntegrityError, SpecError
 from ftcore.evaluation.gate.evidence import gather_evidence
 from ftcore.models.devices import Device
 from ftcore.models.inference import Predictor
@@ -25,6 +25,7 @@ from ftcore.store import Manifest, Output, Store
 from tests.evaluation.test_own_metrics import install_metrics
 from tests.standing import given_to_judge
 from tests.tiny_bert import LABELS, build_tiny_bert, make_rows
+from tests.tiny_families import build_base
 
 
 def make_classifier(base: Path, folder: Path, labels: tuple[str, ...], seed: int) -> str:
@@ -75,8 +76,9 @@ class World:
         (self.store.root / name).mkdir(exist_ok=True)
         return Output(self.store.root / name, name, self.store.root / "scratch")
 
-    def evaluate(self, champion: bool = True) -> Evaluation:
+    def evaluate(self, champion: bool = True, **more: ModelRef | None) -> Evaluation:
         inputs = {"prepare": self.prepared, "train": self.training, "champion": self.champion if champion else None}
+        inputs |= more
         return evaluate.run(self.spec, inputs, self.output("evaluated"), self.store)
 
 
@@ -163,6 +165,60 @@ def test_a_champion_whose_spec_was_changed_is_an_error(world: World) -> None:
         file.write("\n# edited\n")
     with pytest.raises(IntegrityError, match="does not match"):
         world.evaluate()
+
+
+def test_the_model_before_the_champion_is_a_baseline(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    raw = world.spec.model_dump(mode="json")
+    raw["evaluation"]["baselines"] = ["majority", "previous_champion"]
+    world.spec = FineTuneSpec.model_validate(raw)
+    package = world.store.root / "packages" / "older"
+    digest = make_classifier(world.base, package, LABELS, seed=1)  # the candidate's own weights: in a circle
+    shutil.copy(world.store.root / "packages" / "old" / "spec.yaml", package / "spec.yaml")
+    Manifest.of(package).write(package)
+    previous = ModelRef(model_digest=digest, uri="packages/older", seq=2)
+    record = world.evaluate(previous_champion=previous)
+    assert [scored.role for scored in record.models] == ["candidate", "champion", "previous_champion", "majority"]
+    found = {scored.role: scored for scored in record.models}
+    assert found["previous_champion"].metrics == found["candidate"].metrics
+    assert any("promotions go in circles" in line for line in judged(world, record))
+    capsys.readouterr()
+    record = world.evaluate(previous_champion=None)
+    assert [scored.role for scored in record.models] == ["candidate", "champion", "majority"]
+    assert "previous_champion is left out: the champion has replaced no model" in capsys.readouterr().err
+
+
+def with_few_shot(world: World, base: Path, **training: object) -> None:
+    raw = world.spec.model_dump(mode="json")
+    raw["base_model"]["name"] = str(base)
+    raw["training"] |= training
+    raw["evaluation"] |= {"baselines": ["majority", "few_shot"], "few_shot": {"per_class": 2, "num_orders": 4}}
+    world.spec = FineTuneSpec.model_validate(raw)
+
+
+def test_a_decoder_with_examples_in_its_prompt_is_a_baseline(world: World, tmp_path: Path) -> None:
+    build_base(tmp_path / "llama")
+    with_few_shot(world, tmp_path / "llama")
+    record = world.evaluate()
+    assert [scored.role for scored in record.models] == ["candidate", "champion", "majority", "few_shot"]
+    lines = read_jsonl(world.store.root / "evaluated" / "predictions" / "few_shot.jsonl")
+    assert {line["prediction"] for line in lines} <= set(LABELS) and all(0 < line["confidence"] <= 1 for line in lines)
+    told = json.loads((world.store.root / "evaluated" / "tables.json").read_text())["models"]["few_shot"]["few_shot"]
+    assert told["num_examples"] == told["num_drawn"] == 6 and len(told["accuracy"]) == 4
+    assert told["spread"] == pytest.approx(max(told["accuracy"]) - min(told["accuracy"]))
+    again = world.evaluate()
+    assert again == record
+    judged(world, record)
+    page = (world.store.root / "judged" / "verdict.md").read_text()
+    assert "Few shot (6 examples in the prompt): accuracy by order of the examples" in page
+    assert "Few shot right, by order of the examples" in (world.store.root / "judged" / "report.html").read_text()
+
+
+def test_few_shot_of_an_encoder_is_refused_before_anything_is_scored(world: World) -> None:
+    with_few_shot(world, world.base)
+    with pytest.raises(BaseModelError, match="few_shot asks a decoder") as caught:
+        world.evaluate()
+    assert "nearest_centroid" in str(caught.value.hint)
+    assert not (world.store.root / "evaluated" / "predictions").exists()
 
 
 def test_size_and_speed_reach_the_gate(world: World) -> None:

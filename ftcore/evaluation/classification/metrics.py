@@ -26,7 +26,7 @@ from ftcore.evaluation.statistics.intervals import (
     wilson,
 )
 from ftcore.evaluation.statistics.jackknife import jackknife
-from ftcore.records import LOWER_IS_BETTER, Metric
+from ftcore.records import Metric
 
 METRICS = ("accuracy", "macro_precision", "macro_recall", "macro_f1", "mcc")
 """Those that predictions alone give."""
@@ -121,8 +121,8 @@ def _mcc_influence(target: Ints, predicted: Ints, counts: Floats) -> Floats:
 
 
 def label_metrics(holdout: Holdout) -> tuple[str, ...]:
-    """Metrics that a floor may name: higher is better, and some model has them."""
-    measured = [name for name in PROBABILITY_METRICS if holdout.probabilities and name not in LOWER_IS_BETTER]
+    """Metrics that some model has: a guard may name each, a floor those of which more is better."""
+    measured = PROBABILITY_METRICS if holdout.probabilities else ()
     return (*METRICS, *measured, *dict.fromkeys(name for found in holdout.row_metrics.values() for name in found))
 
 

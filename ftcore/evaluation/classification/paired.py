@@ -9,8 +9,11 @@ and p comes from flipping the signs of whole groups. Macro metrics: BCa bootstra
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
+from ftcore.evaluation.classification.calibration import ece_difference
 from ftcore.evaluation.classification.metrics import METRICS, class_counts, from_counts, influence
 from ftcore.evaluation.classification.probabilities import PROBABILITY_METRICS, measure
 from ftcore.evaluation.rows import Floats, Holdout, Ints, group_sums
@@ -88,7 +91,8 @@ def macro_difference(
 def probability_difference(
     holdout: Holdout, candidate: str, champion: str, name: str, alpha: float = 0.05
 ) -> Difference:
-    """Paired difference of a metric of probabilities by the delta method (ROC-AUC: DeLong et al. 1988).
+    """Paired difference of a metric of probabilities by the delta method (ROC-AUC: DeLong et al. 1988); of ECE as
+    `calibration.py` has it. The Brier score is a mean over rows: with groups its bounds are of Student's t.
 
     Raises:
         ValueError: A model has no probabilities, or the metric is not defined on these rows.
@@ -99,8 +103,11 @@ def probability_difference(
     measured = [item for item in found if not isinstance(item, str)]
     if len(measured) < 2:
         raise ValueError(f"{name} is not defined for {candidate} and {champion}.")
+    if name == "ece":
+        return ece_difference(measured[0], measured[1], holdout.groups, alpha)
     sums = group_sums(measured[0].influence - measured[1].influence, holdout.groups)
-    return delta_difference(name, (measured[0].value, measured[1].value), sums, holdout.num_rows, alpha)
+    df = max(1, len(sums) - 1) if name == "brier" and holdout.groups is not None else math.inf
+    return delta_difference(name, (measured[0].value, measured[1].value), sums, holdout.num_rows, alpha, df=df)
 
 
 def row_metric_difference(

@@ -126,13 +126,10 @@ def ece_interval(value: float, bins: Ints, gaps: Floats, groups: Ints | None) ->
     num_units = len(gaps) if groups is None else int(groups.max()) + 1
     if num_units < 2:  # one group says as much as one row
         return 0.0, 1.0
-    sizes = np.bincount(bins).astype(float)
-    weights, means = sizes / len(gaps), np.bincount(bins, weights=gaps) / sizes
-    rest = gaps - means[bins]
-    right = np.bincount(bins, weights=gaps <= 0) + 1  # one more right and one more wrong: no bin is without noise
-    noise = np.sqrt(right / (sizes + 2) * (1 - right / (sizes + 2)) / sizes * _design(rest, bins, groups))
+    sizes, means, noise = bin_noise(bins, gaps, groups)
+    weights = sizes / len(gaps)
     true = np.sqrt(means**2 + noise**2 / 4)
-    design = design_effect(np.sign(means)[bins] * gaps - value, groups) / _design(rest, bins, groups)
+    design = design_effect(np.sign(means)[bins] * gaps - value, groups) / _design(gaps - means[bins], bins, groups)
     t = t_quantile(0.975, num_units - 1)
 
     def bound(sign: int) -> float:
@@ -143,6 +140,15 @@ def ece_interval(value: float, bins: Ints, gaps: Floats, groups: Ints | None) ->
         return _solve(reached, value) * float((weights * true).sum())
 
     return min(bound(1), value), min(1.0, max(bound(-1), value))
+
+
+def bin_noise(bins: Ints, gaps: Floats, groups: Ints | None) -> tuple[Floats, Floats, Floats]:
+    """Rows of each bin, the mean of their gaps and its standard error, the effect of groups included; all [bins]."""
+    sizes = np.bincount(bins).astype(float)
+    means = np.bincount(bins, weights=gaps) / sizes
+    right = np.bincount(bins, weights=gaps <= 0) + 1  # one more right and one more wrong: no bin is without noise
+    variance = right / (sizes + 2) * (1 - right / (sizes + 2)) / sizes
+    return sizes, means, np.sqrt(variance * _design(gaps - means[bins], bins, groups))
 
 
 def _design(rest: Floats, bins: Ints, groups: Ints | None) -> float:

@@ -8,32 +8,36 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ftcore.data.reading import write_jsonl
-from ftcore.errors import IntegrityError
+from ftcore.errors import IntegrityError, num_of
 from ftcore.evaluation.classification.baselines import (
     ROWS_PER_CLASS,
     majority_class,
     nearest_centroid,
     sample_per_class,
 )
+from ftcore.evaluation.classification.few_shot import FewShot, longest_question, spread_of_orders
 from ftcore.evaluation.classification.metrics import confusion_matrix, left_out, per_class, per_slice, score
 from ftcore.evaluation.classification.probability_files import PROBABILITY_CLASSES, write_probabilities
+from ftcore.evaluation.kept import RunnerOf
 from ftcore.evaluation.own_metrics import RowMetric, measure_rows
 from ftcore.evaluation.rows import Column, Floats, Holdout, holdout_of, probabilities_of
 from ftcore.evaluation.timing import latency
-from ftcore.models.base import resolve_base, saved_model
+from ftcore.models.base import BaseModel, resolve_base, saved_model
+from ftcore.models.batches import Runner, run_all
+from ftcore.models.choosing import Chooser
 from ftcore.models.devices import Device
 from ftcore.models.embeddings import Embedder
 from ftcore.models.inference import Predictions, Predictor
-from ftcore.models.loading import load_classifier
+from ftcore.models.loading import load_classifier, load_generative_base
 from ftcore.records import Scored, canonical_json, digest_of
-from ftcore.spec import FineTuneSpec
+from ftcore.spec import FewShotSpec, FineTuneSpec
 from ftcore.store import write_durable
 
 Row = Mapping[str, Any]
@@ -48,19 +52,26 @@ class Answers:
     model_digest: str
     labels: list[str]
     confidences: list[float]
-    """Probability of the predicted class (baselines: share of the majority class; cosine similarity)."""
+    """Probability of the predicted class (majority: its share; nearest_centroid: cosine similarity)."""
     found: Predictions | None = None
     """Of a model: probabilities, tokens and time. None: a baseline."""
+    told: Mapping[str, Any] = field(default_factory=dict)
+    """Further facts for tables.json."""
 
 
-def classify(folder: Path, digest: str, rows: Sequence[Row], spec: FineTuneSpec, device: Device) -> Predictions:
+def classify(
+    folder: Path, digest: str, rows: Sequence[Row], spec: FineTuneSpec, device: Device, runner: Runner = run_all
+) -> Predictions:
     """Predictions of the saved classifier in `folder`, which must be the model `digest`.
+
+    Args:
+        runner: Runs the batches.
 
     Raises:
         IntegrityError: It is another model, fails its checks, or answers with NaN or infinity.
     """
     saved_model(folder, digest, folder.name)
-    predictor = Predictor(load_classifier(folder), device, spec.training.max_length, spec.evaluation.batch_size)
+    predictor = Predictor(load_classifier(folder), device, spec.training.max_length, spec.evaluation.batch_size, runner)
     found = predictor.predict([row["text"] for row in rows])
     if not (np.isfinite(found.probabilities).all() and np.isfinite(found.embeddings).all()):
         raise IntegrityError(f"The model {folder} answers with NaN or infinity.")
@@ -72,22 +83,52 @@ def answers_of(found: Predictions, digest: str) -> Answers:
 
 
 def baseline_answers(
-    name: str, train: Sequence[Row], test: Sequence[Row], spec: FineTuneSpec, device: Device
+    name: str, train: Sequence[Row], test: Sequence[Row], spec: FineTuneSpec, device: Device, runner_of: RunnerOf
 ) -> Answers:
-    """Answers of `majority` or `nearest_centroid`, made from the training split."""
+    """Answers of `majority`, `nearest_centroid` or `few_shot`, made from the training split.
+
+    Raises:
+        BaseModelError: The base model cannot be loaded, or (few_shot) has too few positions for an example.
+    """
     labels = [row["label"] for row in train]
     if name == "majority":
         label = majority_class(labels)
         share = labels.count(label) / len(labels)
         return Answers(digest_of({"majority": label}), [label] * len(test), [share] * len(test))
     base = resolve_base(spec.base_model, spec.root)
+    if name == "few_shot":
+        return _few_shot(base, train, test, spec, device, runner_of(name, base.digest))
     chosen = sample_per_class(labels, spec.training.seed)
     say(f"nearest centroid uses {len(chosen):,} of {len(train):,} training rows (at most {ROWS_PER_CLASS} of a class)")
     texts = [train[position]["text"] for position in chosen] + [row["text"] for row in test]
-    vectors: Floats = Embedder(base, device, spec.training.max_length, spec.evaluation.batch_size)(texts)
+    runner = runner_of(name, base.digest)
+    vectors: Floats = Embedder(base, device, spec.training.max_length, spec.evaluation.batch_size, runner)(texts)
     kept = [labels[position] for position in chosen]
     predicted, similarity = nearest_centroid(vectors[: len(chosen)], kept, vectors[len(chosen) :])
     return Answers(digest_of({"nearest_centroid": base.digest}), predicted, similarity.tolist())
+
+
+def _few_shot(
+    base: BaseModel, train: Sequence[Row], test: Sequence[Row], spec: FineTuneSpec, device: Device, runner: Runner
+) -> Answers:
+    settings, max_length = spec.evaluation.few_shot or FewShotSpec(), spec.training.max_length
+    chooser = Chooser(load_generative_base(base), device, spec.evaluation.batch_size, runner)
+    texts = [str(row["text"]) for row in test]
+    longest = longest_question(chooser, texts, max_length)
+    asked = FewShot(chooser, train, settings, max_length, longest, spec.training.seed)
+    shown = len(asked.examples)
+    say(f"few_shot shows {shown:,} of {num_of(len(asked.drawn), 'example')} drawn, in {settings.num_orders} orders")
+    found = asked.probabilities(texts)
+    if not np.isfinite(found).all():
+        raise IntegrityError(f"The base model {base.name} answers with NaN or infinity.")
+    told = spread_of_orders(found, asked.labels, [row["label"] for row in test])
+    say(f"few_shot: accuracy by order {', '.join(f'{value:.4f}' for value in told['accuracy'])}")
+    mean = found.mean(axis=0)
+    identity = {"few_shot": base.digest, "examples": [str(row["id"]) for _, row in asked.examples],
+                "orders": [order.tolist() for order in asked.orders]}  # fmt: skip
+    labels = [asked.labels[code] for code in mean.argmax(axis=1)]
+    told |= {"num_examples": shown, "num_drawn": len(asked.drawn)}
+    return Answers(digest_of(identity), labels, mean.max(axis=1).tolist(), told={"few_shot": told})
 
 
 def gather_holdout(
@@ -179,7 +220,7 @@ def write_tables(folder: Path, holdout: Holdout, answers: Mapping[str, Answers])
 
 def _of_model(item: Answers) -> dict[str, Any]:
     if item.found is None:
-        return {}
+        return dict(item.told)
     num_tokens = int(item.found.num_tokens.sum())
     return {
         PROBABILITY_CLASSES: list(item.found.classes), "num_tokens": num_tokens, "latency": latency(item.found.seconds),

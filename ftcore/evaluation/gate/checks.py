@@ -10,7 +10,7 @@ from ftcore.evaluation.gate.findings import Finding, percent, points
 from ftcore.evaluation.gate.measures import AnyHoldout, difference, value
 from ftcore.evaluation.gate.slices import SliceComparison
 from ftcore.evaluation.statistics.differences import level_of
-from ftcore.spec import GateSpec
+from ftcore.spec import PREVIOUS_CHAMPION, GateSpec
 
 _SHOWN = 5
 
@@ -30,24 +30,51 @@ def judge_floors(gate: GateSpec, holdout: AnyHoldout) -> Iterator[Finding]:
 def judge_baselines(gate: GateSpec, evidence: Evidence, alpha: float) -> Iterator[Finding]:
     """Above the best baseline. A baseline as good as the candidate is a HOLD: what was paid for training bought nothing, and a
     person should find out why."""
-    if not evidence.baselines:
+    baselines = [role for role in evidence.baselines if role != PREVIOUS_CHAMPION]
+    if not baselines:
         return
     holdout = evidence.holdout
-    best = max(evidence.baselines, key=lambda role: value(holdout, role, gate.metric))
+    best = max(baselines, key=lambda role: value(holdout, role, gate.metric))
     seen = difference(holdout, gate.metric, best, alpha)
-    name = f"the best baseline ({best.replace('_', ' ')}, {gate.metric} {percent(seen.champion)})"
-    what = f"{name} by {points(seen.difference)}, lower {level_of(alpha)} bound {points(seen.lower)}"
+    name = f"best baseline ({best.replace('_', ' ')}, {gate.metric} {percent(seen.champion)})"
+    what = f"the {name} by {points(seen.difference)}, lower {level_of(alpha)} bound {points(seen.lower)}"
     if seen.difference < gate.min_over_baseline:
         how = "does at least as well as" if seen.difference <= 0 else "does nearly as well as"
         yield Finding(
             "HOLD",
-            f"T{name[1:]} {how} the candidate ({percent(seen.candidate)}): difference {points(seen.difference)}, wanted at least "
+            f"The {name} {how} the candidate ({percent(seen.candidate)}): difference {points(seen.difference)}, wanted at least "
             f"{points(gate.min_over_baseline)}. Training bought little: look at the data, the labels and the settings.",
         )
     elif seen.lower <= 0:
         needed = seen.rows_needed(seen.difference, alpha, gate.power) if seen.difference > 0 else gate.min_rows
         yield Finding(
             "NOT ENOUGH EVIDENCE", f"The candidate beats {what}, wanted above 0; about {needed:,} rows would show it."
+        )
+    else:
+        yield Finding("PASS", f"The candidate beats {what}.")
+
+
+def judge_previous(gate: GateSpec, evidence: Evidence, alpha: float) -> Iterator[Finding]:
+    """Above the model that the champion replaced. A candidate that is not shows that promotions go in circles: HOLD.
+
+    What is wanted over it is what is wanted over the champion (`min_gain`, `margin`) and not `min_over_baseline`: it was trained
+    as the candidate is, and two promotions by the smallest gain do not add up to two points.
+    """
+    if PREVIOUS_CHAMPION not in evidence.baselines:
+        return
+    seen = difference(evidence.holdout, gate.metric, PREVIOUS_CHAMPION, alpha)
+    what = (
+        f"the model that the champion replaced ({gate.metric} {percent(seen.champion)}) by {points(seen.difference)}, lower "
+        f"{level_of(alpha)} bound {points(seen.lower)}"
+    )
+    if seen.difference < gate.min_gain or seen.difference <= 0:
+        least = f"wanted at least {points(gate.min_gain)}: promotions go in circles"
+        yield Finding("HOLD", f"The candidate beats {what}; {least}.")
+    elif seen.lower <= -gate.margin:
+        needed = max(seen.n + 1, seen.rows_needed(seen.difference + gate.margin, alpha, gate.power))
+        limit = f"wanted above {points(-gate.margin)}"
+        yield Finding(
+            "NOT ENOUGH EVIDENCE", f"The candidate beats {what}, {limit}; about {needed:,} rows would show it."
         )
     else:
         yield Finding("PASS", f"The candidate beats {what}.")

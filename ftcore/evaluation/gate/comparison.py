@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ftcore.evaluation.gate.findings import Finding, percent, points
 from ftcore.evaluation.gate.measures import AnyHoldout, broken_rows, difference
 from ftcore.evaluation.statistics.differences import Difference, level_of
-from ftcore.records import Comparison, Outcome
+from ftcore.records import LOWER_IS_BETTER, Comparison, Outcome
 from ftcore.spec import GateSpec
 
 _SMALLEST_GAIN = 0.001  # what n_needed is for where both min_gain and margin are 0
@@ -77,17 +77,20 @@ def comparison_of(gate: GateSpec, seen: Difference) -> Comparison:
 def judge_guards(gate: GateSpec, holdout: AnyHoldout, alpha: float) -> Iterator[Finding]:
     """Each guard metric must not be worse than the champion's by more than its own margin.
 
-    All must hold (an intersection-union test, Berger 1982), so each is tested at the full `alpha`.
+    All must hold (an intersection-union test, Berger 1982), so each is tested at the full `alpha`. Where less is better, a rise
+    is the loss.
     """
     for name, margin in gate.guards.items():
         seen = difference(holdout, name, "champion", alpha)
+        allowed = "rise" if name in LOWER_IS_BETTER else "loss"
         what = (
             f"guard {name}: {percent(seen.candidate)} against {percent(seen.champion)}, {points(seen.difference)}, one-sided "
-            f"{level_of(alpha)} bounds {points(seen.lower)} to {points(seen.upper)}; allowed loss {points(margin)}"
+            f"{level_of(alpha)} bounds {points(seen.lower)} to {points(seen.upper)}; allowed {allowed} {points(margin)}"
         )
-        if seen.lower > -margin:
+        gain = seen.mirrored() if name in LOWER_IS_BETTER else seen
+        if gain.lower > -margin:
             yield Finding("PASS", f"Holds: {what}.")
-        elif seen.upper < 0 and seen.difference < -margin:
+        elif gain.upper < 0 and gain.difference < -margin:
             yield Finding("FAIL", f"Broken: {what}.")
         else:
             needed = max(seen.n + 1, seen.rows_needed(margin, alpha, gate.power))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ftcore.evaluation.gate.evidence import Evidence
-from ftcore.evaluation.gate.measures import metrics_of, same_answers, splits_otherwise
+from ftcore.evaluation.gate.measures import guardable, metrics_of, same_answers, splits_otherwise
 from ftcore.evaluation.gate.measures import value as value_of
 from ftcore.evaluation.generation.holdout import TextHoldout
 from ftcore.evaluation.rows import Holdout
@@ -50,10 +50,10 @@ def _faults(gate: GateSpec, evidence: Evidence) -> Iterator[str]:
         yield from _text_integrity(gate, holdout)
     elif not faulty_rows:
         yield from _label_integrity(gate, holdout)
-    for kind, limits in (("floor", gate.floors), ("guard", gate.guards)):
+    for kind, limits, known in (("floor", gate.floors, metrics), ("guard", gate.guards, guardable(holdout))):
         for name, limit in limits.items():
-            if name not in metrics:
-                yield f"The gate has a {kind} on {name!r}, which is not measured; metrics: {', '.join(metrics)}."
+            if name not in known:
+                yield f"The gate has a {kind} on {name!r}, which is not measured; metrics: {', '.join(known)}."
             elif not math.isfinite(limit):
                 yield f"The {kind} on {name} is {limit}; wanted a number."
     for column, values in gate.slices.items():
@@ -70,7 +70,7 @@ def _wanted(gate: GateSpec, role: str) -> list[str]:
 
 
 def _label_integrity(gate: GateSpec, holdout: Holdout) -> Iterator[str]:
-    known = metrics_of(holdout)
+    known = guardable(holdout)
     for role in holdout.predictions:
         for name in _wanted(gate, role):
             if name in known and not math.isfinite(value_of(holdout, role, name)):

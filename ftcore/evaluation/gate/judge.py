@@ -9,7 +9,8 @@ reason is reported, not only the first; FAIL comes before HOLD, HOLD before NOT 
    answers every row as it does, a holdout that is worn out (looks.py);
 2. floors: each metric named in `floors` reaches its minimum, else FAIL; rows that must pass, canaries, size and
    speed: else FAIL;
-3. baselines: `min_over_baseline` above the best one, else HOLD; and its lower bound above 0, else NOT ENOUGH EVIDENCE;
+3. baselines: `min_over_baseline` above the best one, else HOLD; and its lower bound above 0, else NOT ENOUGH EVIDENCE; above the
+   model that the champion replaced (a baseline of its own) by `min_gain`, with a lower bound above -margin, likewise;
 4. power: fewer than `min_rows` rows are NOT ENOUGH EVIDENCE;
 5. the difference d to the champion on the same rows:
    PASS              d >= min_gain and the one-sided lower bound of d above -margin
@@ -49,6 +50,7 @@ from ftcore.evaluation.gate.checks import (
     judge_floors,
     judge_limits,
     judge_pinned,
+    judge_previous,
     judge_slices,
 )
 from ftcore.evaluation.gate.comparison import comparison_of, judge_broken_rows, judge_difference, judge_guards
@@ -74,6 +76,7 @@ def judge(gate: GateSpec, evidence: Evidence, *, show_others: bool = True) -> Ju
     absolute = [
         *judge_floors(gate, holdout),
         *judge_baselines(gate, evidence, alpha),
+        *judge_previous(gate, evidence, alpha),
         *judge_pinned(evidence),
         *judge_canaries(evidence),
         *judge_limits(gate, evidence),

@@ -12,12 +12,18 @@ from ftcore.evaluation.generation.metrics import formula_of, text_metrics, value
 from ftcore.evaluation.generation.paired import text_difference
 from ftcore.evaluation.rows import Holdout
 from ftcore.evaluation.statistics.differences import Difference
+from ftcore.records import LOWER_IS_BETTER
 
 AnyHoldout = Holdout | TextHoldout
 
 
 def metrics_of(holdout: AnyHoldout) -> tuple[str, ...]:
-    """Metrics that a floor, a guard or the gate may name."""
+    """Metrics that a floor or the gate may name: more is better."""
+    return tuple(name for name in guardable(holdout) if name not in LOWER_IS_BETTER)
+
+
+def guardable(holdout: AnyHoldout) -> tuple[str, ...]:
+    """Metrics that a guard may name: of some less is better."""
     return text_metrics(holdout) if isinstance(holdout, TextHoldout) else label_metrics(holdout)
 
 

@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ftcore.errors import num_of
 from ftcore.evaluation.classification.metrics import METRICS
-from ftcore.evaluation.gate.findings import Judgement
+from ftcore.evaluation.gate.findings import Judgement, percent
 from ftcore.evaluation.gate.looks import alpha_at
 from ftcore.evaluation.markdown import escape
 from ftcore.evaluation.probes.showing import HEADS, table_cells
@@ -17,12 +18,18 @@ from ftcore.spec import GateSpec
 
 
 def verdict_json(
-    judgement: Judgement, evaluation: Evaluation, gate: GateSpec, look: int, probes: Sequence[Mapping[str, Any]] = ()
+    judgement: Judgement,
+    evaluation: Evaluation,
+    gate: GateSpec,
+    look: int,
+    probes: Sequence[Mapping[str, Any]] = (),
+    few_shot: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Everything about the verdict as plain JSON types.
 
     Args:
         probes: What they measured, for people.
+        few_shot: What tables.json says of that baseline, for people.
     """
     return {
         "verdict": judgement.outcome,
@@ -34,6 +41,7 @@ def verdict_json(
         "look": look,
         "alpha": alpha_at(look, gate.alpha),
         **({"probes": list(probes)} if probes else {}),
+        **({"few_shot": dict(few_shot)} if few_shot else {}),
         "num_rows": evaluation.num_rows,
         "test_digest": evaluation.test_digest,
         "candidate_digest": evaluation.candidate_digest,
@@ -58,6 +66,8 @@ def verdict_markdown(spec_name: str, verdict: Mapping[str, Any]) -> str:
         "",
         *scores_and_differences(verdict),
     ]
+    if verdict.get("few_shot"):
+        lines += ["", few_shot_line(verdict["few_shot"])]
     if verdict["slices"]:
         lines += ["", f"## Slices ({_slice_metric(verdict)})", "", *_slices_table(verdict["slices"])]
     if verdict.get("probes"):
@@ -106,6 +116,16 @@ def _setting(value: Any) -> str:
 
 def _slice_metric(verdict: Mapping[str, Any]) -> str:
     return "accuracy" if verdict["gate"]["metric"] in METRICS else str(verdict["gate"]["metric"])
+
+
+def few_shot_line(found: Mapping[str, Any]) -> str:
+    """How much the order of the examples decides, for people."""
+    shown = num_of(found["num_examples"], "example")
+    accuracies = ", ".join(percent(value) for value in found["accuracy"])
+    return (
+        f"Few shot ({shown} in the prompt): accuracy by order of the examples {accuracies}, {100 * found['spread']:.1f} points "
+        "apart."
+    )
 
 
 def _scores_table(models: list[dict[str, Any]]) -> list[str]:

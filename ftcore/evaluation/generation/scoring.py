@@ -25,16 +25,18 @@ from ftcore.evaluation.generation.formats import format_metric
 from ftcore.evaluation.generation.holdout import Reply, TextHoldout, text_holdout
 from ftcore.evaluation.generation.metrics import FORMAT_VALID, row_scores, score, value_of
 from ftcore.evaluation.generation.row_statistics import signatures
+from ftcore.evaluation.kept import RunnerOf
 from ftcore.evaluation.own_metrics import RowMetric, load_metrics, measure_rows
 from ftcore.evaluation.rows import Column, Floats
 from ftcore.evaluation.timing import latency
 from ftcore.models.base import resolve_base, saved_model
+from ftcore.models.batches import Runner, run_all
 from ftcore.models.devices import Device
 from ftcore.models.generation import Generated, Generator
 from ftcore.models.loading import load_generative_base, load_model
 from ftcore.models.prompts import Prompt
 from ftcore.records import Scored, canonical_json, digest_of
-from ftcore.spec import FineTuneSpec
+from ftcore.spec import PREVIOUS_CHAMPION, FineTuneSpec
 from ftcore.store import write_durable
 
 Row = Mapping[str, Any]
@@ -67,8 +69,11 @@ class Reference:
     """[rows]: geometric mean of the probabilities of its own answer's tokens, the one that ends it included."""
 
 
-def generator_of(folder: Path, digest: str, spec: FineTuneSpec, device: Device) -> Generator:
+def generator_of(folder: Path, digest: str, spec: FineTuneSpec, device: Device, runner: Runner = run_all) -> Generator:
     """The saved model in `folder`, which must be the model `digest`, ready to answer as the spec says.
+
+    Args:
+        runner: Runs the batches.
 
     Raises:
         IntegrityError: It is another model, fails its checks, or is a classifier.
@@ -78,7 +83,8 @@ def generator_of(folder: Path, digest: str, spec: FineTuneSpec, device: Device) 
     loaded = load_model(folder)
     if loaded.kind == "classifier":
         raise IntegrityError(f"{folder} holds a classifier; wanted a model that generates text.")
-    return Generator(loaded, device, spec.training.max_length, spec.evaluation.batch_size, spec.evaluation.generation)
+    settings = spec.evaluation
+    return Generator(loaded, device, spec.training.max_length, settings.batch_size, settings.generation, runner)
 
 
 def answer(generator: Generator, digest: str, prompts: Sequence[Prompt], rows: Sequence[Row]) -> Answers:
@@ -109,7 +115,7 @@ def reference_of(generator: Generator, prompts: Sequence[Prompt], answers: Answe
 
 
 def baseline_answers(
-    train: Sequence[Row], test: Sequence[Row], spec: FineTuneSpec, device: Device
+    train: Sequence[Row], test: Sequence[Row], spec: FineTuneSpec, device: Device, runner_of: RunnerOf
 ) -> Iterator[tuple[str, Answers]]:
     """Name and answers of each of the spec's baselines; the base model is loaded once.
 
@@ -120,6 +126,8 @@ def baseline_answers(
     examples = sample_examples(train, settings.generation.num_examples, spec.training.seed)
     base, loaded = None, None
     for name in settings.baselines:
+        if name == PREVIOUS_CHAMPION:  # scored with the models
+            continue
         if name == "similar_reply":
             copied = {"similar_reply": [[row["text"], row["completion"]] for row in train]}
             yield name, Answers(digest_of(copied), Reply(similar_replies(train, test)))
@@ -135,7 +143,8 @@ def baseline_answers(
             length = max_length * (1 + len(examples))
             identity = {"few_shot": base.digest, "examples": [str(row["id"]) for row in examples]}
             prompts = [few_shot_prompt(row, examples, spec.task) for row in test]
-        generator = Generator(loaded, device, length, settings.batch_size, settings.generation)
+        runner = runner_of(name, base.digest)
+        generator = Generator(loaded, device, length, settings.batch_size, settings.generation, runner)
         yield name, answer(generator, digest_of(identity), prompts, test)
 
 

@@ -7,7 +7,7 @@ p-values are one-sided ("how likely is so large a gain if the candidate is not b
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ftcore.evaluation.rows import Floats
 from ftcore.evaluation.statistics.power import normal_quantile, normal_upper_tail, rows_needed, t_quantile
@@ -38,6 +38,18 @@ class Difference:
     def rows_needed(self, gain: float, alpha: float, power: float) -> int:
         return rows_needed(self.discordance, gain, alpha, power)
 
+    def mirrored(self) -> Difference:
+        """As a gain, where less is better: champion minus candidate."""
+        return replace(
+            self, difference=-self.difference, ci_low=-self.ci_high, ci_high=-self.ci_low,
+            lower=-self.upper, upper=-self.lower,
+        )  # fmt: skip
+
+
+def quantile(probability: float, df: float) -> float:
+    """Of the standard normal distribution at infinite `df`, else of Student's t."""
+    return normal_quantile(probability) if math.isinf(df) else t_quantile(probability, df)
+
 
 @dataclass(frozen=True)
 class Spread:
@@ -51,8 +63,7 @@ class Spread:
 
     def bound(self, probability: float) -> float:
         """The point with `probability` of the sampling distribution below it."""
-        z = normal_quantile(probability) if math.isinf(self.df) else t_quantile(probability, self.df)
-        return min(1.0, max(-1.0, self.centre + z * self.se))
+        return min(1.0, max(-1.0, self.centre + quantile(probability, self.df) * self.se))
 
 
 def spread_of(
@@ -102,11 +113,13 @@ def delta_difference(
     num_rows: int,
     alpha: float = 0.05,
     method: str = "delta method",
+    df: float = math.inf,
 ) -> Difference:
-    """Difference with normal bounds and p-value from the influence sums [units] of the difference."""
+    """Difference with bounds and p-value from the influence sums [units] of the difference: normal, or of Student's t where the
+    degrees of freedom are finite."""
     difference = values[0] - values[1]
     se = math.sqrt(float((sums**2).sum())) / num_rows
-    low, lower, upper, high = (difference + normal_quantile(p) * se for p in (0.025, alpha, 1 - alpha, 0.975))
+    low, lower, upper, high = (difference + quantile(p, df) * se for p in (0.025, alpha, 1 - alpha, 0.975))
     return Difference(
         name=name, champion=values[1], candidate=values[0], difference=difference, ci_low=low, ci_high=high,
         lower=lower, upper=upper, p_value=normal_upper_tail(difference / se) if se > 0 else 1.0, n=num_rows,

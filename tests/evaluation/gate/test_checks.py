@@ -7,10 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from ftcore.evaluation.gate.comparison import judge_guards
 from ftcore.evaluation.gate.evidence import Canaries, Evidence, Pinned, Profile
 from ftcore.evaluation.gate.judge import judge
-from ftcore.evaluation.rows import Column, Holdout
+from ftcore.evaluation.rows import Column, Holdout, Probabilities
 from ftcore.spec import GateSpec
 
 
@@ -114,3 +118,92 @@ def test_failures_come_before_holds_and_holds_before_lack_of_evidence() -> None:
     found = judge(GateSpec(floors={}, max_size_mb=1), seen)
     assert found.outcome == "FAIL" and "pinned" in found.reasons[0] and "not measured" in found.reasons[1]
     assert "Label" in found.reasons[2] and len(found.reasons) == 3
+
+
+def calibrated(sharpness: float, num_rows: int, gain: float = 0.2) -> Evidence:
+    """A candidate with a clear gain of accuracy and confidence that is right at sharpness 1, against a calibrated champion."""
+    rng = np.random.default_rng(3)
+    signal, noise = rng.normal(0, 1.5, num_rows), rng.normal(0, 3, num_rows)
+    target = (rng.random(num_rows) < 1 / (1 + np.exp(-signal))).astype(np.int64)
+    unsure = signal * (rng.random(num_rows) > gain)
+    said = {"candidate": 1 / (1 + np.exp(-sharpness * signal)), "champion": 1 / (1 + np.exp(-unsure - 1e-9 * noise))}
+    found = {role: Probabilities(np.stack([1 - p, p], axis=1), target) for role, p in said.items()}
+    answers = {role: item.values.argmax(axis=1) for role, item in found.items()}
+    return Evidence(Holdout(("a", "b"), target, answers, probabilities=found))
+
+
+@pytest.mark.parametrize(
+    ("name", "sharpness", "num_rows", "wanted"),
+    [
+        ("ece", 1.0, 60_000, "PASS"), ("ece", 1.0, 1_000, "NOT ENOUGH EVIDENCE"), ("ece", 3.0, 20_000, "FAIL"),
+        ("brier", 1.0, 2_000, "PASS"), ("brier", 4.0, 20_000, "FAIL"), ("brier", 2.0, 300, "NOT ENOUGH EVIDENCE"),
+    ],
+)  # fmt: skip
+def test_a_guard_on_calibration(name: str, sharpness: float, num_rows: int, wanted: str) -> None:
+    seen = calibrated(sharpness, num_rows)
+    assert verdict(seen)[0] == "PASS"
+    found = judge(GateSpec(floors={}, guards={name: 0.01}), seen)
+    (reason,) = (line for line in found.reasons if f"guard {name}" in line)
+    assert found.outcome == wanted and "allowed rise +1.00 points" in reason
+    if wanted == "NOT ENOUGH EVIDENCE":
+        assert "more rows" in reason
+
+
+def test_a_guard_on_calibration_without_probabilities_holds() -> None:
+    seen = calibrated(1.0, 20_000)
+    outcome, reason = verdict(replace(seen, holdout=replace(seen.holdout, probabilities={})), guards={"ece": 0.01})
+    assert outcome == "HOLD" and "guard on 'ece', which is not measured" in reason
+    ours = {"candidate": seen.holdout.probabilities["candidate"]}
+    outcome, reason = verdict(replace(seen, holdout=replace(seen.holdout, probabilities=ours)), guards={"brier": 0.01})
+    assert outcome == "HOLD" and reason == "brier of the champion is missing."
+
+
+@given(st.floats(1.0, 5.0), st.floats(0.0, 3.0), st.sampled_from(["ece", "brier"]))
+@settings(max_examples=30, deadline=None)
+def test_a_less_calibrated_candidate_never_holds_where_a_better_one_does_not(
+    sharpness: float, further: float, name: str
+) -> None:
+    gate = GateSpec(guards={name: 0.01})
+    better, worse = (
+        next(iter(judge_guards(gate, calibrated(value, 4_000).holdout, 0.05))).outcome
+        for value in (sharpness, sharpness + further)
+    )
+    assert better == "PASS" or worse != "PASS"
+
+
+def test_calibration_is_no_floor_and_decides_nothing() -> None:
+    for rules in ({"metric": "ece"}, {"floors": {"ece": 0.1}}, {"floors": {"brier": 0.1}}):
+        with pytest.raises(ValidationError, match="Input should be"):
+            GateSpec.model_validate(rules)
+
+
+def against_previous(won: int, lost: int, n: int = 2000) -> Evidence:
+    """A clear gain over the champion; `won` and `lost` are rows against the model before it."""
+    seen = evidence(n=n)
+    previous = seen.holdout.predictions["candidate"].copy()
+    previous[300 : 300 + won] = 1 - seen.holdout.target[300 : 300 + won]
+    previous[200 : 200 + lost] = seen.holdout.target[200 : 200 + lost]  # rows that the candidate has wrong
+    holdout = replace(seen.holdout, predictions={**seen.holdout.predictions, "previous_champion": previous})
+    return replace(seen, holdout=holdout, baselines=("previous_champion",))
+
+
+def test_a_candidate_no_better_than_the_model_before_the_champion_is_held() -> None:
+    outcome, reason = verdict(against_previous(0, 0))
+    assert outcome == "HOLD" and "promotions go in circles" in reason and "by +0.00 points" in reason
+    assert verdict(against_previous(9, 0))[0] == "HOLD"  # 0.45 points; min_gain is half a point
+    assert verdict(against_previous(12, 0))[0] == "PASS"  # far less than min_over_baseline
+    assert verdict(against_previous(60, 0), min_gain=0.0)[0] == "PASS"
+    assert verdict(against_previous(0, 0), min_gain=0.0)[0] == "HOLD"
+
+
+def test_a_gain_over_the_model_before_that_may_be_a_loss_asks_for_labels() -> None:
+    outcome, reason = verdict(against_previous(42, 40, n=400), min_gain=0.0)
+    assert outcome == "NOT ENOUGH EVIDENCE" and "the model that the champion replaced" in reason and "rows" in reason
+
+
+def test_the_model_before_the_champion_is_no_cheap_baseline() -> None:
+    seen = against_previous(12, 0)
+    majority = np.zeros(2000, np.int64)
+    holdout = replace(seen.holdout, predictions={**seen.holdout.predictions, "majority": majority})
+    found = judge(GateSpec(floors={}), replace(seen, holdout=holdout, baselines=("majority", "previous_champion")))
+    assert found.outcome == "PASS" and any("best baseline (majority" in line for line in found.reasons)

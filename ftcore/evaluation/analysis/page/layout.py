@@ -143,6 +143,11 @@ def _facts(report: Mapping[str, Any]) -> list[tuple[str, Node]]:
         told.append(
             (f"Difference in {name}", f"{points(metric['difference'])} ({bounds(metric['ci_low'], metric['ci_high'])})")
         )
+    if few_shot := report["verdict"].get("few_shot"):
+        orders = ", ".join(percent(value) for value in few_shot["accuracy"])
+        told.append(
+            ("Few shot right, by order of the examples", f"{orders} ({100 * few_shot['spread']:.1f} points apart)")
+        )
     if summary and not summary["has_embeddings"]:
         told.append(("Embeddings", "none: likeness is that of words"))
     return told
