@@ -127,7 +127,7 @@ def test_a_lost_event_is_announced_again_by_the_sweep(airflow: AirflowClient) ->
     with open_ledger() as ledger:  # as if the task that did this had died before its asset event
         request, _ = ledger.open_request("support_intents", "drift", "window-1")
         ledger.attach_data(request.request_id, DataRef(repo=None, rev="v2", path="nowhere", reason="feedback"))
-    assert sweep(airflow) == "success"
+    assert sweep(airflow) in ("success", "skipped")  # skipped: the sweep of every fifth minute was faster
     run_id = airflow.wait_for_run(FINETUNING, after=began, timeout_s=60)
     airflow.follow(FINETUNING, run_id, timeout_s=240)
     last = open_ledger().events("support_intents", kinds=("run_started",))[-1]
