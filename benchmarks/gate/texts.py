@@ -70,8 +70,7 @@ def pool(rng: np.random.Generator, num_references: int = _POOL) -> Pool:
             " ".join(word if rng.random() < kept else words[rng.integers(len(words))] for word in reference)
             for reference in references
         ]
-        pairs = zip(references, texts, strict=True)
-        return np.array([chrf_statistics(" ".join(reference), text) for reference, text in pairs], dtype=float)
+        return chrf_statistics([" ".join(reference) for reference in references], texts)
 
     plain, good = (np.stack([answers(kept) for _ in range(_VERSIONS)]) for kept in (0.6, 0.85))
     return Pool(plain, good)

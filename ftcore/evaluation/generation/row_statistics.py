@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from rapidfuzz.distance import LCSseq
 
+from ftcore.evaluation.generation.ngrams import codes_of, letters, shared_ngrams
 from ftcore.evaluation.rows import Floats
 
 MAX_NGRAM = 4
@@ -45,13 +46,11 @@ def row_statistics(
         own: By metric: [rows] scores from 0 to 1 that were made elsewhere, of which the metric is the mean.
     """
     pairs = list(zip(targets, predictions, strict=True))
-    found = {
-        "chrf": _array([chrf_statistics(target, prediction) for target, prediction in pairs], 3 * CHAR_ORDER),
-        "bleu": _array([bleu_statistics(target, prediction) for target, prediction in pairs], 2 + 2 * MAX_NGRAM),
-    }
-    cut = [(words(target), words(prediction)) for target, prediction in pairs]
-    found |= {f"rouge_{n}": _means([rouge_n(*pair, n) for pair in cut]) for n in (1, 2)}
-    found["rouge_l"] = _means([rouge_l(*pair) for pair in cut])
+    found = {"chrf": chrf_statistics(targets, predictions), "bleu": bleu_statistics(targets, predictions)}
+    wanted, seen = ([words(text) for text in texts] for texts in (targets, predictions))
+    for n, scores in enumerate(rouge_n(wanted, seen, 2).T, start=1):
+        found[f"rouge_{n}"] = _means(scores)
+    found["rouge_l"] = _means([rouge_l(*pair) for pair in zip(wanted, seen, strict=True)])
     found["exact_match"] = _means([float(normalised(target) == normalised(prediction)) for target, prediction in pairs])
     found["token_f1"] = _means([token_f1(target, prediction) for target, prediction in pairs])
     if nll is not None and num_tokens is not None:
@@ -64,32 +63,29 @@ def _means(scores: Sequence[float] | Floats) -> Floats:
     return np.stack([np.asarray(scores, dtype=float), np.ones(len(scores))], axis=1)
 
 
-def _array(rows: Sequence[Sequence[float]], width: int) -> Floats:
-    return np.array(rows, dtype=float).reshape(len(rows), width)
-
-
-def chrf_statistics(target: str, prediction: str) -> list[float]:
-    """For n = 1 to 6: character n-grams of the prediction, of the target, and in both (clipped); white space left out.
+def chrf_statistics(targets: Sequence[str], predictions: Sequence[str]) -> Floats:
+    """[rows, 18]: for n = 1 to 6 character n-grams of the prediction, of the target, and in both (clipped); white space left out.
 
     Popović (2015), "chrF: character n-gram F-score for automatic MT evaluation", as sacrebleu counts them: n-grams of a
     prediction count only where the target has n-grams of that length.
     """
-    from sacrebleu.metrics.helpers import extract_all_char_ngrams
-
-    found: list[float] = []
-    of_target, of_prediction = (extract_all_char_ngrams(text, CHAR_ORDER) for text in (target, prediction))
-    for wanted, seen in zip(of_target, of_prediction, strict=True):
-        found += [seen.total() if wanted else 0, wanted.total(), (wanted & seen).total()]
-    return found
+    counts = shared_ngrams([letters(text) for text in targets], [letters(text) for text in predictions], CHAR_ORDER)
+    counts[..., 0] *= counts[..., 1] > 0
+    return counts.reshape(len(counts), 3 * CHAR_ORDER).astype(float)
 
 
-def bleu_statistics(target: str, prediction: str) -> list[float]:
-    """Words of prediction and target, then matches for n = 1 to 4, then n-grams of the prediction for n = 1 to 4.
+def bleu_statistics(targets: Sequence[str], predictions: Sequence[str]) -> Floats:
+    """[rows, 10]: words of prediction and target, then matches for n = 1 to 4, then n-grams of the prediction for n = 1 to 4.
 
     Papineni et al. (2002), words as sacrebleu's tokenizer 13a makes them (Post 2018, "A Call for Clarity in Reporting BLEU").
     """
-    score = _bleu().sentence_score(prediction, [target])
-    return [score.sys_len, score.ref_len, *score.counts, *score.totals]
+    known: dict[str, int] = {}
+    wanted, seen = (
+        codes_of([_bleu().tokenizer(text.rstrip()).split() for text in texts], known)
+        for texts in (targets, predictions)
+    )
+    counts = shared_ngrams(wanted, seen, MAX_NGRAM)
+    return np.concatenate([counts[:, 0, :2], counts[..., 2], counts[..., 0]], axis=1).astype(float)
 
 
 @cache
@@ -125,11 +121,14 @@ def rouge_l(wanted: Sequence[str], seen: Sequence[str]) -> float:
     return 2 * LCSseq.similarity(wanted, seen) / total if total else 0.0
 
 
-def rouge_n(wanted: Sequence[str], seen: Sequence[str], n: int) -> float:
-    """ROUGE-1, ROUGE-2, …: F1 of the runs of `n` words, each counted as often as in both (Lin 2004); 0 where one has none."""
-    ours, theirs = (Counter(zip(*(text[start:] for start in range(n)), strict=False)) for text in (seen, wanted))
-    total = ours.total() + theirs.total()
-    return 2 * (ours & theirs).total() / total if total else 0.0
+def rouge_n(wanted: Sequence[Sequence[str]], seen: Sequence[Sequence[str]], order: int) -> Floats:
+    """[rows, order] ROUGE-1, ROUGE-2, …: F1 of the runs of n words, each counted as often as in both (Lin 2004); 0 where one has
+    none."""
+    known: dict[str, int] = {}
+    counts = shared_ngrams(codes_of(wanted, known), codes_of(seen, known), order)
+    total = counts[..., 0] + counts[..., 1]
+    found: Floats = np.divide(2.0 * counts[..., 2], total, out=np.zeros(total.shape), where=total > 0)
+    return found
 
 
 def token_f1(target: str, prediction: str) -> float:
@@ -143,9 +142,20 @@ def token_f1(target: str, prediction: str) -> float:
     return 2 * (Counter(wanted) & Counter(seen)).total() / (len(wanted) + len(seen))
 
 
+class _NoPunctuation(dict[int, str | None]):
+    """A table for `str.translate` that learns letters as it meets them."""
+
+    def __missing__(self, code: int) -> str | None:
+        mark = chr(code)
+        self[code] = kept = None if mark in punctuation or unicodedata.category(mark)[0] == "P" else mark
+        return kept
+
+
+_NO_PUNCTUATION = _NoPunctuation()
+
+
 def _squad_words(text: str) -> list[str]:
-    kept = "".join(mark for mark in text.lower() if mark not in punctuation and unicodedata.category(mark)[0] != "P")
-    return _ARTICLE.sub(" ", kept).split()
+    return _ARTICLE.sub(" ", text.lower().translate(_NO_PUNCTUATION)).split()
 
 
 def words(text: str) -> list[str]:

@@ -4,11 +4,20 @@ import re
 import string
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.helpers import extract_all_char_ngrams
 
-from ftcore.evaluation.generation.row_statistics import rouge_n, token_f1, words
+from ftcore.evaluation.generation.row_statistics import (
+    bleu_statistics,
+    chrf_statistics,
+    rouge_n,
+    token_f1,
+    words,
+)
 
 
 def squad_f1(target: str, prediction: str) -> float:
@@ -45,6 +54,28 @@ def test_token_f1_drops_punctuation_of_all_scripts() -> None:
 
 
 def test_rouge_counts_a_run_as_often_as_both_have_it() -> None:
-    assert rouge_n(words("the cat the cat"), words("the cat"), 1) == pytest.approx(2 * 2 / 6)
-    assert rouge_n(words("the cat the cat"), words("the cat"), 2) == pytest.approx(2 * 1 / 4)
-    assert rouge_n(words("cat"), words("cat"), 2) == 0.0
+    found = rouge_n([words("the cat the cat"), words("cat")], [words("the cat"), words("cat")], 2)
+    assert found.tolist() == pytest.approx(np.array([[2 * 2 / 6, 2 * 1 / 4], [1.0, 0.0]]))
+
+
+TEXT = st.text(st.sampled_from("ab cé你😀\ud800\n"), max_size=30)
+
+
+@settings(max_examples=150)
+@given(st.lists(st.tuples(TEXT, TEXT), min_size=1, max_size=8))
+def test_character_ngrams_are_sacrebleus(pairs: list[tuple[str, str]]) -> None:
+    targets, answers = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    for target, answer, row in zip(targets, answers, chrf_statistics(targets, answers), strict=True):
+        wanted = []
+        for ours, theirs in zip(extract_all_char_ngrams(answer, 6), extract_all_char_ngrams(target, 6), strict=True):
+            wanted += [ours.total() if theirs else 0, theirs.total(), (ours & theirs).total()]
+        assert row.tolist() == wanted
+
+
+@settings(max_examples=100)
+@given(st.lists(st.tuples(ASCII, ASCII | st.just("don't, 3.5% &amp; x")), min_size=1, max_size=8))
+def test_word_ngrams_are_sacrebleus(pairs: list[tuple[str, str]]) -> None:
+    targets, answers = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    for target, answer, row in zip(targets, answers, bleu_statistics(targets, answers), strict=True):
+        score = BLEU(effective_order=True).sentence_score(answer, [target])
+        assert row.tolist() == [score.sys_len, score.ref_len, *score.counts, *score.totals]
