@@ -9,10 +9,10 @@ from typing import Any
 
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, TaskGroup, TriggerRule, conf
 
+from ftcore.airflow.approval import ApproveOperator
 from ftcore.airflow.names import champion_asset, finetuning_id, retrain_asset
 from ftcore.airflow.operators import (
     AnnounceOperator,
-    ApproveOperator,
     Context,
     FinishOperator,
     FtcoreOperator,

@@ -6,23 +6,19 @@ The three outcomes stay apart: done (the record), refused (fails at once, no ret
 from __future__ import annotations
 
 import json
-import os
 import tempfile
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from airflow.providers.standard.operators.hitl import ApprovalOperator
-from airflow.sdk import BaseOperator, conf
+from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, AirflowTaskTimeout
 
+from ftcore.airflow.context import Context, pull, run_of, skip_unless_passed, starter_of
 from ftcore.airflow.names import finetuning_id, retrain_asset
-from ftcore.spec import FineTuneSpec, load_spec
+from ftcore.spec import load_spec
 from ftcore.stack.child import Answer, Child
 from ftcore.stages import STAGES, stages_of
-
-Context = Mapping[str, Any]
 
 
 class FtcoreOperator(BaseOperator):  # type: ignore[misc]
@@ -84,9 +80,9 @@ class StageOperator(FtcoreOperator):
     def execute(self, context: Context) -> Any:
         inputs = self.inputs(context)
         if self.stage == "promote":
-            _skip_unless_passed(inputs["judge"])
-        approver = (_pull(context, "approve", key="answer") or {}).get("by")
-        starter = _starter(context)
+            skip_unless_passed(inputs["judge"])
+        approver = (pull(context, "approve", key="answer") or {}).get("by")
+        starter = starter_of(context)
         who = {
             "FTCORE_ACTOR": approver or starter,
             "FTCORE_APPROVED_BY": approver or "",
@@ -107,12 +103,12 @@ class StageOperator(FtcoreOperator):
 
     def inputs(self, context: Context) -> dict[str, Any]:
         """Records of the stages before this one, by stage name."""
-        plan = _pull(context, "plan")
+        plan = pull(context, "plan")
         spec = load_spec(self.spec_path)
         if spec.digest != plan["spec_digest"]:
             raise AirflowFailException(f"{self.spec_path} was edited while this run was going: start a new run.")
         names = stages_of(spec)[self.stage].inputs
-        inputs = {name: _pull(context, name) for name in names if name in STAGES}
+        inputs = {name: pull(context, name) for name in names if name in STAGES}
         return inputs | ({"data": plan["data"]} if "data" in names else {})
 
     def call_on(self, inputs: Mapping[str, Any], env: Mapping[str, str] | None = None) -> Answer:
@@ -183,70 +179,22 @@ class FinishOperator(BaseOperator):  # type: ignore[misc]
         from ftcore.ledger import open_ledger
         from ftcore.stack.runs import finish_run
 
-        plan = _pull(context, "plan")
+        plan = pull(context, "plan")
         if plan is None:
             raise AirflowSkipException("The run was not planned: nothing to finish.")
         has_tune = "tune" in context["dag"].task_ids
-        records = {stage: _pull(context, stage) for stage in STAGES if stage != "tune" or has_tune}
-        refusals = {stage: reasons for stage in records if (reasons := _pull(context, stage, key="refused"))}
-        if has_tune and (reasons := _pull(context, "plan_trials", key="refused")):
+        records = {stage: pull(context, stage) for stage in STAGES if stage != "tune" or has_tune}
+        refusals = {stage: reasons for stage in records if (reasons := pull(context, stage, key="refused"))}
+        if has_tune and (reasons := pull(context, "plan_trials", key="refused")):
             refusals["tune"] = reasons
-        if reasons := _pull(context, "approve", key="refused"):
+        if reasons := pull(context, "approve", key="refused"):
             refusals["promote"] = reasons
-        approval = _pull(context, "approve", key="answer") if "approve" in context["dag"].task_ids else None
+        approval = pull(context, "approve", key="answer") if "approve" in context["dag"].task_ids else None
         ending = finish_run(open_ledger(), plan, records, refusals, approval, run_of(context))
         self.log.info("%s: %s", ending.outcome, "; ".join(ending.reasons))
         if ending.outcome in ("refused", "crashed"):
             raise AirflowFailException(f"{ending.outcome}: {'; '.join(ending.reasons)}")
         return ending.to_dict()
-
-
-class ApproveOperator(ApprovalOperator):  # type: ignore[misc]
-    """Asks a person, with the verdict's evidence. Reject, or no answer in time, holds: promote is skipped.
-
-    Airflow fails an unanswered request unless it has defaults; with `defaults="Reject"` the scheduler answers for it. It turns
-    away everybody but the assigned users where their ids are their names, as in its simple auth manager; `promote` checks the
-    name of whoever answered in any case.
-    """
-
-    def __init__(self, *, spec: FineTuneSpec, **kwargs: Any) -> None:
-        super().__init__(
-            subject=f"Promote the new {spec.name} model?",
-            body="The evidence is put in when the verdict is known.",
-            defaults=self.REJECT,
-            response_timeout=timedelta(hours=spec.approval.timeout_hours),
-            assigned_users=_users(spec.approval.approvers),
-            **kwargs,
-        )
-        self.spec = spec
-
-    def execute(self, context: Context) -> Any:
-        from ftcore.stack.runs import Asked, evidence, may_answer
-        from ftcore.store import Store
-
-        verdict, plan = _pull(context, "judge"), _pull(context, "plan")
-        _skip_unless_passed(verdict)
-        approval, starter = self.spec.approval, _starter(context)
-        approvers = may_answer(approval, starter)
-        if approval.approvers and not approvers:
-            reason = (
-                f"{starter} started this run and is its only approver (approval.approvers, approval.four_eyes): nobody may "
-                "approve it. Name another approver, or let somebody else start the run."
-            )
-            context["ti"].xcom_push(key="refused", value=[reason])
-            raise AirflowFailException(reason)
-        self.assigned_users = _users(approvers)
-        files = f"{_base_url()}/ftcore/files"
-        cause = f"{plan['cause']}: {plan['reason']}"
-        asked = Asked(starter, cause, approvers, approval.four_eyes, approval.timeout_hours, files)
-        self.body = evidence({**verdict, "spec": self.spec.name}, asked, Store())
-        return super().execute(context)
-
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Runs when the answer is there. Reject ends in an exception, so what it returns never reaches XCom: push it first."""
-        user = event.get("responded_by_user") or {}
-        context["ti"].xcom_push(key="answer", value={"chosen": event.get("chosen_options"), "by": user.get("name")})
-        return super().execute_complete(context, event)
 
 
 class AnnounceOperator(BaseOperator):  # type: ignore[misc]
@@ -274,36 +222,3 @@ class AnnounceOperator(BaseOperator):  # type: ignore[misc]
         context["outlet_events"][retrain_asset(self.spec_name)].extra = extra
         self.log.info("announced: %s", extra)
         return extra
-
-
-def run_of(context: Context) -> dict[str, str]:
-    """Where to find this run."""
-    dag_run = context["dag_run"]
-    url = f"{_base_url()}/dags/{dag_run.dag_id}/runs/{dag_run.run_id}"
-    return {"dag_id": dag_run.dag_id, "run_id": dag_run.run_id, "url": url}
-
-
-def _base_url() -> str:
-    base: str = os.environ.get("FTCORE_AIRFLOW_URL") or conf.get("api", "base_url", fallback="")
-    return base.rstrip("/")
-
-
-def _starter(context: Context) -> str:
-    """Who started the run: a user of Airflow, or `airflow/DAG` for what comes by schedule or asset."""
-    dag_run = context["dag_run"]
-    return dag_run.triggering_user_name or f"airflow/{dag_run.dag_id}"
-
-
-def _users(names: Sequence[str]) -> list[dict[str, str]] | None:
-    """As Airflow wants assigned users; None, which is everybody, where their ids are not their names: numbers in FAB."""
-    has_names_as_ids = conf.get("core", "auth_manager", fallback="").endswith("SimpleAuthManager")
-    return [{"id": name, "name": name} for name in names] if names and has_names_as_ids else None
-
-
-def _pull(context: Context, task_id: str, key: str = "return_value") -> Any:
-    return context["ti"].xcom_pull(task_ids=task_id, key=key)
-
-
-def _skip_unless_passed(verdict: Mapping[str, Any]) -> None:
-    if verdict["outcome"] != "PASS":
-        raise AirflowSkipException(f"{verdict['outcome']}: {'; '.join(verdict['reasons'])}. The champion stays.")

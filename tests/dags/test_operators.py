@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskAwaitingInput
 
-from ftcore.airflow.operators import ApproveOperator, FinishOperator, SearchOperator, StageOperator
+from ftcore.airflow.approval import ApproveOperator
+from ftcore.airflow.operators import FinishOperator, SearchOperator, StageOperator
 from ftcore.ledger import open_ledger
 from ftcore.spec import ApprovalSpec, load_spec
 from ftcore.stack.child import Answer

@@ -25,7 +25,7 @@ FINETUNING = "continuous_finetuning__support_intents"
 
 pytestmark = pytest.mark.functional
 APPROVAL = """
-from ftcore.airflow.operators import ApproveOperator
+from ftcore.airflow.approval import ApproveOperator
 from ftcore.spec import ApprovalSpec, FineTuneSpec
 from airflow.sdk import DAG, task
 
