@@ -1,7 +1,7 @@
 """How often a guard on calibration (`gate.guards: {ece: ...}`) is wrong: bounds of the difference of two models' calibration
 errors, on holdouts drawn from made-up populations whose truth is known.
 
-    python -m benchmarks.calibration_guard [--samples 400]
+    python -m benchmarks.calibration_guard [--samples 400] [--apart 0.3]
 
 A model of sharpness 1 is calibrated, above it is too sure, below it not sure enough. Printed in percent of the samples: how often
 the true rise lies above the one-sided 95 % upper bound (a guard of that size would let a loss pass), and the same of a percentile
@@ -55,13 +55,15 @@ def plain_bound(rng: np.random.Generator, found: tuple[Probabilities, Probabilit
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=400)
-    samples = parser.parse_args().samples
+    parser.add_argument("--apart", type=float, nargs="*", default=APART, help="how far the two models' views differ")
+    options = parser.parse_args()
+    samples = options.samples
     calibration.NUM_RESAMPLES = 1_000
     rng = np.random.default_rng(SEED)
     print("| candidate, champion | apart | true rise | rows | wrong | plain bootstrap | distance |")
     print("|---|---|---|---|---|---|---|")
     for ours, theirs in PAIRS:
-        for apart in APART:
+        for apart in options.apart:
             everyone = two_models(np.random.default_rng(SEED), _POPULATION, ours, theirs, apart)
             truth = ece(everyone[0]).value - ece(everyone[1]).value
             for num_rows in ROWS:

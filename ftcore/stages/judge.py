@@ -27,12 +27,12 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     standing = cast(Standing, inputs["standing"])
     folder = store.resolve(evaluation.uri)
     tables = folder / "tables.json"
-    told = json.loads(tables.read_text(encoding="utf-8")) if tables.is_file() else {"slices": [], "models": {}}
+    told = json.loads(tables.read_text(encoding="utf-8")) if tables.is_file() else {"slices": []}
     generates = spec.task != "classification"
     evidence = gather_evidence(evaluation, folder, tuple(told["slices"]), withdrawal, generates=generates)
     evidence = with_standing(evidence, standing, evaluation, spec)
     judgement = judge(spec.gate, evidence)
-    few_shot = told["models"].get("few_shot", {}).get("few_shot")
+    few_shot = told.get("models", {}).get("few_shot", {}).get("few_shot")
     verdict = verdict_json(judgement, evaluation, spec.gate, standing.look, evidence.probes, few_shot)
     write_durable(output.path / "verdict.json", canonical_json(verdict))
     write_durable(output.path / "verdict.md", verdict_markdown(spec.name, verdict) + markdown(folder))
