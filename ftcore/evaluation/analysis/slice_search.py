@@ -90,6 +90,7 @@ class _Searched:
         self.groups = None if groups is None else np.unique(groups[search], return_inverse=True)[1]
         self.alike = 0.0 if self.groups is None else correlation_in_groups(self.loss, self.groups)
         self.known: dict[Condition, Bools] = {}
+        self.measured: dict[frozenset[Condition], float] = {}
 
     def mask(self, conditions: Sequence[Condition]) -> Bools:
         """[searched rows] which meet all conditions."""
@@ -120,7 +121,12 @@ class _Searched:
 
     def z(self, conditions: Sequence[Condition]) -> float:
         """Excess of the mean inside beyond the floor in standard errors of equal spread; minus infinity where a side is empty."""
-        inside = self.mask(conditions)
+        key = frozenset(conditions)
+        if key not in self.measured:
+            self.measured[key] = self._measure(self.mask(conditions))
+        return self.measured[key]
+
+    def _measure(self, inside: Bools) -> float:
         if inside.all() or not inside.any():
             return -math.inf
         compared = float(self.loss[~inside].mean()) if self.against_rest else 0.0
