@@ -38,6 +38,18 @@ def test_only_the_searched_half_is_looked_at() -> None:
     assert len(candidates(MADE, noise, search, min_rows=20)) <= MAX_CANDIDATES
 
 
+def test_a_condition_is_kept_only_if_it_is_worth_its_price() -> None:
+    """Among the rows of mail the short ones are a little less bad: the long ones stand out by less than a price more."""
+    mail, long = Condition("source", "is", "mail"), MADE[-1].condition(0.5, True)
+    is_mail, is_long = (rows_meeting([condition], MADE, 4_000) for condition in (mail, long))
+    loss = np.where(is_mail, np.where(is_long, 0.1, 0.082), 0.0) + np.tile([-0.3, 0.3], 2_000)
+    searched = _Searched(MADE, loss, EVERY, None, 0.0, True)
+    assert searched.z((mail, long)) > searched.z((mail,)) > 5
+    assert searched.simplified((mail, long)) == (mail,)
+    searched.price = 0.0
+    assert searched.simplified((mail, long)) == (mail, long)
+
+
 def test_luck_of_long_conditions_does_not_crowd_out_a_slice() -> None:
     """A value with 15 points more errors, 79 that do not matter: a candidate in all of 20 draws, in 16 without a price."""
     for seed in range(20):
