@@ -34,6 +34,8 @@ SIZES = (300, 1000)
 """Rows of a sample."""
 SHARES = (0.4, 0.25, 0.2, 0.1, 0.05)
 """Of the classes."""
+ONE_RARE = (0.7, 0.25, 0.05)
+"""Of the classes of the population that no interval was chosen on."""
 GROUP_SIZES = (2, 7)
 """Rows of a group: from, up to (without)."""
 
@@ -73,7 +75,12 @@ def group_rows(rng: np.random.Generator, num_rows: int) -> tuple[list[Ints], Int
 
 
 def classifier(
-    name: str, num_classes: int, sharpness: float, signal: float = 1.5, num_rows: int = 60_000
+    name: str,
+    num_classes: int,
+    sharpness: float,
+    signal: float = 1.5,
+    num_rows: int = 60_000,
+    of_classes: tuple[float, ...] = SHARES,
 ) -> Population:
     """Rows of a group share their class and are hard together; a strong signal makes for few errors.
 
@@ -81,7 +88,7 @@ def classifier(
     """
     rng = np.random.default_rng(SEED)
     groups, owner = group_rows(rng, num_rows)
-    shares = np.array(SHARES[:num_classes]) / sum(SHARES[:num_classes])
+    shares = np.array(of_classes[:num_classes]) / sum(of_classes[:num_classes])
     own = rng.choice(num_classes, len(groups), p=shares)[owner]
     logits = 0.9 * rng.normal(size=(len(groups), num_classes))[owner] + 1.6 * rng.normal(size=(num_rows, num_classes))
     logits += np.log(shares) + signal * np.eye(num_classes)[own]
@@ -171,6 +178,7 @@ def populations() -> tuple[Population, ...]:
         classifier("5 classes, too sure", 5, 1.6),
         classifier("2 classes, calibrated", 2, 1.0),
         classifier("5 classes, few errors", 5, 1.0, signal=7.0),
+        classifier("3 classes, one rare", 3, 1.0, signal=5.0, of_classes=ONE_RARE),
         writer(),
     )
 

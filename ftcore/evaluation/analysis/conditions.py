@@ -72,6 +72,13 @@ class Feature:
         return None
 
 
+def conditions_of(feature: Feature) -> list[Condition]:
+    """All that a split of the tree can say of a feature."""
+    if feature.value is not None:
+        return [feature.condition(0.5, above) for above in (True, False)]
+    return [feature.condition(step + 0.5, above) for step in range(len(feature.ends) - 1) for above in (True, False)]
+
+
 def features_of(columns: Mapping[str, Column], numbers: Mapping[str, Sequence[float]], min_rows: int) -> list[Feature]:
     """Features of all columns; values with fewer than `min_rows` rows, or with all but so few, are left out: they make no slice.
 

@@ -88,7 +88,16 @@ def find_slices(
     first = halves(groups, num_rows, seed)
     tested: list[tuple[tuple[Condition, ...], Bools, Bools, float]] = []
     for search in (first, ~first):
-        for conditions in candidates(features, loss, search, min_rows, against_rest):
+        for conditions in candidates(
+            features,
+            loss,
+            search,
+            groups,
+            min_rows=min_rows,
+            max_share=MAX_SHARE,
+            floor=min_excess,
+            against_rest=against_rest,
+        ):
             inside = rows_meeting(conditions, features, num_rows)
             is_part = min_rows <= inside.sum() <= MAX_SHARE * num_rows
             if is_part and (inside & ~search).sum() >= max(5, min_rows // 5):

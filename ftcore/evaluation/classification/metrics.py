@@ -1,4 +1,4 @@
-"""Classification metrics with their n and a 95 % interval; tables per class and per slice.
+"""Classification metrics with their n and a 95 % interval.
 
 Macro metrics average over the classes that occur among the targets. A class that only a model's predictions contain adds
 no term of its own: its rows already count as misses of their true class, and so a metric never depends on which other
@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -20,20 +19,20 @@ from ftcore.evaluation.classification.probabilities import PROBABILITY_METRICS, 
 from ftcore.evaluation.rows import Floats, Holdout, Ints, group_sums
 from ftcore.evaluation.statistics.intervals import (
     Scale,
-    degrees_of_freedom,
     delta_interval,
+    mean_of_proportions_interval,
     proportion_interval,
-    wilson,
+    standard_error,
 )
-from ftcore.evaluation.statistics.jackknife import jackknife
+from ftcore.evaluation.statistics.jackknife import Jackknife, jackknife
 from ftcore.records import Metric
 
 METRICS = ("accuracy", "macro_precision", "macro_recall", "macro_f1", "mcc")
 """Those that predictions alone give."""
-SMALL_SLICES_SHOWN = 50
-"""Slices are shown largest first; beyond this many, the rest is counted only."""
 _PARTS = {"macro_precision": (0.0, 1.0), "macro_recall": (1.0, 0.0), "macro_f1": (0.5, 0.5)}
 """Shares of targets and of predictions in the denominator."""
+_ROW_OF_SHARES = {"macro_precision": 1, "macro_recall": 0}
+"""Means of proportions: which of the counts are their rows."""
 _MAX_PARTS = 20_000_000  # counts to leave out one by one: 160 MB
 
 
@@ -150,10 +149,10 @@ def _counts(holdout: Holdout, role: str) -> Floats:
 def score(holdout: Holdout, role: str) -> tuple[Metric, ...]:
     """All metrics of one model, each with n and a 95 % interval; those that are not defined are left out (`left_out`).
 
-    Accuracy: Wilson, on the effective number of rows where rows come in groups. Macro metrics and MCC: jackknife, with its bias
-    taken from the interval's centre, on the logit scale (MCC: Fisher's z); the delta method where there is too much to leave out.
-    ROC-AUC, Brier score and a user's own metrics: delta method on the logit scale. Macro recall and ROC-AUC hang on the few rows
-    of rare classes and have fewer degrees of freedom. ECE: see `probabilities.py`.
+    Accuracy: Wilson, on the effective number of rows where rows come in groups. Macro precision and recall: the Jeffreys limits
+    of the classes put together. Macro F1 and MCC: jackknife on the logit scale (MCC: Fisher's z). From the centre of all four
+    the jackknife's bias is taken. ROC-AUC, Brier score and a user's own metrics: delta method on the logit scale; ROC-AUC hangs
+    on the few rows of rare classes and has fewer degrees of freedom. ECE: see `probabilities.py`.
 
     Raises:
         DataRefused: There are no rows, or a metric is not a finite number.
@@ -178,19 +177,20 @@ def _scores(holdout: Holdout, role: str) -> Iterator[tuple[str, float, tuple[flo
         proportion_interval((target == predicted) * 1.0, holdout.groups),
     )
     effective = rows_of_mean(counts[0], holdout.groups)
-    parts = _parts_of(target, predicted, holdout.groups, len(holdout.classes))
+    leave_out = _LeaveOneOut(target, predicted, counts, holdout.groups)
     for name in METRICS[1:]:
-        value = float(from_counts(name, counts))
-        if parts is None:
-            centre, sums = value, group_sums(influence(name, target, predicted, counts), holdout.groups)
-        else:
-            found = jackknife(partial(from_counts, name), counts, *parts, holdout.num_rows)
-            centre, sums = value - found.bias, found.sums
-        scale: Scale = "fisher" if name == "mcc" else "logit"
+        value, found = float(from_counts(name, counts)), leave_out.of(name)
         lowest = -1 if name == "mcc" else 0
-        centre = centre if lowest < centre < 1 and lowest < value < 1 else value
-        df = degrees_of_freedom(sums) if name == "macro_recall" else None
-        yield name, value, delta_interval(centre, sums, holdout.num_rows, scale, effective, df)
+        inside = lowest < value < 1 and lowest < value - found.bias < 1
+        centre = value - found.bias if inside else value
+        if name in _ROW_OF_SHARES:
+            present = counts[0] > 0
+            right, rows = counts[2, present], counts[_ROW_OF_SHARES[name], present]
+            limits = mean_of_proportions_interval(right, rows, centre, leave_out.design(name), len(found.sums))
+        else:
+            scale: Scale = "fisher" if name == "mcc" else "logit"
+            limits = delta_interval(centre, found.sums, holdout.num_rows, scale, effective)
+        yield name, value, limits
     for name in PROBABILITY_METRICS if role in holdout.probabilities else ():
         measured = measure(name, holdout.probabilities[role])
         if not isinstance(measured, str):
@@ -199,6 +199,35 @@ def _scores(holdout: Holdout, role: str) -> Iterator[tuple[str, float, tuple[flo
         value = float(rows.mean())
         sums = group_sums(rows - value, holdout.groups)
         yield name, value, delta_interval(value, sums, holdout.num_rows, "logit", float(len(sums)))
+
+
+class _LeaveOneOut:
+    """Jackknife of metrics of counts; the delta method where there is too much to leave out one by one."""
+
+    def __init__(self, target: Ints, predicted: Ints, counts: Floats, groups: Ints | None) -> None:
+        self.target, self.predicted, self.counts, self.groups = target, predicted, counts, groups
+        num_classes = counts.shape[1]
+        self.row_parts = _parts_of(target, predicted, None, num_classes)
+        self.parts = self.row_parts if groups is None else _parts_of(target, predicted, groups, num_classes)
+
+    def of(self, name: str) -> Jackknife:
+        """Of rows; of groups where rows come in groups."""
+        return self._left_out(name, self.parts, self.groups)
+
+    def design(self, name: str) -> float:
+        """Variance over that of the same rows standing alone, at least 1; where nothing varies, a group counts as one row."""
+        if self.groups is None:
+            return 1.0
+        num_rows, found = len(self.target), self.of(name)
+        alone = standard_error(self._left_out(name, self.row_parts, None).sums, num_rows)
+        if alone == 0.0:
+            return num_rows / len(found.sums)
+        return max(1.0, (standard_error(found.sums, num_rows) / alone) ** 2)
+
+    def _left_out(self, name: str, parts: tuple[Floats, Ints] | None, groups: Ints | None) -> Jackknife:
+        if parts is None:
+            return Jackknife(0.0, group_sums(influence(name, self.target, self.predicted, self.counts), groups))
+        return jackknife(partial(from_counts, name), self.counts, *parts, len(self.target))
 
 
 def _parts_of(target: Ints, predicted: Ints, groups: Ints | None, num_classes: int) -> tuple[Floats, Ints] | None:
@@ -229,46 +258,3 @@ def left_out(holdout: Holdout, role: str) -> dict[str, str]:
         return dict.fromkeys(PROBABILITY_METRICS, "the model gives no probabilities")
     found = {name: measure(name, holdout.probabilities[role]) for name in PROBABILITY_METRICS}
     return {name: reason for name, reason in found.items() if isinstance(reason, str)}
-
-
-def confusion_matrix(holdout: Holdout, role: str) -> list[list[int]]:
-    """[classes][classes] rows by target (first index) and prediction."""
-    size = len(holdout.classes)
-    flat = np.bincount(holdout.target * size + holdout.predictions[role], minlength=size * size)
-    matrix: list[list[int]] = flat.reshape(size, size).tolist()
-    return matrix
-
-
-def per_class(holdout: Holdout, role: str) -> list[dict[str, Any]]:
-    """One line per class of the targets: precision, recall, f1, n (target rows), num_predicted."""
-    counts = class_counts(holdout.target, holdout.predictions[role], len(holdout.classes))
-    lines = []
-    for label, (targets, predicted, right) in zip(holdout.classes, counts.T, strict=True):
-        if targets + predicted == 0:  # only another model predicts it
-            continue
-        precision = right / predicted if predicted else 0.0
-        lines.append({
-            "label": label, "n": int(targets), "num_predicted": int(predicted), "precision": precision,
-            "recall": right / targets if targets else None, "f1": 2 * right / (targets + predicted),
-        })  # fmt: skip
-    return lines
-
-
-def per_slice(holdout: Holdout, role: str) -> list[dict[str, Any]]:
-    """Accuracy per value of every slice column, with n and a Wilson interval; largest slices first."""
-    right = (holdout.target == holdout.predictions[role]).astype(float)
-    lines: list[dict[str, Any]] = []
-    for name, column in (holdout.slices or {}).items():
-        has_value = column.codes >= 0
-        sizes = np.bincount(column.codes[has_value], minlength=len(column.values))
-        hits = np.bincount(column.codes[has_value], weights=right[has_value], minlength=len(column.values))
-        for code in np.argsort(-sizes, kind="stable")[:SMALL_SLICES_SHOWN]:
-            n, num_right = int(sizes[code]), float(hits[code])
-            if n == 0:
-                continue
-            low, high = wilson(num_right, n)
-            lines.append({
-                "column": name, "value": column.values[code], "n": n, "accuracy": num_right / n,
-                "ci_low": low, "ci_high": high,
-            })  # fmt: skip
-    return lines

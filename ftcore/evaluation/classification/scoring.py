@@ -23,8 +23,9 @@ from ftcore.evaluation.classification.baselines import (
     sample_per_class,
 )
 from ftcore.evaluation.classification.few_shot import FewShot, longest_question, spread_of_orders
-from ftcore.evaluation.classification.metrics import confusion_matrix, left_out, per_class, per_slice, score
+from ftcore.evaluation.classification.metrics import left_out, score
 from ftcore.evaluation.classification.probability_files import PROBABILITY_CLASSES, write_probabilities
+from ftcore.evaluation.classification.tables import confusion_matrix, per_class, per_slice
 from ftcore.evaluation.kept import RunnerOf
 from ftcore.evaluation.own_metrics import RowMetric, measure_rows
 from ftcore.evaluation.rows import Column, Floats, Holdout, holdout_of, probabilities_of

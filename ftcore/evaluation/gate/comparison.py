@@ -15,7 +15,7 @@ _SMALLEST_GAIN = 0.001  # what n_needed is for where both min_gain and margin ar
 
 def judge_difference(gate: GateSpec, seen: Difference, alpha: float) -> Iterator[Finding]:
     """Is the candidate better than the champion? Power, difference and strict rule, as in the docstring of judge.py."""
-    needed = rows_to_see(gate, seen)
+    needed = rows_to_see(gate, seen, alpha)
     what = (
         f"{seen.name} {percent(seen.candidate)} against {percent(seen.champion)} for the champion on {seen.n:,} rows: "
         f"{points(seen.difference)}, one-sided {level_of(alpha)} bounds {points(seen.lower)} to {points(seen.upper)}"
@@ -39,7 +39,7 @@ def judge_difference(gate: GateSpec, seen: Difference, alpha: float) -> Iterator
         )
     else:
         yield Finding(
-            "NOT ENOUGH EVIDENCE", f"The difference is not clear: {what}. {_rows_to_label(gate, seen, needed)}"
+            "NOT ENOUGH EVIDENCE", f"The difference is not clear: {what}. {_rows_to_label(gate, seen, needed, alpha)}"
         )
 
 
@@ -54,23 +54,24 @@ def _strict(gate: GateSpec, seen: Difference, needed: int, alpha: float) -> Iter
         yield Finding(outcome, f"Strict: two-sided p = {p_value:.2g}, wanted below {alpha:g} ({seen.n:,} rows).")
 
 
-def rows_to_see(gate: GateSpec, seen: Difference) -> int:
-    return seen.rows_needed(gate.min_gain or gate.margin or _SMALLEST_GAIN, gate.alpha, gate.power)
+def rows_to_see(gate: GateSpec, seen: Difference, alpha: float) -> int:
+    """Rows with which the smallest gain is seen with the wanted power, at the level that this look's bounds have."""
+    return seen.rows_needed(gate.min_gain or gate.margin or _SMALLEST_GAIN, alpha, gate.power)
 
 
-def _rows_to_label(gate: GateSpec, seen: Difference, needed: int) -> str:
+def _rows_to_label(gate: GateSpec, seen: Difference, needed: int, alpha: float) -> str:
     text = f"Label {needed - seen.n:,} more rows ({needed:,} in all) to see a gain as small as {points(gate.min_gain)}"
     if seen.difference > gate.min_gain:
-        enough = seen.rows_needed(seen.difference, gate.alpha, gate.power)
+        enough = seen.rows_needed(seen.difference, alpha, gate.power)
         if enough > seen.n:
             text += f"; {enough - seen.n:,} more if the gain really is {points(seen.difference)}"
     return text + "."
 
 
-def comparison_of(gate: GateSpec, seen: Difference) -> Comparison:
+def comparison_of(gate: GateSpec, seen: Difference, alpha: float) -> Comparison:
     return Comparison(
         name=seen.name, champion=seen.champion, candidate=seen.candidate, difference=seen.difference,
-        ci_low=seen.ci_low, ci_high=seen.ci_high, p_value=seen.p_value, n=seen.n, n_needed=rows_to_see(gate, seen),
+        ci_low=seen.ci_low, ci_high=seen.ci_high, p_value=seen.p_value, n=seen.n, n_needed=rows_to_see(gate, seen, alpha),
     )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ fractions, higher is better), paired by row in a bootstrap and a permutation tes
 between models that split the references into the same number of tokens.
 
 Every bound is one-sided and at 1 - `alpha`: 95 % by default. The k-th decision on the same holdout has
-bounds at 1 - alpha / k, except in slices, where a lower level would let more harm pass.
+bounds at 1 - alpha / k and needs the rows that such bounds take, except in slices, where a lower level would let more harm pass.
 
 Why fewer than n_needed rows may PASS. n_needed is the number of rows that lets a gain as small as `min_gain` be seen with
 the wanted power: often tens of thousands. Power protects against missing a gain, not against promoting a worse model: the lower
@@ -94,4 +94,4 @@ def judge(gate: GateSpec, evidence: Evidence, *, show_others: bool = True) -> Ju
         *judge_broken_rows(gate, holdout),
         *judge_slices(gate, holdout, slices),
     ]
-    return conclude(findings, tuple(comparison_of(gate, item) for item in differences), slices)
+    return conclude(findings, tuple(comparison_of(gate, item, alpha) for item in differences), slices)

@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from ftcore.evaluation.classification.metrics import SMALL_SLICES_SHOWN
 from ftcore.evaluation.classification.paired import accuracy_spread, wins_of
+from ftcore.evaluation.classification.tables import SMALL_SLICES_SHOWN
 from ftcore.evaluation.generation.holdout import TextHoldout
 from ftcore.evaluation.generation.metrics import value_of
 from ftcore.evaluation.generation.paired import text_spread

@@ -14,7 +14,7 @@ import numpy as np
 
 from ftcore.data.reading import write_jsonl
 from ftcore.errors import IntegrityError
-from ftcore.evaluation.classification.metrics import SMALL_SLICES_SHOWN
+from ftcore.evaluation.classification.tables import SMALL_SLICES_SHOWN
 from ftcore.evaluation.generation.baselines import (
     few_shot_prompt,
     prompt_of,

@@ -1,14 +1,16 @@
 """95 % intervals of one model's metrics, for single rows and for rows that come in groups.
 
-Proportions: Wilson. Every other metric is a smooth function of sums over rows: the delta method (infinitesimal jackknife) on a
-scale where the metric has no ends, and Student's t for as many units as there are. `benchmarks/coverage.py` shows how often they
-hold the truth.
+Proportions: Wilson. Means of proportions: the Jeffreys limits of each, put together. Every other metric is a smooth function of
+sums over rows: the delta method (infinitesimal jackknife) on a scale where the metric has no ends, and Student's t for as many
+units as there are. `benchmarks/coverage.py` shows how often they hold the truth.
 """
 
 from __future__ import annotations
 
 import math
 from typing import Literal
+
+import numpy as np
 
 from ftcore.evaluation.rows import Floats, Ints, group_sums
 from ftcore.evaluation.statistics.power import normal_quantile, t_quantile
@@ -59,6 +61,43 @@ def proportion_interval(values: Floats, groups: Ints | None) -> tuple[float, flo
     return wilson(share * effective, effective)
 
 
+def jeffreys(right: Floats, rows: Floats) -> tuple[Floats, Floats]:
+    """95 % Jeffreys limits of proportions [proportions], 0 and 1 at the ends (Brown, Cai & DasGupta 2001, Stat. Sci. 16:101-133).
+
+    Each limit alone errs in about 2.5 %, also near 0 and 1, where Wilson's errs more often on the one side than on the other:
+    what counts where limits are put together. No rows: 0 to 1.
+    """
+    from scipy.special import betaincinv  # 0.3 s, which comparing two models does not need
+
+    wrong = rows - right
+    low = np.where(right > 0, betaincinv(right + 0.5, wrong + 0.5, 0.025), 0.0)
+    return low, np.where(wrong > 0, betaincinv(right + 0.5, wrong + 0.5, 0.975), 1.0)
+
+
+def mean_of_proportions_interval(
+    right: Floats, rows: Floats, centre: float, design: float, num_units: int
+) -> tuple[float, float]:
+    """95 % interval of the mean of proportions that share no row, from the limits of each.
+
+    The distances of the limits from the shares add up as standard errors do (MOVER: Zou, Huang & Zhang 2009, Comput. Stat. Data
+    Anal. 53:1080-1085). A proportion of few rows without an error keeps its reach downwards: there a variance would be 0.
+
+    Args:
+        right: [proportions]
+        rows: [proportions] 0: nothing is known of it; its share counts as 0.
+        centre: The mean, or what it is without its bias.
+        design: How much groups widen the variance of the mean; divides rows.
+        num_units: Rows or groups; Student's t of one less in the normal's place, as in `proportion_interval`.
+    """
+    if num_units < 2:  # one group says as much as one row
+        return 0.0, 1.0
+    shares = np.divide(right, rows, out=np.zeros_like(right), where=rows > 0)
+    effective = rows / design * (normal_quantile(0.975) / t_quantile(0.975, num_units - 1)) ** 2
+    low, high = jeffreys(shares * effective, effective)
+    below, above = (math.sqrt(float((reach**2).sum())) / len(shares) for reach in (shares - low, high - shares))
+    return max(0.0, centre - below), min(1.0, centre + above)
+
+
 def standard_error(sums: Floats, num_rows: int) -> float:
     """Of a metric, from the influence sums [units] of its rows or groups (centred: they add up to 0)."""
     num_units = len(sums)
@@ -70,7 +109,7 @@ def standard_error(sums: Floats, num_rows: int) -> float:
 def degrees_of_freedom(sums: Floats) -> float:
     """Of the standard error made of influence sums [units]: 2 E^2 / Var of their mean square (Satterthwaite 1946), below units.
 
-    Few where a metric hangs on few rows, as the recall of a rare class does.
+    Few where a metric hangs on few rows, as the area under the curve of a rare class does.
     """
     num_units, squares = len(sums), float((sums**2).sum())
     variance = float((sums**4).sum()) - squares * squares / max(num_units, 1)

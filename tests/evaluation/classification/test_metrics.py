@@ -13,19 +13,17 @@ from ftcore.errors import DataRefused
 from ftcore.evaluation.classification.metrics import (
     METRICS,
     class_counts,
-    confusion_matrix,
     from_counts,
     influence,
     left_out,
     macro,
     mcc,
-    per_class,
-    per_slice,
     rows_of_mean,
     score,
     value_of,
 )
 from ftcore.evaluation.rows import Column, Holdout, Probabilities, holdout_of
+from ftcore.evaluation.statistics.intervals import wilson
 
 CODES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 5)), min_size=1, max_size=60)
 
@@ -100,21 +98,6 @@ def test_an_empty_holdout_is_an_error_never_a_number() -> None:
         score(empty, "candidate")
 
 
-def test_tables_carry_n() -> None:
-    column = Column.of(["web", "mail", None, "web"])
-    holdout = holdout_of(
-        Column.of(["a", "b", "b", "b"]), {"candidate": Column.of(["a", "a", "b", "z"])}, slices={"source": column}
-    )
-    assert confusion_matrix(holdout, "candidate") == [[1, 0, 0], [1, 1, 1], [0, 0, 0]]
-    lines = {line["label"]: line for line in per_class(holdout, "candidate")}
-    assert lines["b"]["n"] == 3 and lines["b"]["recall"] == pytest.approx(1 / 3)
-    assert lines["z"]["n"] == 0 and lines["z"]["recall"] is None
-    assert [(line["value"], line["n"], line["accuracy"]) for line in per_slice(holdout, "candidate")] == [
-        ("web", 2, 0.5),
-        ("mail", 1, 0.0),
-    ]
-
-
 def test_a_model_of_one_answer_has_no_correlation() -> None:
     counts = class_counts(np.array([0, 1, 1]), np.array([1, 1, 1]), 2)
     assert mcc(counts) == 0
@@ -153,6 +136,27 @@ def test_metrics_of_probabilities_come_with_them_and_else_say_why_not() -> None:
     assert left_out(one, "candidate") == {"roc_auc": "all targets are of one class"}
     assert [metric.name for metric in score(one, "candidate")] == [*METRICS, "brier", "ece"]
     assert np.isnan(value_of(one, "candidate", "roc_auc")) and np.isnan(value_of(holdout, "candidate", "brier"))
+
+
+def test_a_rare_class_predicted_without_an_error_is_not_certain() -> None:
+    """Four of 200 rows decide most of the macro precision; all four were right, which tells little."""
+    target = [0] * 96 + [1] * 100 + [2] * 4
+    predicted = [0] * 92 + [1] * 4 + [1] * 96 + [0] * 4 + [2] * 4
+    found = {metric.name: metric for metric in score(make_holdout(target, predicted), "candidate")}
+    rare = wilson(4, 4)[0]
+    assert found["macro_precision"].ci_low < found["macro_precision"].value - (1 - rare) / 3 * 0.9
+    assert found["macro_recall"].ci_low < found["macro_recall"].value - (1 - rare) / 3 * 0.9
+
+
+def test_groups_widen_macro_precision_and_recall_as_their_rows_go_together() -> None:
+    rng = np.random.default_rng(3)
+    right = np.repeat(rng.random(100) < 0.8, 4)
+    target = np.repeat(rng.integers(0, 2, 100), 4)
+    predicted = np.where(right, target, 1 - target)
+    alone = score(make_holdout(target.tolist(), predicted.tolist()), "candidate")
+    grouped = score(make_holdout(target.tolist(), predicted.tolist(), [row // 4 for row in range(400)]), "candidate")
+    for one, other in zip(alone[1:3], grouped[1:3], strict=True):
+        assert (other.ci_high - other.ci_low) / (one.ci_high - one.ci_low) == pytest.approx(2, abs=0.3), one.name
 
 
 def test_many_classes_and_groups_take_the_delta_method(monkeypatch: pytest.MonkeyPatch) -> None:

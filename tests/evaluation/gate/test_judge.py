@@ -14,6 +14,7 @@ from ftcore.evaluation.gate.judge import judge, judge_difference
 from ftcore.evaluation.gate.slices import compare_slices
 from ftcore.evaluation.rows import Column, Holdout
 from ftcore.evaluation.statistics.differences import Difference, spread_of
+from ftcore.evaluation.statistics.power import rows_needed
 from ftcore.evaluation.statistics.resampling import mcnemar_tail
 from ftcore.spec import GateSpec
 
@@ -56,6 +57,24 @@ def test_a_small_gain_on_few_rows_asks_for_labels() -> None:
     assert found.outcome == "NOT ENOUGH EVIDENCE"
     needed = found.metrics[0].n_needed
     assert f"Label {needed - 600:,} more rows" in found.reasons[0]
+
+
+def test_a_later_look_needs_more_rows() -> None:
+    """At the tenth decision bounds are at 99.5 %, and the rows that are enough to see a gain are those for 99.5 %."""
+    evidence = Evidence(holdout_of_counts(36, 30, 600))
+    first, tenth = judge(GATE, evidence), judge(GATE, replace(evidence, look=10))
+    assert first.metrics[0].n_needed == rows_needed(66 / 600, 0.005, 0.05, 0.8)
+    assert tenth.metrics[0].n_needed == rows_needed(66 / 600, 0.005, 0.005, 0.8) > first.metrics[0].n_needed
+    assert f"({tenth.metrics[0].n_needed:,} in all)" in tenth.reasons[0]
+
+
+def test_what_is_enough_at_the_first_look_is_not_at_a_later_one() -> None:
+    """2,118 rows are enough to see a gain of one point at 95 %, 4,002 at 99.5 %; of 3,500 none is shown."""
+    gate = GateSpec(floors={}, min_gain=0.01)
+    evidence = Evidence(holdout_of_counts(70, 50, 3_500, 200))
+    assert judge(gate, evidence).outcome == "FAIL"
+    later = judge(gate, replace(evidence, look=10))
+    assert later.outcome == "NOT ENOUGH EVIDENCE" and "Label" in later.reasons[0]
 
 
 def test_fewer_rows_than_min_rows_are_never_enough() -> None:

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import beta
 
 from ftcore.evaluation.statistics.intervals import (
     Scale,
     degrees_of_freedom,
     delta_interval,
     design_effect,
+    jeffreys,
+    mean_of_proportions_interval,
     proportion_interval,
     standard_error,
     wilson,
@@ -71,6 +74,31 @@ def test_groups_widen_a_proportion() -> None:
     alone, grouped = (proportion_interval(right, groups) for groups in (None, np.repeat(np.arange(40), 5)))
     assert (grouped[1] - grouped[0]) / (alone[1] - alone[0]) == pytest.approx(5**0.5, rel=0.1)
     assert proportion_interval(right, np.zeros(200, np.int64)) == wilson(0.5, 1.0)
+
+
+def test_jeffreys_limits_as_published_and_at_the_ends() -> None:
+    low, high = jeffreys(np.array([5.0, 0.0, 20.0, 0.0]), np.array([20.0, 20.0, 20.0, 0.0]))
+    assert low.tolist()[1:] == [0, pytest.approx(0.883, abs=1e-3), 0] and high.tolist()[2:] == [1, 1]
+    assert (low[0], high[0]) == (pytest.approx(beta.ppf(0.025, 5.5, 15.5)), pytest.approx(beta.ppf(0.975, 5.5, 15.5)))
+    assert high[1] == pytest.approx(1 - low[2])
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=8), st.floats(1, 9))
+def test_the_interval_of_a_mean_of_proportions_holds_it_and_widens(pairs: list[tuple[int, int]], design: float) -> None:
+    right, wrong = np.array(pairs, dtype=float).T
+    rows = right + wrong
+    mean = float(np.divide(right, rows, out=np.zeros_like(right), where=rows > 0).mean())
+    low, high = mean_of_proportions_interval(right, rows, mean, 1.0, 1000)
+    assert 0 <= low <= mean <= high <= 1
+    wide_low, wide_high = mean_of_proportions_interval(right, rows, mean, design, 1000)
+    assert wide_low <= low + 1e-9 and high <= wide_high + 1e-9
+    assert mean_of_proportions_interval(right, rows, mean, 1.0, 1) == (0, 1)
+
+
+def test_one_proportion_keeps_its_own_limits() -> None:
+    right, rows = np.array([18.0]), np.array([20.0])
+    low, high = (limit[0] for limit in jeffreys(right, rows))
+    assert mean_of_proportions_interval(right, rows, 0.9, 1.0, 10**6) == pytest.approx((low, high), abs=1e-4)
 
 
 def test_degrees_of_freedom_are_few_where_few_rows_decide() -> None:
