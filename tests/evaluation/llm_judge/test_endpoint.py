@@ -73,7 +73,7 @@ def test_silence_and_floods_end() -> None:
     started = time.monotonic()
     with serving(lambda *_: "late", delay_s=0.6) as seen:
         assert ask(seen.url, timeout_s=0.2)[0][0].fault == "no answer within timeout_s"
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
     with serving(says((200, b" " * 2_000_000))) as seen:
         assert "million bytes" in ask(seen.url)[0][0].fault
 
