@@ -10,16 +10,15 @@ from typing import Any
 from airflow.sdk import DAG, AssetOrTimeSchedule, CronTriggerTimetable, Param, TaskGroup, TriggerRule, conf
 
 from ftcore.airflow.approval import ApproveOperator
+from ftcore.airflow.context import Context, run_of
 from ftcore.airflow.names import champion_asset, finetuning_id, retrain_asset
 from ftcore.airflow.operators import (
     AnnounceOperator,
-    Context,
     FinishOperator,
     FtcoreOperator,
     PlanOperator,
     SearchOperator,
     StageOperator,
-    run_of,
 )
 from ftcore.errors import SpecError
 from ftcore.spec import FineTuneSpec, load_spec
