@@ -25,6 +25,7 @@ from benchmarks.methods.plan import DataSet, Row, read_plan, spec_of, spec_of_ro
 from ftcore.data.reading import read_jsonl, read_splits
 from ftcore.data.rows import clean_row
 from ftcore.ledger import open_ledger
+from ftcore.models.batches import run_all
 from ftcore.models.devices import Device, choose
 from ftcore.models.hardware import cpu_model
 from ftcore.pipeline import run_pipeline
@@ -179,12 +180,13 @@ def ask_baseline(row: Row, given: Given, num_rows: int | None) -> Figures:
     if spec.task == "classification":
         from ftcore.evaluation.classification import scoring
 
-        answers = {row.baseline: scoring.baseline_answers(row.baseline, train, test, spec, device)}
+        found = scoring.baseline_answers(row.baseline, train, test, spec, device, lambda *_: run_all)
+        answers = {row.baseline: found}
         metrics = scoring.score_all(scoring.gather_holdout(test, answers, ()), answers)[0].metrics
     else:
         from ftcore.evaluation.generation import scoring as replies
 
-        said = dict(replies.baseline_answers(train, test, spec, device))
+        said = dict(replies.baseline_answers(train, test, spec, device, lambda *_: run_all))
         metrics = replies.score_all(replies.gather_holdout(test, said, ()), said)[0].metrics
     return Figures(spec.gate.metric, _value(metrics, spec.gate.metric), len(test), len(train))
 

@@ -103,7 +103,7 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ({"nll": np.array([np.nan, 1.0]), "num_tokens": np.array([2.0, 2.0])}, "1 rows whose likelihood"),
+        ({"nll": np.array([np.nan, 1.0]), "num_tokens": np.array([2.0, 2.0])}, "1 row whose likelihood"),
         ({"nll": np.array([np.inf, -1.0]), "num_tokens": np.array([2.0, 2.0])}, "2 rows whose likelihood"),
         ({"nll": np.array([1.0, 1.0]), "num_tokens": np.array([0.0, 2.0])}, "1 rows without tokens"),
         ({"nll": np.array([1.0, 1.0])}, "without numbers of tokens"),
