@@ -91,7 +91,7 @@ def test_a_reply_invents_no_order_and_copies_what_was_said(rows: list[Row]) -> N
     assert sum(bool(numbers) for numbers, _ in cited) >= 400
     assert all(len({row["completion"] for row in rows if key in row["completion"]}) > 5 for key in ("Hello,", "sorry"))
     most = Counter(row["completion"] for row in rows).most_common(1)[0][1]
-    assert most <= 0.02 * len(rows)  # no answer that fits a large share
+    assert most <= 0.03 * len(rows)  # no answer that fits a large share
 
 
 def test_faults_are_what_they_say(files: dict[str, list[Row]]) -> None:
