@@ -15,6 +15,11 @@ def expand(line: str, rng: random.Random, fill: Callable[[str], str]) -> str:
     while group := _GROUP.search(line):
         choice = rng.choice(group.group(1).split("|"))
         line = line[: group.start()] + choice + line[group.end() :]
+    return fill_slots(line, fill)
+
+
+def fill_slots(line: str, fill: Callable[[str], str]) -> str:
+    """Put the words in the place of the slots, and mend spaces and articles around them."""
     line = _SLOT.sub(lambda slot: fill(slot.group(1)), line)
     line = re.sub(r"\s+([,.?!])", r"\1", line)
     return fix_article(re.sub(r"\s+", " ", line).strip())

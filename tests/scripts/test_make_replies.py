@@ -20,10 +20,10 @@ from ftcore.records import DataRef
 from ftcore.spec import LeakageSpec
 from scripts.make_example_data.compose import Message, Mix, load, message
 from scripts.make_example_data.grammar import heard
-from scripts.make_example_data.replies.__main__ import main
+from scripts.make_example_data.replies.__main__ import INTENTS, main
 from scripts.make_example_data.replies.answers import POLICIES, case_of, known_facts, reply
-from scripts.make_example_data.replies.ceiling import readings
 from scripts.make_example_data.replies.flaws import FLAWS
+from scripts.make_example_data.replies.misread import misread
 from scripts.make_example_data.waves import WEIGHTS
 from scripts.make_example_data.words import HOUSEHOLD, ITEMS, Customer, words
 
@@ -61,7 +61,7 @@ def test_the_maker_writes_the_versioned_bytes(folder: Path, tmp_path: Path) -> N
 
 def test_sizes_columns_and_customers(files: dict[str, list[Row]], example_data: Path) -> None:
     assert {name: len(found) for name, found in files.items()} == {
-        "conversations": 12000,
+        "conversations": 8000,
         "pairs": 600,
         "ratings": 1000,
     }
@@ -81,7 +81,7 @@ def test_sizes_columns_and_customers(files: dict[str, list[Row]], example_data: 
 def test_the_holdout_is_large_and_hardly_leaks(rows: list[Row]) -> None:
     splits = assign_splits(rows, "group", 0.1, 0.1)
     train, test = ([row for row, at in zip(rows, splits, strict=True) if at == part] for part in ("train", "test"))
-    assert len(test) >= 1000 and len(train) >= 9000
+    assert len(test) >= 750 and len(train) >= 6000
     assert leaked_fraction(find_leaks(train, test, LeakageSpec().rules), len(test)) <= 0.04
 
 
@@ -91,7 +91,7 @@ def test_a_reply_invents_no_order_and_copies_what_was_said(rows: list[Row]) -> N
     assert sum(bool(numbers) for numbers, _ in cited) >= 400
     assert all(len({row["completion"] for row in rows if key in row["completion"]}) > 5 for key in ("Hello,", "sorry"))
     most = Counter(row["completion"] for row in rows).most_common(1)[0][1]
-    assert most <= 0.02 * len(rows)  # no answer that fits a large share
+    assert most <= 0.03 * len(rows)  # no answer that fits a large share
 
 
 def test_faults_are_what_they_say(files: dict[str, list[Row]]) -> None:
@@ -125,11 +125,11 @@ def asked(text: str, label: str, **facts: str) -> Message:
 
 
 def answer(message: Message) -> str:
-    return str(reply(message, customer(), random.Random(0)))
+    return str(reply(message, customer()))
 
 
 def test_every_intent_has_a_policy_for_anything() -> None:
-    assert set(POLICIES) == set(WEIGHTS)
+    assert set(POLICIES) == set(INTENTS) <= set(WEIGHTS)
     for label in POLICIES:
         assert answer(asked("xyz", label)).startswith("Hello")
         assert case_of(asked("xyz", label)) == POLICIES[label]["cases"][-1]
@@ -141,7 +141,7 @@ def test_the_reply_follows_the_message() -> None:
     assert "your order number" in answer(asked("Where is it?", "track_order"))
     assert "label" in answer(asked("I lost the return slip", "return_item"))
     assert "collect" in answer(asked("Please pick up the return", "return_item"))
-    assert any(word in answer(asked("LATE!!", "track_order")) for word in ("upset", "anger"))
+    assert "upset" in answer(asked("LATE!!", "track_order"))
 
 
 def test_only_what_a_reader_sees_is_a_fact() -> None:
@@ -151,12 +151,19 @@ def test_only_what_a_reader_sees_is_a_fact() -> None:
     assert "amt" not in known_facts(asked("45 twice", "double_charge", amt="45"), customer())
 
 
-def test_readings_know_more_or_less_of_a_message() -> None:
+def test_a_reader_who_misses_something_writes_another_reply() -> None:
     message = asked("Where is order 48213? When will it come?", "track_order", ord="order 48213")
-    found = {name: replies[0] for name, replies in readings([(message, customer())]).items()}
-    assert "We looked up order 48213. Orders arrive within three working days" in found["commonest phrasings"]
-    assert "48213" in found["phrasings drawn anew"]
-    without = found["the same, no fact but the name"]
+    found = misread(message, customer())
+    whole = found["everything understood"]
+    assert whole == answer(message) and "We looked up order 48213. Orders arrive within three working days" in whole
+    without = found["no fact but the name"]
     assert "48213" not in without and "Orders arrive within three working days" in without and "order number" in without
-    last = found["the same, the last case of the intent"]
+    last = found["the last case of the intent"]
     assert "48213" in last and "It leaves our warehouse" in last
+    assert "48213" in found["another intent"] and "We looked up" not in found["another intent"]
+
+
+def test_the_same_case_and_facts_give_the_same_words(rows: list[Row]) -> None:
+    """So that an exact match can be asked for: without numbers, names and goods few replies are left."""
+    bare = {re.sub(r"order \d{5}|Hello [^,]+,", "", row["completion"]) for row in rows if "rder " in row["completion"]}
+    assert len(bare) < len(rows) / 4

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import yaml
 
 from ..compose import Message
-from ..grammar import capitalise, expand, fitting, heard
+from ..grammar import capitalise, fill_slots, fitting, heard
 from ..words import Customer
 
 HERE = Path(__file__).parent
@@ -36,20 +35,19 @@ class Parts:
         return f"{self.greeting} {body} {self.close}".strip()
 
 
-def reply(message: Message, customer: Customer, rng: random.Random) -> Parts:
-    """The reply of a well-trained agent. Everything it takes up stands in the message, so a reader can know it."""
+def reply(message: Message, customer: Customer) -> Parts:
+    """The reply of a well-trained agent. It follows from the message alone: the same case and facts, the same words."""
     policy = POLICIES[message.label]
     facts = known_facts(message, customer)
     missing = policy.get("need") if policy.get("need") not in facts else None
     angry = message.text.isupper() or _ANGER.search(message.text) is not None
-    sorry = TONE["sorry"] if policy.get("sorry") else TONE["calm"] if angry else None
     return Parts(
-        greeting=_say(TONE["greeting"], facts, rng),
-        sorry=_say(sorry, {}, rng) if sorry else "",
-        ack=_say(policy["ack"], {slot: word for slot, word in facts.items() if slot != "customer"}, rng),
-        policy=_say(case_of(message)["say"], {}, rng),
-        request=_say(TONE["need"][missing], {}, rng) if missing else "",
-        close=_say(TONE["close"], {}, rng),
+        greeting=_say(TONE["greeting"], facts),
+        sorry=TONE["sorry"] if policy.get("sorry") else TONE["calm"] if angry else "",
+        ack=_say(policy["ack"], {slot: word for slot, word in facts.items() if slot != "customer"}),
+        policy=case_of(message)["say"],
+        request=TONE["need"][missing] if missing else "",
+        close=TONE["close"],
     )
 
 
@@ -73,8 +71,6 @@ def case_of(message: Message) -> dict[str, str]:
     return next(case for case in cases if "when" not in case or re.search(case["when"], message.ask, re.I))
 
 
-def _say(bank: str, facts: dict[str, str], rng: random.Random) -> str:
-    """One of the fitting lines, the earlier ones more often, with its slots filled."""
-    lines = fitting(bank.strip().splitlines(), facts)
-    line = rng.choices(lines, weights=[3.0**-place for place in range(len(lines))])[0]
-    return capitalise(expand(line, rng, facts.__getitem__))
+def _say(lines: str, facts: dict[str, str]) -> str:
+    """The first of the lines that say most of what is known, with its slots filled."""
+    return capitalise(fill_slots(fitting(lines.strip().splitlines(), facts)[0], facts.__getitem__))

@@ -24,11 +24,11 @@ All files have `id`, `group` (customer), `timestamp` (UTC) and `source` (email, 
 ## How it was made
 
 `python -m scripts.make_example_data.replies --out replies` writes every byte of it, the same on any machine. The messages come from the
-phrase banks, voices and slips of the intents set (21 intents), with other customers. A reply takes up what the customer said (order
-number, amount, day, product, street, name), states the shop's policy for the intent and the case, and asks for an order number or a
-street where it is needed and missing. What is only mentioned in passing in a message is not answered. Each part has two or more
-phrasings, the first of them more frequent. A text that nearly repeats another one (Jaccard similarity of character 4-grams over 0.45)
-is refused, within a file and between files.
+phrase banks, voices and slips of the intents set (12 of its intents, those about orders), with other customers, and are about one thing
+each. A reply is put together as support desks do it: one text per intent and case, with slots for what the customer said (order number,
+amount, day, product, street, name); it asks for an order number or a street where it is needed and missing. The same case and facts
+give the same words, so a reader who understands the message can write the reply exactly. A text that nearly repeats another one (Jaccard
+similarity of character 4-grams over 0.45) is refused, within a file and between files.
 
 Bad replies have one fault each: {faults}.
 

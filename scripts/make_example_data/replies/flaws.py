@@ -7,7 +7,6 @@ import random
 import re
 
 from ..compose import CONFUSABLE, Message
-from ..grammar import capitalise
 from .answers import POLICIES, TONE, Parts
 
 FLAWS = ("curt", "wrong_policy", "made_up_number", "wrong_tone")
@@ -33,7 +32,7 @@ def spoil(parts: Parts, message: Message, flaw: str, rng: random.Random) -> str:
 def _other_policy(label: str, rng: random.Random) -> str:
     near = sorted({other for group in CONFUSABLE if label in group for other in group} & set(POLICIES) - {label})
     cases = POLICIES[rng.choice(near or sorted(set(POLICIES) - {label}))]["cases"]
-    return capitalise(rng.choice(rng.choice(cases)["say"].strip().splitlines()))
+    return str(rng.choice(cases)["say"])
 
 
 def _other_number(ack: str, rng: random.Random) -> str:
