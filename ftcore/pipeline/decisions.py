@@ -47,16 +47,18 @@ def approve_rules(spec: FineTuneSpec, ledger: Ledger, actor: str, because: str) 
 
     Raises:
         UsageError: No reason is given.
-        GateChanged: The spec names approvers, and the actor is none of them.
+        GateChanged: The rules in force name approvers (where they name none, the spec does), and the actor is none of them: who
+            asks does not choose who is to be asked.
     """
     if not because.strip():
         raise UsageError("Other rules want a reason, for those who read the ledger later.", hint="--because REASON")
-    approvers = spec.approval.approvers
+    known = rules_in_force(ledger, spec.name)
+    in_force = known.payload["rules"]["approval"]["approvers"] if known else []
+    approvers = in_force or spec.approval.approvers
     if approvers and actor not in approvers:
         raise GateChanged(
             f"{actor} is not among the approvers of {spec.name} (approval.approvers): {', '.join(approvers)}."
         )
-    known = rules_in_force(ledger, spec.name)
     if known is not None and known.payload["digest"] == spec.gate_digest:
         return False
     ledger.append(GATE_RULES, spec.name, _payload(spec, because.strip()), actor)

@@ -125,12 +125,18 @@ class FineTuneSpec(Section):
 
     @property
     def gate_rules(self) -> dict[str, Any]:
-        """All that decides a promotion, as plain JSON types: the gate, and what `evaluation` compares by."""
-        compared = self.evaluation.model_dump(mode="json", include={"baselines", "must_pass", "slices"})
+        """All that decides a promotion, as plain JSON types: the gate, what `evaluation` compares by, and who has to approve.
+
+        Of files (`must_pass`, canaries) it has the paths: their rows are in the key of `evaluate`.
+        """
+        compared = self.evaluation.model_dump(
+            mode="json", include={"baselines", "must_pass", "slices", "generation", "few_shot", "metrics"}
+        )
         probes = self.evaluation.probes
         if probes is not None and probes.canaries is not None:
             compared["probes"] = probes.model_dump(mode="json", include={"canaries", "max_canaries"})
-        return {"gate": self.gate.model_dump(mode="json"), "evaluation": compared}
+        approval = self.approval.model_dump(mode="json", include={"required", "approvers", "four_eyes"})
+        return {"gate": self.gate.model_dump(mode="json"), "evaluation": compared, "approval": approval}
 
     @property
     def gate_digest(self) -> str:

@@ -54,7 +54,7 @@ STAGES: dict[str, Stage] = {
               ("task", "evaluation", "compute", "base_model", "training.max_length", "training.seed"),
               ("evaluation", "training", "models", "data/cleaning.py", "data/personal", "registry/package.py"),
               ("evaluation.costs",), isolated=True),
-        Stage("judge", ("prepare", "evaluate", "withdrawal", "standing"), ("name", "task", "gate", "evaluation"),
+        Stage("judge", ("prepare", "evaluate", "withdrawal", "standing"), ("name", "task", "gate", "evaluation", "approval"),
               ("evaluation", "html", "data/label_errors.py", "data/personal")),
         Stage("promote", ("ingest", "validate", "prepare", "train", "evaluate", "judge"), (), ("registry",)),
     )

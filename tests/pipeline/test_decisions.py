@@ -63,6 +63,32 @@ def test_other_rules_need_a_reason_and_an_approver(ledger: Ledger) -> None:
         record_rules(SPEC, ledger, "ada")
 
 
+def test_who_may_approve_other_rules_is_not_for_the_other_rules_to_say(ledger: Ledger) -> None:
+    record_rules(spec_of(approval={"required": True, "approvers": ["ada"]}), ledger, "ada")
+    for approvers in (["mallory"], []):
+        changed = spec_of(gate={"margin": 0.5}, approval={"approvers": approvers})
+        with pytest.raises(GateChanged, match="mallory is not among the approvers of tiny"):
+            approve_rules(changed, ledger, "mallory", "because")
+    assert approve_rules(spec_of(approval={"approvers": ["bo"]}), ledger, "ada", "I leave the team") is True
+    assert approve_rules(spec_of(), ledger, "bo", "a small team") is True
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"approval": {"required": True}},
+        {"approval": {"four_eyes": False}},
+        {"approval": {"approvers": ["eve"]}},
+        {"evaluation": {"generation": {"num_examples": 1}}},
+        {"evaluation": {"generation": {"format": {"regex": ".*"}}}, "task": "instruction"},
+    ],
+)
+def test_a_rule_left_out_of_a_run_is_another_rule(ledger: Ledger, sections: dict[str, object]) -> None:
+    record_rules(spec_of(task=sections.get("task", "classification")), ledger, "ada")
+    with pytest.raises(GateChanged):
+        record_rules(spec_of(**sections), ledger, "eve")
+
+
 def test_differences_name_fields_that_only_one_side_has() -> None:
     assert list(differences({"gate": {"old": 1}}, {"gate": {"new": 2}})) == [
         "gate.new: null -> 2",

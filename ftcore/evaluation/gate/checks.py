@@ -69,7 +69,7 @@ def judge_previous(gate: GateSpec, evidence: Evidence, alpha: float) -> Iterator
     )
     if seen.difference < gate.min_gain or seen.difference <= 0:
         least = f"wanted at least {points(gate.min_gain)}: promotions go in circles"
-        yield Finding("HOLD", f"The candidate beats {what}; {least}.")
+        yield Finding("HOLD", f"The candidate is no gain over {what}; {least}.")
     elif seen.lower <= -gate.margin:
         needed = max(seen.n + 1, seen.rows_needed(seen.difference + gate.margin, alpha, gate.power))
         limit = f"wanted above {points(-gate.margin)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ftcore.errors import num_of
 from ftcore.evaluation.gate.findings import Finding, percent, points
 from ftcore.evaluation.gate.measures import AnyHoldout, broken_rows, difference
 from ftcore.evaluation.statistics.differences import Difference, level_of
@@ -94,8 +95,8 @@ def judge_guards(gate: GateSpec, holdout: AnyHoldout, alpha: float) -> Iterator[
         elif gain.upper < 0 and gain.difference < -margin:
             yield Finding("FAIL", f"Broken: {what}.")
         else:
-            needed = max(seen.n + 1, seen.rows_needed(margin, alpha, gate.power))
-            more = f"label {needed - seen.n:,} more rows ({needed:,} in all)"
+            needed = max(seen.n + 1, seen.rows_needed(abs(margin + gain.difference), alpha, gate.power))
+            more = f"label {num_of(needed - seen.n, 'more row')} ({needed:,} in all)"
             yield Finding("NOT ENOUGH EVIDENCE", f"A loss beyond the margin is not ruled out: {what}; {more}.")
 
 

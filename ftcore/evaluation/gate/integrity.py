@@ -19,8 +19,11 @@ def faults_of(gate: GateSpec, evidence: Evidence) -> list[str]:
     """Every fault, each a sentence."""
     faults = list(_faults(gate, evidence))
     if not faults and evidence.has_champion and same_answers(evidence.holdout, gate.metric):
+        rows = f"all {evidence.holdout.num_rows:,} rows"
         faults.append(
-            f"The candidate answers all {evidence.holdout.num_rows:,} rows exactly as the champion does: nothing to decide."
+            f"The candidate answers {rows} exactly as the champion does: nothing to decide."
+            if isinstance(evidence.holdout, Holdout)
+            else f"The candidate has the champion's {gate.metric} on {rows}, one by one: nothing to decide."
         )
     return faults
 

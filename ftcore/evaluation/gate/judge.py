@@ -18,8 +18,7 @@ reason is reported, not only the first; FAIL comes before HOLD, HOLD before NOT 
                      n_needed rows and still no gain
    NOT ENOUGH EVIDENCE   otherwise: fewer than n_needed rows and no clear effect; the reason says how many to label;
 6. strict: two-sided exact McNemar p (with groups: sign-flip p; other metrics: permutation p) below alpha. Two-sided, as McNemar's
-   test is defined and other libraries print it: with a one-sided p a model that is one point worse passes in 0.14 % of
-   decisions on 2,000 rows, with this one in 0.05 % (12 % discordance);
+   test is defined and other libraries print it, and half as lenient as with a one-sided p;
 7. guards: the lower bound of each above minus its own margin; FAIL where the loss is shown, else NOT ENOUGH EVIDENCE;
    `max_broken`: not more rows right before and wrong now, else FAIL;
 8. slices: none blocked (see slices.py).
@@ -34,7 +33,7 @@ bounds at 1 - alpha / k and needs the rows that such bounds take, except in slic
 Why fewer than n_needed rows may PASS. n_needed is the number of rows that lets a gain as small as `min_gain` be seen with
 the wanted power: often tens of thousands. Power protects against missing a gain, not against promoting a worse model: the lower
 bound does that at any n, because it widens as rows become fewer. With n rows and discordance p, PASS takes a gain of about
-1.645 sqrt(p/n) - margin: 15 points on 600 rows pass easily, 1 point on 600 rows never does. A model that is worse by `margin`
+1.645 sqrt(p/n) - margin: 15 points on 600 rows pass easily, 1 point on 600 rows seldom does. A model that is worse by `margin`
 or more is promoted with probability at most alpha, whatever n. Measured figures: docs/decision-statistics.md.
 
 An equally good candidate passes more often than 5 %: no harm by definition. Where even that is unwanted, `margin: 0` asks for a

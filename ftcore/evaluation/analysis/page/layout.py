@@ -224,8 +224,8 @@ def _files() -> Element:
         ("analysis.json", "everything on this page as data"),
     ]
     return section(
-        "Files beside this page",
-        bullets([[link(name, name), f": {what}"] for name, what in files]),
+        "Files beside this page in the store",
+        bullets([[code(name), f": {what}"] for name, what in files]),
         paragraph(
             soft("Texts are cut at 200 characters, personal data are blotted out, invisible characters are escapes.")
         ),
