@@ -96,7 +96,11 @@ def test_whoever_started_the_run_may_not_approve_it(with_mlflow: Path, ledger: L
     ):  # which came to a verdict that eve's run had found
         promote(spec, records, ledger, Store(), actor="bo", approved_by="bo", started_by="bo")
     alone = spec.model_copy(update={"approval": ApprovalSpec(required=True, four_eyes=False)})
-    assert promote(alone, records, ledger, Store(), actor="eve", approved_by="eve").state == "APPLIED"
+    with pytest.raises(PromotionRefused, match="This candidate may not be promoted") as caught:
+        promote(alone, records, ledger, Store(), actor="eve", approved_by="eve")
+    assert "gate judged by and gate of the spec differ" in str(caught.value), "rules are not changed after the verdict"
+    judged = candidate(alone, Store(), ledger, 2)
+    assert promote(alone, judged, ledger, Store(), actor="eve", approved_by="eve").state == "APPLIED"
 
 
 def test_rollback_works_with_mlflow_down_and_reconcile_moves_the_alias(
