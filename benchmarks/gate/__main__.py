@@ -1,6 +1,6 @@
 """How often the shipped gate decides wrongly, beside simpler rules on the same draws. See docs/decision-statistics.md.
 
-    python -m benchmarks.gate --render              # all, about ten minutes of one core; writes the tables into the document
+    python -m benchmarks.gate --render              # all, 10 to 20 minutes of one core; writes the tables into the document
     python -m benchmarks.gate --smoke               # a few draws of each, under a minute; a missed target is no error
     python -m benchmarks.gate --only slices --only groups
 
