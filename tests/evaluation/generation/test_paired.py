@@ -53,7 +53,7 @@ def test_equal_answers_are_held_and_few_rows_are_not_enough() -> None:
     same = holdout(0.7, 0.7)
     same = dataclasses.replace(same, statistics=dict.fromkeys(same.statistics, same.statistics["candidate"]))
     found = judge(GATE, Evidence(same))
-    assert found.outcome == "HOLD" and "exactly as the champion" in found.reasons[0]
+    assert found.outcome == "HOLD" and "has the champion's chrf on all" in found.reasons[0]
     few = judge(GATE, Evidence(holdout(0.8, 0.5, num_rows=60)))
     assert few.outcome == "NOT ENOUGH EVIDENCE" and "60 rows" in few.reasons[0]
 
