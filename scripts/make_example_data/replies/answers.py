@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from ..compose import Message
+from ..compose import CONFUSABLE, Message
 from ..grammar import capitalise, fill_slots, fitting, heard
 from ..words import Customer
 
@@ -69,6 +69,12 @@ def case_of(message: Message) -> dict[str, str]:
     """The first case of the intent's policy that fits what was asked; the last one fits always."""
     cases: list[dict[str, str]] = POLICIES[message.label]["cases"]
     return next(case for case in cases if "when" not in case or re.search(case["when"], message.ask, re.I))
+
+
+def mistaken_for(label: str) -> list[str]:
+    """Intents with a policy that are easily taken for this one, by name; all others where there is none."""
+    near = {other for group in CONFUSABLE if label in group for other in group}
+    return sorted(near & set(POLICIES) - {label}) or sorted(set(POLICIES) - {label})
 
 
 def _say(lines: str, facts: dict[str, str]) -> str:

@@ -6,8 +6,8 @@ import dataclasses
 import random
 import re
 
-from ..compose import CONFUSABLE, Message
-from .answers import POLICIES, TONE, Parts
+from ..compose import Message
+from .answers import POLICIES, TONE, Parts, mistaken_for
 
 FLAWS = ("curt", "wrong_policy", "made_up_number", "wrong_tone")
 
@@ -30,9 +30,7 @@ def spoil(parts: Parts, message: Message, flaw: str, rng: random.Random) -> str:
 
 
 def _other_policy(label: str, rng: random.Random) -> str:
-    near = sorted({other for group in CONFUSABLE if label in group for other in group} & set(POLICIES) - {label})
-    cases = POLICIES[rng.choice(near or sorted(set(POLICIES) - {label}))]["cases"]
-    return str(rng.choice(cases)["say"])
+    return str(rng.choice(POLICIES[rng.choice(mistaken_for(label))]["cases"])["say"])
 
 
 def _other_number(ack: str, rng: random.Random) -> str:

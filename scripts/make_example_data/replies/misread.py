@@ -9,11 +9,11 @@ import dataclasses
 import random
 from collections.abc import Callable
 
-from ..compose import CONFUSABLE, Message, load
+from ..compose import Message, load
 from ..near import Seen
 from ..words import Customer
 from .__main__ import SEED, SIMILARITY, WAVE_ONE, made_rows
-from .answers import POLICIES, reply
+from .answers import mistaken_for, reply
 
 NUM_ROWS = 800
 """About as many as the holdout of the example has."""
@@ -21,9 +21,7 @@ NUM_ROWS = 800
 
 def another_intent(message: Message) -> Message:
     """The message as if it were about what is most easily mistaken for it; the first of them by name."""
-    near = {other for group in CONFUSABLE if message.label in group for other in group} & set(POLICIES)
-    others = sorted(near - {message.label}) or sorted(set(POLICIES) - {message.label})
-    return dataclasses.replace(message, label=others[0])
+    return dataclasses.replace(message, label=mistaken_for(message.label)[0])
 
 
 READINGS: dict[str, Callable[[Message], Message]] = {
