@@ -53,7 +53,8 @@ def approve_rules(spec: FineTuneSpec, ledger: Ledger, actor: str, because: str) 
     if not because.strip():
         raise UsageError("Other rules want a reason, for those who read the ledger later.", hint="--because REASON")
     known = rules_in_force(ledger, spec.name)
-    in_force = known.payload["rules"]["approval"]["approvers"] if known else []
+    # Rules from before approval was one of them have no such part.
+    in_force = known.payload["rules"].get("approval", {}).get("approvers", []) if known else []
     approvers = in_force or spec.approval.approvers
     if approvers and actor not in approvers:
         raise GateChanged(

@@ -8,7 +8,7 @@ import pytest
 
 from ftcore.errors import GateChanged, UsageError
 from ftcore.evaluation.gate.looks import sketch_of
-from ftcore.ledger import GATE_DECISION, Ledger
+from ftcore.ledger import GATE_DECISION, GATE_RULES, Ledger
 from ftcore.pipeline.decisions import (
     approve_rules,
     differences,
@@ -71,6 +71,15 @@ def test_who_may_approve_other_rules_is_not_for_the_other_rules_to_say(ledger: L
             approve_rules(changed, ledger, "mallory", "because")
     assert approve_rules(spec_of(approval={"approvers": ["bo"]}), ledger, "ada", "I leave the team") is True
     assert approve_rules(spec_of(), ledger, "bo", "a small team") is True
+
+
+def test_rules_from_before_approval_was_one_of_them_can_be_replaced(ledger: Ledger) -> None:
+    old = {section: rules for section, rules in SPEC.gate_rules.items() if section != "approval"}
+    ledger.append(GATE_RULES, "tiny", {"digest": "old", "rules": old, "because": "first training"}, "ada")
+    with pytest.raises(GateChanged) as caught:
+        record_rules(SPEC, ledger, "ada")
+    assert caught.value.details[0] == "approval.approvers: null -> []"
+    assert approve_rules(SPEC, ledger, "ada", "a new version") is True
 
 
 @pytest.mark.parametrize(
