@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,13 +12,23 @@ from benchmarks.gate.draws import ACCURACY, Bench, holdout_of_right
 from benchmarks.gate.report import Show, Target, percent, points
 from benchmarks.gate.rules import DEFAULT, RULES, STRICT, at_look, shipped
 from benchmarks.gate.scale import Scale
+from ftcore.evaluation.gate.looks import fresh_share_needed, look_at
 from ftcore.evaluation.rows import Holdout
 
-RETRAINS, FRESH_EVERY, NUM_ROWS = 50, 10, 2000
+RETRAINS, NUM_ROWS = 50, 2000
 NOISE = 0.01
 """Standard deviation of a retrain's true accuracy."""
 PROGRESS = 0.002
 """Per retrain, where there is progress."""
+FEEDBACK_ROWS = 100
+"""Fresh rows that take the place of old ones before each retrain, where feedback comes in."""
+REGIMES = (
+    ("none", 0.0, FEEDBACK_ROWS),
+    ("+0.2 points each", PROGRESS, FEEDBACK_ROWS),
+    ("none; rows change only when worn out", 0.0, 0),
+)
+"""Progress in words, per retrain, and fresh rows before each."""
+MAX_DECISIONS = DEFAULT.max_decisions
 SERIES_RULES: dict[str, Callable[[Holdout, int], bool]] = {
     "new >= old": lambda holdout, look: RULES["new >= old"](holdout),
     "new >= old + 1 point": lambda holdout, look: RULES["new >= old + 1 point"](holdout),
@@ -54,47 +65,56 @@ class Line:
         return (*counts, missed, percent(float(np.mean(self.final))))
 
 
-@dataclass
-class _Model:
-    accuracy: float
-    number: int
-    """Seeds the model's luck on each test."""
+def first_row(starts: Sequence[int], num_fresh: int) -> tuple[int, int]:
+    """Where the next holdout starts in a long row of rows, and which look it is, as `ftcore` counts it.
+
+    Args:
+        starts: Of the holdouts decided on before.
+        num_fresh: Rows that are replaced anyway. Where the budget of decisions is spent, as many as it takes are.
+    """
+    start = starts[-1] + num_fresh if starts else 0
+    look = look_at(_shares(starts, start))
+    if look > MAX_DECISIONS:
+        start += math.ceil(fresh_share_needed(look, MAX_DECISIONS) * NUM_ROWS)
+        look = look_at(_shares(starts, start))
+    return start, look
 
 
-def _luck(seed: int, block: int, model: _Model) -> np.random.Generator:
-    """The same for every rule. Ends in a 1: seeds that differ only in zeros at the end would give one stream."""
-    return np.random.default_rng([seed, block, model.number, 1])
+def _shares(starts: Sequence[int], start: int) -> list[float]:
+    return [max(0.0, 1 - (start - earlier) / NUM_ROWS) for earlier in starts]
 
 
-def retrain(seed: int, progress: float, lines: dict[str, Line]) -> None:
+def retrain(seed: int, progress: float, num_fresh: int, lines: dict[str, Line]) -> None:
     """One series. All rules see the same candidates and rows; each has its own champion."""
     rng = np.random.default_rng(seed)
-    champions = dict.fromkeys(SERIES_RULES, _Model(ACCURACY, 0))
-    for step in range(1, RETRAINS + 1):
-        block, look = divmod(step - 1, FRESH_EVERY)
-        if look == 0:
-            bench = Bench.fresh(rng, NUM_ROWS)
-        candidate = _Model(min(0.99, ACCURACY + progress * step + NOISE * rng.standard_normal()), step)
-        new = bench.right(_luck(seed, block, candidate), candidate.accuracy)
+    steps = np.arange(RETRAINS + 1)
+    accuracies = np.minimum(0.99, ACCURACY + progress * steps + NOISE * rng.standard_normal(len(steps)) * (steps > 0))
+    bench = Bench.fresh(rng, NUM_ROWS + RETRAINS * FEEDBACK_ROWS)
+    right = [bench.right(rng, float(accuracy)) for accuracy in accuracies]  # of each model, on all rows there will be
+    champions, starts = dict.fromkeys(SERIES_RULES, 0), list[int]()
+    for candidate in range(1, RETRAINS + 1):
+        start, look = first_row(starts, num_fresh)
+        starts.append(start)
+        rows = slice(start, start + NUM_ROWS)
         for name, rule in SERIES_RULES.items():
-            old = champions[name]
-            right = bench.right(_luck(seed, block, old), old.accuracy)
-            promoted = rule(holdout_of_right(np.random.default_rng([seed, step, 2]), new, right), look + 1)
-            lines[name].count(candidate.accuracy - old.accuracy, promoted)
+            champion = champions[name]
+            targets = np.random.default_rng([seed, candidate, 2])  # the same for every rule
+            promoted = rule(holdout_of_right(targets, right[candidate][rows], right[champion][rows]), look)
+            lines[name].count(accuracies[candidate] - accuracies[champion], promoted)
             if promoted:
                 champions[name] = candidate
     for name, champion in champions.items():
-        lines[name].final.append(champion.accuracy)
+        lines[name].final.append(float(accuracies[champion]))
 
 
 def retrains(rng: np.random.Generator, scale: Scale) -> Show:
     """Fifty retrains, without and with progress."""
     rows, targets = [], []
     first = int(rng.integers(1 << 30))
-    for title, progress in (("none", 0.0), ("+0.2 points each", PROGRESS)):
+    for title, progress, num_fresh in REGIMES:
         lines = {name: Line() for name in SERIES_RULES}
         for run in range(scale.runs):
-            retrain(first + run, progress, lines)
+            retrain(first + run, progress, num_fresh, lines)
         rows += [(title, name, *line.cells(scale.runs)) for name, line in lines.items()]
         for name in ("gate, looks not counted", "gate", "gate, strict"):
             seen = lines[name].much_worse / scale.runs
@@ -105,7 +125,9 @@ def retrains(rng: np.random.Generator, scale: Scale) -> Show:
     )  # fmt: skip
     about = (
         f"Mean of {scale.runs:,} series of 50 retrains. A candidate's true accuracy is the line (80 %, with progress rising) "
-        "plus a normal error of 1 point; 2,000 rows, fresh ones every 10 decisions; the champion starts at 80 %."
+        f"plus a normal error of 1 point; the champion starts at 80 %. {NUM_ROWS:,} rows, of which feedback replaces "
+        f"{FEEDBACK_ROWS} before each retrain; in the last series none, until {MAX_DECISIONS} decisions have worn them out, and "
+        "then as many as the next one takes. Looks are counted as the product counts them."
     )
     return Show("retrains", about, head, tuple(rows), tuple(targets))
 

@@ -19,15 +19,14 @@ def show(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = False
     """The rules in force, who put them there and why, what differs in the spec, how often each holdout was decided on, and what
     reviewers found."""
     from ftcore.ledger import GATE_DECISION, open_ledger
-    from ftcore.pipeline.decisions import differences, rules_in_force
     from ftcore.pipeline.reviews import recorded_reviews
+    from ftcore.pipeline.rules import rule_changes, rules_in_force
 
     loaded = load_spec(spec, overrides or ())
     with open_ledger() as ledger:
-        known = rules_in_force(ledger, loaded.name)
+        known, differing = rules_in_force(ledger, loaded.name), rule_changes(loaded, ledger)
         decisions = ledger.events(loaded.name, (GATE_DECISION,))
         reviews = recorded_reviews(loaded.name, ledger)
-    differing = list(differences(known.payload["rules"], loaded.gate_rules)) if known else []
     if json:
         keys = ("candidate", "champion", "outcome", "look", "test_digest", "verdict")
         print_json({
@@ -72,7 +71,7 @@ def approve(
 ) -> None:
     """Put the spec's rules in force: an event of its own. Trainings and verdicts before it keep the rules they had."""
     from ftcore.ledger import open_ledger
-    from ftcore.pipeline.decisions import approve_rules
+    from ftcore.pipeline.rules import approve_rules
     from ftcore.stages.promote import actor as current_actor
 
     loaded = load_spec(spec, overrides or ())

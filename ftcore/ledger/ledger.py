@@ -19,7 +19,7 @@ SERVICE = "ftcore"
 """Actor of what ftcore does by itself."""
 RELEASED = "quarantine_released"
 GATE_RULES, GATE_DECISION = "gate_rules", "gate_decision"
-"""What decides a promotion, before a training; a verdict, after it (pipeline/decisions.py)."""
+"""What decides a promotion, before a training (pipeline/rules.py); a verdict, after it (pipeline/decisions.py)."""
 
 
 def open_ledger(url: str | None = None) -> Ledger:

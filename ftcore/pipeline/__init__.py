@@ -5,8 +5,9 @@ on: the stage, the source of the rooms it uses, the parts of the spec it reads, 
 libraries that compute, and the device class.
 """
 
-from ftcore.pipeline.inputs import Inputs, champion_ref, data_ref, gather, start_ref, teacher_ref, tuned
+from ftcore.pipeline.inputs import Inputs, gather, tuned
 from ftcore.pipeline.keys import key_inputs, library_versions, source_digest
+from ftcore.pipeline.references import champion_ref, data_ref, start_ref, teacher_ref
 from ftcore.pipeline.running import (
     Step,
     begin_stage,

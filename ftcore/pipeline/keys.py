@@ -10,14 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ftcore.pipeline.files import MISSING, file_identity
 from ftcore.pipeline.inputs import Inputs
 from ftcore.records import DataRef, ModelRef, PreparedDataset, Record
 from ftcore.spec import PREVIOUS_CHAMPION, SHIPPED, FineTuneSpec
 from ftcore.stages import Stage
-from ftcore.store import file_sha256
 
 _OPTIONAL = frozenset({"teacher", PREVIOUS_CHAMPION})  # inputs that only some specs have
-_MISSING = "missing"
 _SOURCE = (".py", ".txt", ".css", ".json", ".yaml")
 # Libraries whose version can change a stage's result.
 _COMPUTING = (
@@ -52,7 +51,7 @@ def key_inputs(stage: Stage, spec: FineTuneSpec, inputs: Inputs) -> dict[str, An
         depends["personal"] = [spec.prepare.personal_kinds, spec.prepare.phone_regions]
         needs_base = looks_at_tokens or embeds
     if stage.name == "prepare" and spec.prepare.augment.synonyms:
-        depends["synonyms"] = _file_identity(spec, spec.prepare.augment.synonyms)
+        depends["synonyms"] = file_identity(spec, spec.prepare.augment.synonyms)
     if stage.name == "prepare" and spec.prepare.personal_engine == "presidio":
         from ftcore.data.personal.presidio import engine_identity
 
@@ -86,12 +85,12 @@ def _read_by_evaluate(spec: FineTuneSpec) -> dict[str, Any]:
     """The user's own files and code that `evaluate` reads, where the spec names any."""
     settings, read = spec.evaluation, dict[str, Any]()
     if settings.must_pass:
-        read["must_pass"] = _file_identity(spec, settings.must_pass)
+        read["must_pass"] = file_identity(spec, settings.must_pass)
     if probes := settings.probes:
         named = (probes.safety, probes.general_text, probes.canaries)
-        read["probes"] = {name: _file_identity(spec, name) for name in named if name and name != SHIPPED}
+        read["probes"] = {name: file_identity(spec, name) for name in named if name and name != SHIPPED}
     if settings.llm_judge and settings.llm_judge.labels:
-        read["llm_judge_labels"] = _file_identity(spec, settings.llm_judge.labels)
+        read["llm_judge_labels"] = file_identity(spec, settings.llm_judge.labels)
     if settings.metrics:
         from ftcore.evaluation.own_metrics import identity
 
@@ -119,20 +118,15 @@ def _judged_by(spec: FineTuneSpec) -> tuple[dict[str, Any], bool]:
         UsageError: The suite is faulty.
     """
     accepted = spec.validation.accepted
-    files: dict[str, Any] = {"suite": _file_identity(spec, str(spec.suite))}
-    files["accepted"] = _file_identity(spec, accepted) if accepted else None
-    if files["suite"] == _MISSING:  # the stage says so, with what to do
+    files: dict[str, Any] = {"suite": file_identity(spec, str(spec.suite))}
+    files["accepted"] = file_identity(spec, accepted) if accepted else None
+    if files["suite"] == MISSING:  # the stage says so, with what to do
         return files, False
     from ftcore.validation.suites import load_suite
 
     loaded = load_suite(spec.suite)
-    files["words"] = {name: _file_identity(spec, name) for name in loaded.word_files}
+    files["words"] = {name: file_identity(spec, name) for name in loaded.word_files}
     return files, loaded.needs_tokenizer
-
-
-def _file_identity(spec: FineTuneSpec, name: str) -> str:
-    path = spec.at(name)
-    return file_sha256(path) if path.is_file() else _MISSING
 
 
 def _input_identity(stage: Stage, value: Record | DataRef | None) -> Any:

@@ -10,9 +10,10 @@ from typing import Any
 
 from ftcore.errors import IntegrityError, UsageError
 from ftcore.ledger import Ledger
-from ftcore.pipeline.decisions import record_decision, record_rules
+from ftcore.pipeline.decisions import record_decision
 from ftcore.pipeline.inputs import Inputs, gather, tuned
 from ftcore.pipeline.keys import key_inputs
+from ftcore.pipeline.rules import record_rules
 from ftcore.records import Evaluation, PreparedDataset, Record, TuningResult, Verdict, digest_of
 from ftcore.spec import FineTuneSpec
 from ftcore.stages import ORDER, stage_of, stages_of

@@ -57,9 +57,9 @@ class Standing(Record):
     kind: ClassVar[str] = "standing"
 
     look: int
-    """Which decision on this holdout it will be, from 1."""
-    gate_digest: str | None
-    """Rules in force; None: none on record."""
+    """Which decision on these rows it will be, from 1; an earlier one counts by the share of them that it saw."""
+    rule_changes: tuple[str, ...]
+    """How the spec's rules differ from those in force, line by line."""
     champion_digest: str | None
     champion_seq: int
     """Position of the champion to compare with; 0: none."""

@@ -6,17 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ftcore.errors import GateChanged, UsageError
 from ftcore.evaluation.gate.looks import sketch_of
-from ftcore.ledger import GATE_DECISION, GATE_RULES, Ledger
-from ftcore.pipeline.decisions import (
-    approve_rules,
-    differences,
-    record_decision,
-    record_rules,
-    rules_in_force,
-    standing,
-)
+from ftcore.ledger import GATE_DECISION, Ledger
+from ftcore.pipeline.decisions import record_decision, standing
+from ftcore.pipeline.rules import record_rules
 from ftcore.records import Evaluation, Verdict
 from ftcore.spec import FineTuneSpec
 from ftcore.store import Store
@@ -34,77 +27,6 @@ def ledger(tmp_path: Path) -> Ledger:
     return Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
 
 
-def test_the_first_training_puts_the_rules_on_record_and_later_ones_must_have_them(ledger: Ledger) -> None:
-    for _ in range(2):
-        record_rules(SPEC, ledger, "ada")
-    assert len(ledger.events("tiny")) == 1
-    with pytest.raises(GateChanged) as caught:
-        record_rules(spec_of(gate={"margin": 0.05}, evaluation={"baselines": ["majority"]}), ledger, "eve")
-    assert caught.value.exit_code == 3 and caught.value.details == (
-        'evaluation.baselines: ["majority", "nearest_centroid"] -> ["majority"]',
-        "gate.margin: 0.005 -> 0.05",
-    )
-    record_rules(spec_of(training={"epochs": 9}), ledger, "ada")  # no rule of the gate
-
-
-def test_other_rules_need_a_reason_and_an_approver(ledger: Ledger) -> None:
-    record_rules(SPEC, ledger, "ada")
-    other = spec_of(gate={"margin": 0.01}, approval={"approvers": ["bo"]})
-    with pytest.raises(UsageError, match="reason"):
-        approve_rules(other, ledger, "bo", " ")
-    with pytest.raises(GateChanged, match="eve is not among the approvers"):
-        approve_rules(other, ledger, "eve", "because")
-    assert approve_rules(other, ledger, "bo", "half as many rows") is True
-    assert approve_rules(other, ledger, "bo", "again") is False
-    known = rules_in_force(ledger, "tiny")
-    assert known is not None and (known.actor, known.payload["because"]) == ("bo", "half as many rows")
-    record_rules(other, ledger, "ada")
-    with pytest.raises(GateChanged):
-        record_rules(SPEC, ledger, "ada")
-
-
-def test_who_may_approve_other_rules_is_not_for_the_other_rules_to_say(ledger: Ledger) -> None:
-    record_rules(spec_of(approval={"required": True, "approvers": ["ada"]}), ledger, "ada")
-    for approvers in (["mallory"], []):
-        changed = spec_of(gate={"margin": 0.5}, approval={"approvers": approvers})
-        with pytest.raises(GateChanged, match="mallory is not among the approvers of tiny"):
-            approve_rules(changed, ledger, "mallory", "because")
-    assert approve_rules(spec_of(approval={"approvers": ["bo"]}), ledger, "ada", "I leave the team") is True
-    assert approve_rules(spec_of(), ledger, "bo", "a small team") is True
-
-
-def test_rules_from_before_approval_was_one_of_them_can_be_replaced(ledger: Ledger) -> None:
-    old = {section: rules for section, rules in SPEC.gate_rules.items() if section != "approval"}
-    ledger.append(GATE_RULES, "tiny", {"digest": "old", "rules": old, "because": "first training"}, "ada")
-    with pytest.raises(GateChanged) as caught:
-        record_rules(SPEC, ledger, "ada")
-    assert caught.value.details[0] == "approval.approvers: null -> []"
-    assert approve_rules(SPEC, ledger, "ada", "a new version") is True
-
-
-@pytest.mark.parametrize(
-    "sections",
-    [
-        {"approval": {"required": True}},
-        {"approval": {"four_eyes": False}},
-        {"approval": {"approvers": ["eve"]}},
-        {"evaluation": {"generation": {"num_examples": 1}}},
-        {"evaluation": {"generation": {"format": {"regex": ".*"}}}, "task": "instruction"},
-    ],
-)
-def test_a_rule_left_out_of_a_run_is_another_rule(ledger: Ledger, sections: dict[str, object]) -> None:
-    record_rules(spec_of(task=sections.get("task", "classification")), ledger, "ada")
-    with pytest.raises(GateChanged):
-        record_rules(spec_of(**sections), ledger, "eve")
-
-
-def test_differences_name_fields_that_only_one_side_has() -> None:
-    assert list(differences({"gate": {"old": 1}}, {"gate": {"new": 2}})) == [
-        "gate.new: null -> 2",
-        "gate.old: 1 -> null",
-    ]
-
-
 def evaluated(store: Store, candidate: str, rows: range) -> Evaluation:
     uri = f"evaluated-{candidate}-{rows.start}"
     (store.root / uri).mkdir(parents=True)
@@ -116,17 +38,24 @@ def evaluated(store: Store, candidate: str, rows: range) -> Evaluation:
     )  # fmt: skip
 
 
-def decide(ledger: Ledger, store: Store, candidate: str, rows: range = range(800), looked: bool = True) -> int:
+def decide(
+    ledger: Ledger,
+    store: Store,
+    candidate: str,
+    rows: range = range(800),
+    looked: bool = True,
+    spec: FineTuneSpec = SPEC,
+) -> int:
     """Judge a candidate; which look it was."""
     evaluation = evaluated(store, candidate, rows)
-    found = standing(SPEC, ledger, store, evaluation)
+    found = standing(spec, ledger, store, evaluation)
     verdict = Verdict(
         uri=f"v-{candidate}-{rows.start}", outcome="FAIL", reasons=("no",), metrics=(), candidate_digest=candidate,
-        champion_digest=None, champion_seq=0, evaluation_digest=evaluation.digest, gate_digest=SPEC.gate_digest,
+        champion_digest=None, champion_seq=0, evaluation_digest=evaluation.digest, gate_digest=spec.gate_digest,
         test_digest=evaluation.test_digest, look=found.look, looked=looked,
     )  # fmt: skip
     for _ in range(2):
-        record_decision("tiny", verdict, evaluation, ledger, store, "ada")
+        record_decision(spec.name, verdict, evaluation, ledger, store, "ada")
     return found.look
 
 
@@ -134,10 +63,31 @@ def test_every_candidate_decided_on_is_a_look_at_the_rows(ledger: Ledger, tmp_pa
     store = Store(tmp_path / "store")
     assert [decide(ledger, store, name) for name in "abc"] == [1, 2, 3]
     assert len(ledger.events("tiny", (GATE_DECISION,))) == 3  # each was recorded twice
-    assert decide(ledger, store, "d", range(80, 880)) == 4  # a tenth of the rows is fresh
-    assert decide(ledger, store, "e", range(400, 1200)) == 1  # half of them, against the first three and the fourth
-    again = evaluated(store, "b", range(1, 801))
-    assert standing(SPEC, ledger, store, again).look == 2  # as the first time: nothing new is learned
+    again = evaluated(Store(tmp_path / "other"), "b", range(800))
+    assert (
+        standing(SPEC, ledger, Store(tmp_path / "other"), again).look == 2
+    )  # as the first time: nothing new is learned
+
+
+def test_an_earlier_decision_counts_by_the_share_of_the_rows_that_it_saw(ledger: Ledger, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    for name in "abcdef":
+        decide(ledger, store, name)
+    assert decide(ledger, store, "g", range(400, 1200)) == 4  # six halves
+    assert decide(ledger, store, "h", range(800, 1600)) == 2  # the first six saw none of them, the seventh half of them
+    assert decide(ledger, store, "i", range(5000, 5800)) == 1
+
+
+def test_the_same_candidate_on_other_rows_is_a_look_like_any(ledger: Ledger, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    assert [decide(ledger, store, "a", range(start, start + 800)) for start in (0, 40)] == [1, 2]
+
+
+def test_another_name_for_the_pipeline_makes_no_row_fresh(ledger: Ledger, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    assert decide(ledger, store, "a") == 1
+    renamed = FineTuneSpec.model_validate({"name": "renamed", "base_model": {"name": "none"}})
+    assert decide(ledger, store, "b", spec=renamed) == 2
 
 
 def test_a_verdict_that_faults_prevented_is_no_look(ledger: Ledger, tmp_path: Path) -> None:
@@ -146,9 +96,12 @@ def test_a_verdict_that_faults_prevented_is_no_look(ledger: Ledger, tmp_path: Pa
     assert decide(ledger, store, "b") == 1
 
 
-def test_the_standing_names_rules_and_champion(ledger: Ledger, tmp_path: Path) -> None:
+def test_the_standing_names_champion_and_changes_of_the_rules(ledger: Ledger, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    found = standing(SPEC, ledger, store, evaluated(store, "a", range(300)))
-    assert (found.look, found.gate_digest, found.champion_digest, found.champion_seq) == (1, None, None, 0)
+    evaluation = evaluated(store, "a", range(300))
+    found = standing(SPEC, ledger, store, evaluation)
+    assert (found.look, found.rule_changes, found.champion_digest, found.champion_seq) == (1, (), None, 0)
     record_rules(SPEC, ledger, "ada")
-    assert standing(SPEC, ledger, store, evaluated(store, "b", range(300))).gate_digest == SPEC.gate_digest
+    assert standing(SPEC, ledger, store, evaluation).rule_changes == ()
+    changed = standing(spec_of(gate={"margin": 0.05}), ledger, store, evaluation)
+    assert changed.rule_changes == ("gate.margin: 0.005 -> 0.05",)

@@ -8,7 +8,7 @@ import pytest
 
 from ftcore.ledger import Ledger, open_ledger
 from ftcore.pipeline import gather, key_inputs
-from ftcore.pipeline.inputs import champion_ref, previous_champion_ref
+from ftcore.pipeline.references import champion_ref, previous_champion_ref
 from ftcore.records import ModelRef, PreparedDataset, TrainingRun, digest_of
 from ftcore.spec import load_spec
 from ftcore.stages import stages_of

@@ -136,9 +136,12 @@ def test_a_champion_that_was_never_scored_is_held(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"gate_digest": "0" * 64}, "not the one on record"),
+        (
+            {"rule_changes": ("gate.margin: 0.005 -> 0.05",)},
+            "before the training (gate.margin: 0.005 -> 0.05): put it back",
+        ),
         ({"champion_digest": "f" * 64, "champion_seq": 9}, "now it is ffffffffffff (9)"),
-        ({"look": 21}, "decided on 20 times"),
+        ({"look": 21}, "fresh rows in place of 5% of it"),
     ],
 )
 def test_a_gate_a_champion_or_a_holdout_that_is_not_as_it_was_is_held(

@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ftcore.data.reading import read_jsonl
-from ftcore.errors import DataRefused, UsageError
+from ftcore.errors import DataRefused, UsageError, num_of
 from ftcore.evaluation.classification.metrics import METRICS, left_out
 from ftcore.evaluation.classification.metrics import value_of as value_of_labels
 from ftcore.evaluation.classification.probabilities import PROBABILITY_METRICS
 from ftcore.evaluation.classification.probability_files import read_probabilities
 from ftcore.evaluation.files import LIKELIHOOD, read_predictions
+from ftcore.evaluation.gate.looks import fresh_share_needed
 from ftcore.evaluation.generation.holdout import TextHoldout
 from ftcore.evaluation.generation.metrics import FORMULAS, PERPLEXITY, value_of
 from ftcore.evaluation.matching import match, match_texts
@@ -157,10 +158,10 @@ def _pinned(folder: Path) -> tuple[Pinned, ...]:
 def with_standing(evidence: Evidence, standing: Standing, evaluation: Evaluation, spec: FineTuneSpec) -> Evidence:
     """Add what the ledger says: which look it is, and faults where the gate, the champion or the holdout is not as it was."""
     faults = list(evidence.faults)
-    if standing.gate_digest is not None and standing.gate_digest != spec.gate_digest:
+    if standing.rule_changes:
         faults.append(
-            "The gate is not the one on record, which was there before the training: put the spec back, or let somebody approve "
-            "the change (ftcore gate approve)."
+            f"The gate is not the one on record, which was there before the training ({'; '.join(standing.rule_changes)}): put "
+            "it back, or let somebody approve the change (ftcore gate approve)."
         )
     if spec.evaluation.must_pass and not evidence.pinned and not evaluation.refused:
         faults.append("The answers to the rows that must pass (evaluation.must_pass) are missing.")
@@ -176,9 +177,11 @@ def with_standing(evidence: Evidence, standing: Standing, evaluation: Evaluation
             f"{_short(now[0])} ({now[1]}). Run the pipeline again."
         )
     if standing.look > spec.gate.max_decisions:
+        fresh = fresh_share_needed(standing.look, spec.gate.max_decisions)
         faults.append(
-            f"This holdout has been decided on {standing.look - 1:,} times (gate.max_decisions {spec.gate.max_decisions:,}): "
-            "it is worn out. Label fresh rows, a quarter of it or more."
+            f"This holdout has been decided on {num_of(standing.look - 1, 'time')} (gate.max_decisions "
+            f"{spec.gate.max_decisions:,}): it is worn out. One more decision takes fresh rows in place of {fresh:.0%} of it, "
+            f"about {math.ceil(fresh * evaluation.num_rows):,}."
         )
     return replace(evidence, look=standing.look, faults=tuple(faults), canaries=canaries)
 

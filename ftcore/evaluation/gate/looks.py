@@ -6,11 +6,12 @@ Every decision is counted in the ledger, PASS or not. Three things keep a holdou
   `min_gain` never changes production;
 - spending: the k-th decision has one-sided bounds at 1 - alpha / k. Twenty decisions together then err with probability 3.6 alpha
   at most (the harmonic sum) in place of 20 alpha, and the first, on fresh rows, is at full strength;
-- a budget: after `max_decisions` the verdict is HOLD until at least a quarter of the rows are fresh.
+- a budget: after `max_decisions` the verdict is HOLD until enough of the rows are fresh.
 
-Rows come and go between data versions, so "the same holdout" is told by its rows, from a sketch of each: the 256 smallest of
-the rows' hashes (bottom-k sketch, Cohen & Kaplan 2007). The share of today's rows that an earlier holdout had is estimated
-from it with a standard error of at most 3 points.
+Rows come and go between data versions, so looks are told by rows, from a sketch of each holdout: the 256 smallest of the rows'
+hashes (bottom-k sketch, Cohen & Kaplan 2007). The share of today's rows that an earlier holdout had is estimated from it with a
+standard error of at most 3 points, and an earlier decision counts as that share of a look: fresh rows wear a look off little by
+little, and nobody gains by changing a few of them.
 """
 
 from __future__ import annotations
@@ -18,8 +19,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 SKETCH_ROWS = 256
-FRESH_SHARE = 0.25
-"""Share of rows that no earlier decision has seen which makes a holdout a new one."""
 _HEX_CHARS = 12
 
 
@@ -43,6 +42,11 @@ def shared_share(rows: Sequence[str], earlier: Sequence[str]) -> float:
     return len(set(seen) & set(earlier)) / len(seen) if seen else 1.0
 
 
-def is_same_holdout(rows: Sequence[str], earlier: Sequence[str]) -> bool:
-    """Whether fewer than a quarter of the rows are fresh."""
-    return shared_share(rows, earlier) > 1 - FRESH_SHARE
+def look_at(shares: Iterable[float]) -> int:
+    """Which look it is (from 1), after decisions that saw these shares of its rows; to the nearest whole one."""
+    return 1 + round(sum(shares))
+
+
+def fresh_share_needed(look: int, max_decisions: int) -> float:
+    """Share of the rows to replace so that the next decision is within the budget; 0: it is."""
+    return max(0.0, 1 - (max_decisions - 1) / (look - 1)) if look > 1 else 0.0

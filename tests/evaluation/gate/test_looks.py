@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ftcore.evaluation.gate.looks import SKETCH_ROWS, alpha_at, is_same_holdout, shared_share, sketch_of
+from ftcore.evaluation.gate.looks import (
+    SKETCH_ROWS,
+    alpha_at,
+    fresh_share_needed,
+    look_at,
+    shared_share,
+    sketch_of,
+)
 
 
 def digests(start: int, stop: int) -> list[str]:
@@ -28,15 +35,26 @@ def test_the_share_of_rows_seen_before_is_estimated(size: int, fresh: float) -> 
 
 def test_rows_that_were_added_are_fresh_and_rows_that_left_are_not_missed() -> None:
     small, large = sketch_of(digests(0, 1000)), sketch_of(digests(0, 2000))
-    assert shared_share(large, small) == pytest.approx(0.5, abs=0.1) and not is_same_holdout(large, small)
-    assert shared_share(small, large) == pytest.approx(1.0) and is_same_holdout(small, large)
+    assert shared_share(large, small) == pytest.approx(0.5, abs=0.1)
+    assert shared_share(small, large) == pytest.approx(1.0)
 
 
 def test_a_holdout_without_rows_is_none_that_is_fresh() -> None:
-    assert is_same_holdout([], sketch_of(digests(0, 10)))
+    assert shared_share([], sketch_of(digests(0, 10))) == 1
 
 
 @given(st.integers(1, 200), st.floats(0.001, 0.49))
 def test_each_look_spends_no_more_than_the_one_before(look: int, alpha: float) -> None:
     assert alpha_at(1, alpha) == alpha
     assert 0 < alpha_at(look + 1, alpha) < alpha_at(look, alpha) <= alpha
+
+
+def test_looks_are_counted_by_share() -> None:
+    assert [look_at(shares) for shares in ([], [1.0], [1.0, 1.0], [0.5] * 6, [0.1])] == [1, 2, 3, 4, 1]
+
+
+@given(st.integers(1, 400), st.integers(1, 60))
+def test_enough_fresh_rows_put_the_next_look_within_the_budget(look: int, most: int) -> None:
+    fresh = fresh_share_needed(look, most)
+    assert 0 <= fresh <= 1 and (fresh > 0) == (look > most)
+    assert look_at([1 - fresh] * (look - 1)) <= most
