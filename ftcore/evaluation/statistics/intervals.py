@@ -2,7 +2,7 @@
 
 Proportions: Wilson. Means of proportions: the Jeffreys limits of each, put together. Every other metric is a smooth function of
 sums over rows: the delta method (infinitesimal jackknife) on a scale where the metric has no ends, and Student's t for as many
-units as there are. `benchmarks/coverage.py` shows how often they hold the truth.
+units as there are. `python -m benchmarks.coverage` shows how often they hold the truth.
 """
 
 from __future__ import annotations
