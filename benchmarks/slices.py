@@ -24,10 +24,10 @@ import numpy as np
 from sklearn.tree import DecisionTreeRegressor
 
 from benchmarks.documents import put_between
-from ftcore.evaluation.analysis.conditions import Bools, Feature, features_of, rows_meeting
+from ftcore.evaluation.analysis.conditions import Feature, features_of, rows_meeting
 from ftcore.evaluation.analysis.slice_search import MAX_LEAVES
 from ftcore.evaluation.analysis.slices import MIN_ROWS, find_slices
-from ftcore.evaluation.rows import Column, Floats, Ints
+from ftcore.evaluation.rows import Bools, Column, Floats, Ints
 from ftcore.evaluation.statistics.intervals import wilson
 
 DOC = Path(__file__).parents[1] / "docs" / "error-analysis.md"

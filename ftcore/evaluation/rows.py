@@ -12,6 +12,7 @@ from ftcore.errors import DataRefused
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 _ROUNDED = 1e-3  # how far a row of float32 (or bf16) probabilities may be from the sum 1
 
 

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from ftcore.errors import FtcoreError, ServiceUnavailable, StorageError, first_line
 from ftcore.records import Evaluation, Record, TrainingRun, Verdict
-from ftcore.registry.probe_metrics import probe_metrics
+from ftcore.registry.evaluation_metrics import cost_metrics, probe_metrics
 from ftcore.spec import FineTuneSpec
 from ftcore.store import Store, ftcore_home
 
@@ -162,7 +162,8 @@ def log_stage(spec: FineTuneSpec, record: Record, store: Store) -> None:
             key, params, metrics, tags = record.model_digest, *_of_training(spec, record)
         case Evaluation():
             key, params, metrics, tags = record.candidate_digest, *_of_evaluation(record)
-            metrics |= probe_metrics(store.resolve(record.uri))
+            folder = store.resolve(record.uri)
+            metrics |= probe_metrics(folder) | cost_metrics(folder)
         case Verdict():
             key, params, metrics, tags = record.candidate_digest, *_of_verdict(record)
         case _:

@@ -198,7 +198,8 @@ class GateSpec(Section):
     """Values of slice columns that must be judged: `{source: [email, chat]}`. Without rows: HOLD; with fewer than
     `min_slice_rows`: NOT ENOUGH EVIDENCE."""
     max_broken: Fraction | None = None
-    """Largest share of rows that the champion has right and the candidate wrong. Null: no limit."""
+    """Largest share of rows that the champion has right and the candidate wrong (generated text: rows whose `metric` falls by
+    more than 0.5). Null: no limit."""
     max_size_mb: Annotated[float, Field(gt=0)] | None = None
     """Largest size of the model's files, in millions of bytes. Null: no limit."""
     max_latency_ms: Annotated[float, Field(gt=0)] | None = None
@@ -206,5 +207,5 @@ class GateSpec(Section):
     max_latency_ratio: Annotated[float, Field(gt=0)] | None = None
     """Longest time per row over the champion's in the same evaluation. Null: no limit."""
     max_decisions: Annotated[int, Field(ge=1)] = 20
-    """Decisions on one holdout before it is worn out: then HOLD until at least a quarter of its rows are fresh. The k-th decision
-    has bounds at 1 - alpha / k."""
+    """Decisions on one holdout before it is worn out: then HOLD until enough of its rows are fresh. The k-th decision has
+    bounds at 1 - alpha / k."""

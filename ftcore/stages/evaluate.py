@@ -81,7 +81,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         previous = _previous(spec, cast(ModelRef | None, inputs.get(PREVIOUS_CHAMPION)), test, store)
         models |= {PREVIOUS_CHAMPION: previous} if previous is not None else {}
     score = _classify if spec.task == "classification" else _generate
-    sizes = {role: sum(file.stat().st_size for file in model.folder.rglob("*")) / 1e6 for role, model in models.items()}
+    sizes = {role: _mb(model.folder) for role, model in models.items()}
     write_durable(output.path / SIZES, canonical_json(sizes))
     with exclusive(output.scratch, output.path / "kept") as kept_in:
         kept = KeptAnswers(kept_in / "answers", f"{device.device} {device.precision}", say)
@@ -133,6 +133,10 @@ def _previous(
         say(f"baseline previous_champion is left out: that model was made for task {served.task}")
         return None
     return _served(model, served, test, store)
+
+
+def _mb(folder: Path) -> float:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e6
 
 
 def _classify(

@@ -33,7 +33,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     evidence = with_standing(evidence, standing, evaluation, spec)
     judgement = judge(spec.gate, evidence)
     few_shot = told.get("models", {}).get("few_shot", {}).get("few_shot")
-    verdict = verdict_json(judgement, evaluation, spec.gate, standing.look, evidence.probes, few_shot)
+    verdict = verdict_json(judgement, evaluation, spec.gate, standing.look, evidence.probes, few_shot, evidence.costs)
     write_durable(output.path / "verdict.json", canonical_json(verdict))
     write_durable(output.path / "verdict.md", verdict_markdown(spec.name, verdict) + markdown(folder))
     prepared = cast(PreparedDataset | None, inputs.get("prepare"))

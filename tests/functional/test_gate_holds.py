@@ -187,7 +187,7 @@ def no_macro_f1(record: Any) -> None:
 
 
 def no_latency_of(role: str) -> Callable[[Path], None]:
-    return in_json("tables.json", lambda tables: tables["models"][role].pop("latency"))
+    return in_json("tables.json", lambda tables: tables["models"][role].pop("cost"))
 
 
 def candidate_is_champion(record: Any) -> None:

@@ -223,9 +223,9 @@ def test_few_shot_of_an_encoder_is_refused_before_anything_is_scored(world: Worl
 
 def test_size_and_speed_reach_the_gate(world: World) -> None:
     record = world.evaluate()
-    profiles = gather_evidence(record, world.store.resolve(record.uri), ()).profiles
+    costs = gather_evidence(record, world.store.resolve(record.uri), ()).costs
     for role in ("candidate", "champion"):
-        assert 0.01 < (profiles[role].size_mb or 0) < 10 and (profiles[role].latency_ms or 0) > 0
+        assert 0.01 < (costs[role].size_mb or 0) < 10 and (costs[role].p95_ms or 0) > 0
 
 
 def test_judge_takes_what_evaluate_wrote(world: World) -> None:
@@ -234,6 +234,8 @@ def test_judge_takes_what_evaluate_wrote(world: World) -> None:
     assert not any("missing" in reason or "recorded" in reason for reason in verdict.reasons), verdict.reasons
     assert [metric.name for metric in verdict.metrics] == ["accuracy", "macro_f1"]
     page = (world.store.root / "judged" / "verdict.md").read_text()
+    cost = page.partition("## Cost")[2].partition("\n## ")[0]
+    assert "| candidate |" in cost and "| champion |" in cost and "majority" not in cost
     assert "<script>" not in page and "&#60;script&#62;" in page
     assert replace(record, uri="evaluated").digest == verdict.evaluation_digest
 
@@ -251,8 +253,9 @@ def test_probabilities_are_stored_measured_and_checked(world: World) -> None:
     assert {"roc_auc", "brier", "ece"} <= found["champion"].keys() and "roc_auc" not in found["majority"]
     assert tables["majority"]["left_out"]["ece"] == "the model gives no probabilities"
     assert tables["champion"]["probability_classes"] == list(LABELS[:2]) and tables["candidate"]["left_out"] == {}
-    assert 0 < tables["candidate"]["latency"]["p50_ms"] <= tables["candidate"]["latency"]["p95_ms"]
-    assert tables["candidate"]["num_tokens"] > 240
+    cost = tables["candidate"]["cost"]
+    assert 0 < cost["p50_ms"] <= cost["p95_ms"] and "cost" not in tables["majority"]
+    assert 1 < cost["tokens_read"]["ci_low"] < cost["tokens_read"]["value"] < cost["tokens_read"]["ci_high"]
     path = folder / "predictions" / "candidate.probabilities.npy"
     values = np.load(path, allow_pickle=False)
     assert values.shape == (240, 3) and values.dtype == np.float32

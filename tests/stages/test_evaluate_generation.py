@@ -114,7 +114,8 @@ def test_evaluate_and_judge_run_on_generated_text(task: str, family: str, tmp_pa
     assert tables["slices"] == ["source"] and [part["n"] for part in tables["models"]["base"]["per_slice"]] == [20, 20]
     told = {role: tables["models"][role]["answers"] for role in ("base", "few_shot")}
     assert told["few_shot"]["num_prompts_cut"] == 0  # examples get room of their own
-    assert told["few_shot"]["num_prompt_tokens"] > 2 * told["base"]["num_prompt_tokens"]
+    read = {role: tables["models"][role]["cost"]["tokens_read"]["value"] for role in ("base", "few_shot")}
+    assert read["few_shot"] > 2 * read["base"]
     reference = read_jsonl(folder / "reference" / "rows.jsonl")
     assert np.load(folder / "reference" / "embeddings.npy").shape == (NUM_TEST, 32)
     assert all(0 < row["confidence"] <= 1 and row["num_tokens"] <= 24 for row in reference)
@@ -153,8 +154,10 @@ def test_the_form_of_answers_is_measured_where_the_spec_asks(world: World) -> No
     tables = json.loads((folder / "tables.json").read_text())
     assert tables["signatures"]["bleu"].startswith("nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:")
     told = tables["models"]["candidate"]["answers"]
-    assert 0 < told["latency"]["p50_ms"] <= told["latency"]["p95_ms"] and told["length"]["p95"] <= 8
-    assert "latency" not in tables["models"]["similar_reply"]["answers"]
+    cost = tables["models"]["candidate"]["cost"]
+    assert 0 < cost["p50_ms"] <= cost["p95_ms"] and told["length"]["p95"] <= 8
+    assert 0 <= cost["tokens_written"]["ci_low"] <= cost["tokens_written"]["value"] <= 8
+    assert "cost" not in tables["models"]["similar_reply"]
     reasons = judge.run(world.spec, given_to_judge(world.spec, record), world.output("judged"), world.store).reasons
     assert not any("recorded" in line or "not measured" in line for line in reasons), reasons
     path = folder / "predictions" / "candidate.jsonl"

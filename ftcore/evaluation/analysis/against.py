@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ftcore.evaluation.analysis.conditions import Bools
 from ftcore.evaluation.analysis.confusions import Costs, cost_of
 from ftcore.evaluation.analysis.holdout_rows import HoldoutRows
-from ftcore.evaluation.rows import Floats, Ints
+from ftcore.evaluation.rows import Bools, Floats, Ints
 from ftcore.evaluation.statistics.intervals import design_effect, wilson
 
 MAX_SHOWN = 20

@@ -14,9 +14,8 @@ from sklearn.cluster import KMeans
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from ftcore.evaluation.analysis.conditions import Bools
 from ftcore.evaluation.analysis.holdout_rows import HoldoutRows
-from ftcore.evaluation.rows import Floats, Ints
+from ftcore.evaluation.rows import Bools, Floats, Ints
 
 Vectors = npt.NDArray[np.float32]
 ROWS_PER_TOPIC, MAX_TOPICS = 150, 20

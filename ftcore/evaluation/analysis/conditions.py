@@ -9,9 +9,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from ftcore.evaluation.rows import Column, Ints
+from ftcore.evaluation.rows import Bools, Column, Ints
 
-Bools = npt.NDArray[np.bool_]
 Kind = Literal["is", "is not", "at most", "at least"]
 MAX_VALUES = 30
 """Values of a column that become conditions, the largest first."""

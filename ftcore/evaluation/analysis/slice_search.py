@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from sklearn.tree import DecisionTreeRegressor
 
-from ftcore.evaluation.analysis.conditions import Bools, Condition, Feature, conditions_of, rows_meeting
-from ftcore.evaluation.rows import Floats, Ints
+from ftcore.evaluation.analysis.conditions import Condition, Feature, conditions_of, rows_meeting
+from ftcore.evaluation.rows import Bools, Floats, Ints
 
 MAX_LEAVES = 12
 MAX_CANDIDATES = 4

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from ftcore.evaluation.analysis.clusters import Topics
-from ftcore.evaluation.analysis.conditions import Bools, Feature, features_of, rows_meeting
+from ftcore.evaluation.analysis.conditions import Feature, features_of, rows_meeting
 from ftcore.evaluation.analysis.holdout_rows import HoldoutRows
 from ftcore.evaluation.analysis.slices import FALSE_RATE, MIN_EXCESS, MIN_ROWS, Slice, find_slices
-from ftcore.evaluation.rows import Column, Floats
+from ftcore.evaluation.rows import Bools, Column, Floats
 
 NUM_EXAMPLES = 4
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from ftcore.evaluation.analysis.conditions import Bools, Condition, Feature, halves, rows_meeting
+from ftcore.evaluation.analysis.conditions import Condition, Feature, halves, rows_meeting
 from ftcore.evaluation.analysis.slice_search import candidates
-from ftcore.evaluation.rows import Floats, Ints, group_sums
+from ftcore.evaluation.rows import Bools, Floats, Ints, group_sums
 
 MIN_ROWS = 50
 FALSE_RATE = 0.1

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ftcore.evaluation.analysis.conditions import Bools
 from ftcore.evaluation.analysis.holdout_rows import HoldoutRows
+from ftcore.evaluation.rows import Bools
 
 NUM_SHOWN = 20
 FAILING_SHARE = 0.2

@@ -26,10 +26,11 @@ from ftcore.evaluation.classification.few_shot import FewShot, longest_question,
 from ftcore.evaluation.classification.metrics import left_out, score
 from ftcore.evaluation.classification.probability_files import PROBABILITY_CLASSES, write_probabilities
 from ftcore.evaluation.classification.tables import confusion_matrix, per_class, per_slice
+from ftcore.evaluation.costs import measured_cost
 from ftcore.evaluation.kept import RunnerOf
+from ftcore.evaluation.outputs import TABLES
 from ftcore.evaluation.own_metrics import RowMetric, measure_rows
 from ftcore.evaluation.rows import Column, Floats, Holdout, holdout_of, probabilities_of
-from ftcore.evaluation.timing import latency
 from ftcore.models.base import BaseModel, resolve_base, saved_model
 from ftcore.models.batches import Runner, run_all
 from ftcore.models.choosing import Chooser
@@ -199,7 +200,7 @@ def write_predictions(
 
 def write_tables(folder: Path, holdout: Holdout, answers: Mapping[str, Answers]) -> None:
     """tables.json: per role the confusion matrix, the table per class and the table per slice, each with n; which metrics are
-    left out and why; of models also the classes of the probabilities, tokens read (the cost) and time per row."""
+    left out and why; of models also the classes of the probabilities, and tokens and time per row (the cost)."""
     tables = {
         "num_rows": holdout.num_rows,
         "num_groups": None if holdout.groups is None else int(holdout.groups.max()) + 1,
@@ -212,20 +213,18 @@ def write_tables(folder: Path, holdout: Holdout, answers: Mapping[str, Answers])
                 "per_slice": per_slice(holdout, role),
                 "left_out": left_out(holdout, role),
             }
-            | _of_model(item)
+            | _of_model(item, holdout)
             for role, item in answers.items()
         },
     }
-    write_durable(folder / "tables.json", canonical_json(tables))
+    write_durable(folder / TABLES, canonical_json(tables))
 
 
-def _of_model(item: Answers) -> dict[str, Any]:
+def _of_model(item: Answers, holdout: Holdout) -> dict[str, Any]:
     if item.found is None:
         return dict(item.told)
-    num_tokens = int(item.found.num_tokens.sum())
-    return {
-        PROBABILITY_CLASSES: list(item.found.classes), "num_tokens": num_tokens, "latency": latency(item.found.seconds),
-    }  # fmt: skip
+    cost = measured_cost(item.found.seconds, item.found.num_tokens, None, holdout.groups)
+    return {PROBABILITY_CLASSES: list(item.found.classes), "cost": cost}
 
 
 def write_reference(folder: Path, test: Sequence[Row], found: Predictions) -> None:

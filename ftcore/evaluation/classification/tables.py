@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ftcore.evaluation.classification.metrics import class_counts
-from ftcore.evaluation.rows import Holdout
-from ftcore.evaluation.statistics.intervals import wilson
+from ftcore.evaluation.rows import Bools, Holdout, Ints
+from ftcore.evaluation.statistics.intervals import proportion_interval
 
 SMALL_SLICES_SHOWN = 50
 """Slices are shown largest first; beyond this many, the rest is counted only."""
@@ -23,35 +22,52 @@ def confusion_matrix(holdout: Holdout, role: str) -> list[list[int]]:
 
 
 def per_class(holdout: Holdout, role: str) -> list[dict[str, Any]]:
-    """One line per class of the targets: precision, recall, f1, n (target rows), num_predicted."""
-    counts = class_counts(holdout.target, holdout.predictions[role], len(holdout.classes))
+    """One line per class of the targets: n (target rows), num_predicted; precision, recall and f1, each with a 95 % interval.
+
+    All three are shares: recall of the target rows, precision of the predicted rows; F1 is 2 J / (1 + J) of the share J that is
+    right among the rows that are either, and its limits are those of J.
+    """
+    target, predicted = holdout.target, holdout.predictions[role]
     lines = []
-    for label, (targets, predicted, right) in zip(holdout.classes, counts.T, strict=True):
-        if targets + predicted == 0:  # only another model predicts it
+    for code, label in enumerate(holdout.classes):
+        of_target, of_predicted = target == code, predicted == code
+        n, num_predicted, right = int(of_target.sum()), int(of_predicted.sum()), of_target & of_predicted
+        if n + num_predicted == 0:  # only another model predicts it
             continue
-        precision = right / predicted if predicted else 0.0
-        lines.append({
-            "label": label, "n": int(targets), "num_predicted": int(predicted), "precision": precision,
-            "recall": right / targets if targets else None, "f1": 2 * right / (targets + predicted),
-        })  # fmt: skip
+        lines.append(
+            {"label": label, "n": n, "num_predicted": num_predicted}
+            | _limits("precision", right, of_predicted, holdout.groups)
+            | _limits("recall", right, of_target, holdout.groups)
+            | {
+                name: _f1(share)
+                for name, share in _limits("f1", right, of_target | of_predicted, holdout.groups).items()
+            }
+        )
     return lines
 
 
+def _limits(name: str, right: Bools, among: Bools, groups: Ints | None) -> dict[str, Any]:
+    """Share of right rows among some, under a name, with its 95 % interval; None where there are no rows."""
+    num_rows = int(among.sum())
+    share = float(right[among].mean()) if num_rows else None
+    own = None if groups is None or not num_rows else np.unique(groups[among], return_inverse=True)[1]
+    low, high = proportion_interval(right[among].astype(float), own) if num_rows else (None, None)
+    return {name: share, f"{name}_ci_low": low, f"{name}_ci_high": high}
+
+
+def _f1(share: float | None) -> float | None:
+    return None if share is None else 2 * share / (1 + share)
+
+
 def per_slice(holdout: Holdout, role: str) -> list[dict[str, Any]]:
-    """Accuracy per value of every slice column, with n and a Wilson interval; largest slices first."""
-    right = (holdout.target == holdout.predictions[role]).astype(float)
+    """Accuracy per value of every slice column, with n and a 95 % interval; largest slices first."""
+    right = holdout.target == holdout.predictions[role]
     lines: list[dict[str, Any]] = []
     for name, column in (holdout.slices or {}).items():
-        has_value = column.codes >= 0
-        sizes = np.bincount(column.codes[has_value], minlength=len(column.values))
-        hits = np.bincount(column.codes[has_value], weights=right[has_value], minlength=len(column.values))
+        sizes = np.bincount(column.codes[column.codes >= 0], minlength=len(column.values))
         for code in np.argsort(-sizes, kind="stable")[:SMALL_SLICES_SHOWN]:
-            n, num_right = int(sizes[code]), float(hits[code])
-            if n == 0:
+            if sizes[code] == 0:
                 continue
-            low, high = wilson(num_right, n)
-            lines.append({
-                "column": name, "value": column.values[code], "n": n, "accuracy": num_right / n,
-                "ci_low": low, "ci_high": high,
-            })  # fmt: skip
+            found = _limits("accuracy", right, column.codes == code, holdout.groups)
+            lines.append({"column": name, "value": column.values[code], "n": int(sizes[code]), **found})
     return lines

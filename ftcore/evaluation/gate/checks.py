@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ftcore.errors import num_of
-from ftcore.evaluation.gate.evidence import Evidence, Profile
+from ftcore.evaluation.costs import Cost
+from ftcore.evaluation.gate.evidence import Evidence
 from ftcore.evaluation.gate.findings import Finding, percent, points
 from ftcore.evaluation.gate.measures import AnyHoldout, difference, value
 from ftcore.evaluation.gate.slices import SliceComparison
@@ -108,11 +109,11 @@ def judge_canaries(evidence: Evidence) -> Iterator[Finding]:
 
 def judge_limits(gate: GateSpec, evidence: Evidence) -> Iterator[Finding]:
     """Size and speed of the candidate; what was not measured holds."""
-    ours, theirs = evidence.profiles.get("candidate", Profile()), evidence.profiles.get("champion", Profile())
-    ratio = None if ours.latency_ms is None or not theirs.latency_ms else ours.latency_ms / theirs.latency_ms
+    ours, theirs = evidence.costs.get("candidate", Cost()), evidence.costs.get("champion", Cost())
+    ratio = None if ours.p95_ms is None or not theirs.p95_ms else ours.p95_ms / theirs.p95_ms
     limits: list[tuple[float | None, float | None, str]] = [
         (gate.max_size_mb, ours.size_mb, "size in MB"),
-        (gate.max_latency_ms, ours.latency_ms, "latency in ms (95th percentile of rows)"),
+        (gate.max_latency_ms, ours.p95_ms, "latency in ms (95th percentile of rows)"),
     ]
     if evidence.has_champion:
         limits.append((gate.max_latency_ratio, ratio, "latency over the champion's"))

@@ -15,12 +15,13 @@ from ftcore.evaluation.classification.metrics import METRICS, left_out
 from ftcore.evaluation.classification.metrics import value_of as value_of_labels
 from ftcore.evaluation.classification.probabilities import PROBABILITY_METRICS
 from ftcore.evaluation.classification.probability_files import read_probabilities
+from ftcore.evaluation.costs import Cost, read_costs
 from ftcore.evaluation.files import LIKELIHOOD, read_predictions
 from ftcore.evaluation.gate.looks import fresh_share_needed
 from ftcore.evaluation.generation.holdout import TextHoldout
 from ftcore.evaluation.generation.metrics import FORMULAS, PERPLEXITY, value_of
 from ftcore.evaluation.matching import match, match_texts
-from ftcore.evaluation.outputs import PINNED, SIZES
+from ftcore.evaluation.outputs import PINNED
 from ftcore.evaluation.rows import Column, Holdout
 from ftcore.records import Evaluation, Scored, Standing, Withdrawal
 from ftcore.spec import FineTuneSpec
@@ -35,16 +36,6 @@ class Pinned:
 
     id: str
     passed: bool
-
-
-@dataclass(frozen=True)
-class Profile:
-    """What a model costs. None: not measured."""
-
-    size_mb: float | None = None
-    """Its files, in millions of bytes."""
-    latency_ms: float | None = None
-    """95th percentile over the holdout's rows, in the machine and batch size of the evaluation."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +64,7 @@ class Evidence:
     """Which decision on these rows this is: they tell less each time (looks.py)."""
     pinned: tuple[Pinned, ...] = ()
     """Rows that must pass."""
-    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    costs: Mapping[str, Cost] = field(default_factory=dict)
     """By role, where they were measured."""
     canaries: Canaries | None = None
     """None: the spec names none."""
@@ -122,25 +113,14 @@ def gather_evidence(
     probes = _read_json(folder / "probes.json")
     return Evidence(
         holdout, baselines, evaluation.candidate_digest, evaluation.champion_digest, tuple(faults),
-        pinned=_pinned(folder), profiles=_profiles(folder), canaries=_canaries(probes),
+        pinned=_pinned(folder), costs=read_costs(folder), canaries=_canaries(probes),
         probes=tuple(probes.get("measures", ())),
     )  # fmt: skip
-
-
-def _profiles(folder: Path) -> dict[str, Profile]:
-    """Size and speed of the models that were scored, where they were measured."""
-    sizes, models = _read_json(folder / SIZES), _read_json(folder / "tables.json").get("models", {})
-    return {role: Profile(sizes.get(role), _latency(models.get(role, {})).get("p95_ms")) for role in _MODELS}
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return found
-
-
-def _latency(table: Mapping[str, Any]) -> Mapping[str, float]:
-    latency: Mapping[str, float] = table.get("latency") or table.get("answers", {}).get("latency", {})
-    return latency
 
 
 def _canaries(probes: Mapping[str, Any]) -> Canaries | None:

@@ -34,7 +34,7 @@ Why fewer than n_needed rows may PASS. n_needed is the number of rows that lets 
 the wanted power: often tens of thousands. Power protects against missing a gain, not against promoting a worse model: the lower
 bound does that at any n, because it widens as rows become fewer. With n rows and discordance p, PASS takes a gain of about
 1.645 sqrt(p/n) - margin: 15 points on 600 rows pass easily, 1 point on 600 rows seldom does. A model that is worse by `margin`
-or more is promoted with probability at most alpha, whatever n. Measured figures: docs/decision-statistics.md.
+or more is promoted with a probability of about alpha at most, whatever n. Measured figures: docs/decision-statistics.md.
 
 An equally good candidate passes more often than 5 %: no harm by definition. Where even that is unwanted, `margin: 0` asks for a
 gain shown at 95 %, and `strict: true` for McNemar's p.

@@ -8,6 +8,7 @@ from typing import Any
 
 from ftcore.errors import num_of
 from ftcore.evaluation.classification.metrics import METRICS
+from ftcore.evaluation.costs import Cost
 from ftcore.evaluation.gate.findings import Judgement, percent
 from ftcore.evaluation.gate.looks import alpha_at
 from ftcore.evaluation.markdown import escape
@@ -24,12 +25,14 @@ def verdict_json(
     look: int,
     probes: Sequence[Mapping[str, Any]] = (),
     few_shot: Mapping[str, Any] | None = None,
+    costs: Mapping[str, Cost] | None = None,
 ) -> dict[str, Any]:
     """Everything about the verdict as plain JSON types.
 
     Args:
         probes: What they measured, for people.
         few_shot: What tables.json says of that baseline, for people.
+        costs: By role, of the models.
     """
     return {
         "verdict": judgement.outcome,
@@ -42,6 +45,7 @@ def verdict_json(
         "alpha": alpha_at(look, gate.alpha),
         **({"probes": list(probes)} if probes else {}),
         **({"few_shot": dict(few_shot)} if few_shot else {}),
+        "costs": {role: dataclasses.asdict(cost) for role, cost in (costs or {}).items()},
         "num_rows": evaluation.num_rows,
         "test_digest": evaluation.test_digest,
         "candidate_digest": evaluation.candidate_digest,
@@ -70,6 +74,8 @@ def verdict_markdown(spec_name: str, verdict: Mapping[str, Any]) -> str:
         lines += ["", few_shot_line(verdict["few_shot"])]
     if verdict["slices"]:
         lines += ["", f"## Slices ({_slice_metric(verdict)})", "", *_slices_table(verdict["slices"])]
+    if verdict.get("costs"):
+        lines += ["", "## Cost (in this evaluation)", "", *_costs_table(verdict["costs"])]
     if verdict.get("probes"):
         lines += ["", "## Probes", "", "They inform; of these only canaries decide (docs/probes.md).", ""]
         lines += _table(HEADS, table_cells(verdict["probes"]))
@@ -163,6 +169,24 @@ def _slices_table(slices: list[dict[str, Any]]) -> list[str]:
         for s in slices
     ]  # fmt: skip
     return _table(("column", "value", "rows", "champion", "candidate", "difference", "95 % interval", "state"), rows)
+
+
+def _costs_table(costs: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    rows = [
+        (role, _number(cost["size_mb"]), _number(cost["p50_ms"]), _number(cost["p95_ms"]), _tokens(cost["tokens_read"]),
+         _tokens(cost["tokens_written"]))
+        for role, cost in costs.items()
+    ]  # fmt: skip
+    names = ("model", "MB", "ms per row, median", "95th percentile", "tokens read per row", "tokens written per row")
+    return _table(names, rows)
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.3g}"
+
+
+def _tokens(found: Mapping[str, float] | None) -> str:
+    return "–" if found is None else f"{found['value']:,.1f} ({found['ci_low']:,.1f} to {found['ci_high']:,.1f})"
 
 
 def _table(names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:

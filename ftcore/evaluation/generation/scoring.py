@@ -15,6 +15,7 @@ import numpy as np
 from ftcore.data.reading import write_jsonl
 from ftcore.errors import IntegrityError
 from ftcore.evaluation.classification.tables import SMALL_SLICES_SHOWN
+from ftcore.evaluation.costs import measured_cost
 from ftcore.evaluation.generation.baselines import (
     few_shot_prompt,
     prompt_of,
@@ -26,9 +27,9 @@ from ftcore.evaluation.generation.holdout import Reply, TextHoldout, text_holdou
 from ftcore.evaluation.generation.metrics import FORMAT_VALID, row_scores, score, value_of
 from ftcore.evaluation.generation.row_statistics import signatures
 from ftcore.evaluation.kept import RunnerOf
+from ftcore.evaluation.outputs import TABLES
 from ftcore.evaluation.own_metrics import RowMetric, load_metrics, measure_rows
 from ftcore.evaluation.rows import Column, Floats
-from ftcore.evaluation.timing import latency
 from ftcore.models.base import resolve_base, saved_model
 from ftcore.models.batches import Runner, run_all
 from ftcore.models.devices import Device
@@ -224,18 +225,19 @@ def write_predictions(
 
 
 def write_tables(folder: Path, holdout: TextHoldout, answers: Mapping[str, Answers]) -> None:
-    """tables.json: sacrebleu's signatures; per role the metrics per slice with n, how answers ended, how long they are, their
-    tokens (the cost) and the time per row."""
+    """tables.json: sacrebleu's signatures; per role the metrics per slice with n, how answers ended, how long they are; of
+    models also tokens and time per row (the cost)."""
     tables = {
         "num_rows": holdout.num_rows,
         "signatures": signatures(),
         "num_groups": None if holdout.groups is None else int(holdout.groups.max()) + 1,
         "slices": list(holdout.slices or {}),
         "models": {
-            role: {"per_slice": _per_slice(holdout, role), "answers": _endings(item)} for role, item in answers.items()
+            role: {"per_slice": _per_slice(holdout, role), "answers": _endings(item)} | _of_model(item, holdout)
+            for role, item in answers.items()
         },
     }
-    write_durable(folder / "tables.json", canonical_json(tables))
+    write_durable(folder / TABLES, canonical_json(tables))
 
 
 def _per_slice(holdout: TextHoldout, role: str) -> list[dict[str, Any]]:
@@ -256,11 +258,16 @@ def _endings(item: Answers) -> dict[str, Any]:
         generated = item.generated
         found |= {
             "num_stopped": int(generated.stopped.sum()), "num_prompts_cut": int(generated.was_cut.sum()),
-            "num_tokens": int(generated.num_tokens.sum()), "num_prompt_tokens": int(generated.num_prompt_tokens.sum()),
             "length": {f"p{part}": float(np.percentile(generated.num_tokens, part)) for part in (5, 50, 95)},
-            "latency": latency(generated.seconds),
         }  # fmt: skip
     return found
+
+
+def _of_model(item: Answers, holdout: TextHoldout) -> dict[str, Any]:
+    found = item.generated
+    if found is None:
+        return {}
+    return {"cost": measured_cost(found.seconds, found.num_prompt_tokens, found.num_tokens, holdout.groups)}
 
 
 def write_reference(folder: Path, test: Sequence[Row], answers: Answers, seen: Reference) -> None:

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from ftcore.evaluation.costs import Cost
 from ftcore.evaluation.gate.comparison import judge_guards
-from ftcore.evaluation.gate.evidence import Canaries, Evidence, Pinned, Profile
+from ftcore.evaluation.gate.evidence import Canaries, Evidence, Pinned
 from ftcore.evaluation.gate.judge import judge
 from ftcore.evaluation.rows import Column, Holdout, Probabilities
 from ftcore.spec import GateSpec
@@ -80,20 +81,20 @@ def test_one_pinned_row_that_fails_stops_any_gain() -> None:
 
 
 @pytest.mark.parametrize(
-    ("gate", "profiles", "outcome"),
+    ("gate", "costs", "outcome"),
     [
-        ({"max_size_mb": 90}, {"candidate": Profile(size_mb=90)}, "PASS"),
-        ({"max_size_mb": 90}, {"candidate": Profile(size_mb=91)}, "FAIL"),
+        ({"max_size_mb": 90}, {"candidate": Cost(size_mb=90)}, "PASS"),
+        ({"max_size_mb": 90}, {"candidate": Cost(size_mb=91)}, "FAIL"),
         ({"max_size_mb": 90}, {}, "HOLD"),
-        ({"max_latency_ms": 5}, {"candidate": Profile(latency_ms=4)}, "PASS"),
-        ({"max_latency_ms": 5}, {"candidate": Profile(latency_ms=6)}, "FAIL"),
-        ({"max_latency_ratio": 1.5}, {"candidate": Profile(latency_ms=6), "champion": Profile(latency_ms=5)}, "PASS"),
-        ({"max_latency_ratio": 1.1}, {"candidate": Profile(latency_ms=6), "champion": Profile(latency_ms=5)}, "FAIL"),
-        ({"max_latency_ratio": 1.1}, {"candidate": Profile(latency_ms=6)}, "HOLD"),
+        ({"max_latency_ms": 5}, {"candidate": Cost(p95_ms=4)}, "PASS"),
+        ({"max_latency_ms": 5}, {"candidate": Cost(p95_ms=6)}, "FAIL"),
+        ({"max_latency_ratio": 1.5}, {"candidate": Cost(p95_ms=6), "champion": Cost(p95_ms=5)}, "PASS"),
+        ({"max_latency_ratio": 1.1}, {"candidate": Cost(p95_ms=6), "champion": Cost(p95_ms=5)}, "FAIL"),
+        ({"max_latency_ratio": 1.1}, {"candidate": Cost(p95_ms=6)}, "HOLD"),
     ],
 )
-def test_size_and_speed_are_limited(gate: dict[str, float], profiles: dict[str, Profile], outcome: str) -> None:
-    assert verdict(evidence(profiles=profiles), **gate)[0] == outcome
+def test_size_and_speed_are_limited(gate: dict[str, float], costs: dict[str, Cost], outcome: str) -> None:
+    assert verdict(evidence(costs=costs), **gate)[0] == outcome
 
 
 def with_sources(values: list[str]) -> Evidence:
