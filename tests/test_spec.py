@@ -194,6 +194,19 @@ def test_settings_that_are_not_set_change_no_digest(tmp_path: Path) -> None:
     assert "metrics" not in plain and "format" not in plain["generation"] and "probes" not in plain
 
 
+def test_guards_on_probes_need_the_probe(tmp_path: Path) -> None:
+    text = MINIMAL + "task: instruction\ngate: {probe_guards: {forgetting.bits_per_byte: 0.1}}\n"
+    for probes in ("", "evaluation: {probes: {general_text: null}}\n"):
+        with pytest.raises(SpecError, match="'forgetting.bits_per_byte' is not measured"):
+            load_spec(write(tmp_path, text + probes))
+    guarded = load_spec(write(tmp_path, text + "evaluation: {probes: {}}\n"))
+    other = load_spec(write(tmp_path, text + "evaluation: {probes: {general_text: own.txt}}\n"))
+    assert guarded.gate_digest != other.gate_digest  # what a guard asks is a rule
+    assert "probe_guards" not in load_spec(write(tmp_path, MINIMAL)).model_dump(mode="json")["gate"]
+    with pytest.raises(SpecError, match="probe_guards"):
+        load_spec(write(tmp_path, text.replace("forgetting", "knowledge") + "evaluation: {probes: {}}\n"))
+
+
 def test_probes_are_for_generated_text_and_canaries_are_a_rule_of_the_gate(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match="evaluation.probes ask for generated text"):
         load_spec(write(tmp_path, MINIMAL + "evaluation: {probes: {}}\n"))

@@ -12,19 +12,21 @@ from typing import Any
 from ftcore.errors import GateChanged, UsageError
 from ftcore.ledger import GATE_RULES, Event, Ledger
 from ftcore.pipeline.files import file_identity
-from ftcore.spec import FineTuneSpec
+from ftcore.spec import SHIPPED, FineTuneSpec
 
 FILES = "files"
 _SHOWN_CHARS = 12
 
 
 def rules_of(spec: FineTuneSpec) -> dict[str, Any]:
-    """`gate_rules`, and under `files` the identity of what they name: rows that must pass, canaries, a user's own metrics."""
-    settings, files = spec.evaluation, dict[str, Any]()
-    if settings.must_pass:
-        files["must_pass"] = file_identity(spec, settings.must_pass)
-    if settings.probes and settings.probes.canaries:
-        files["canaries"] = file_identity(spec, settings.probes.canaries)
+    """`gate_rules`, and under `files` the identity of what they name: rows that must pass, canaries, prompts and texts of guarded
+    probes, a user's own metrics."""
+    settings, probes, files = spec.evaluation, spec.evaluation.probes, dict[str, Any]()
+    named = {"must_pass": settings.must_pass}
+    if probes is not None:
+        named["canaries"] = probes.canaries
+        named |= {"safety": probes.safety, "general_text": probes.general_text} if spec.gate.probe_guards else {}
+    files |= {what: file_identity(spec, name) for what, name in named.items() if name and name != SHIPPED}
     if settings.metrics:
         from ftcore.evaluation.own_metrics import identity
 

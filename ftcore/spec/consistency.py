@@ -16,6 +16,7 @@ from ftcore.spec.evaluation import (
     LabelMetric,
 )
 from ftcore.spec.method import PHASES, VIRTUAL
+from ftcore.spec.probes import ProbesSpec
 
 if TYPE_CHECKING:
     from ftcore.spec.whole import FineTuneSpec
@@ -58,6 +59,7 @@ def measure_faults(task: Task, evaluation: EvaluationSpec, gate: GateSpec) -> li
         )
     if not generates and evaluation.llm_judge is not None:
         faults.append(f"evaluation.llm_judge compares generated text; task {task} has none")
+    faults += _probe_guard_faults(evaluation.probes, gate)
     faults += [
         f"evaluation.baselines: {name!r} is no baseline of task {task}; wanted {' or '.join(baselines)}"
         for name in evaluation.baselines
@@ -77,6 +79,21 @@ def measure_faults(task: Task, evaluation: EvaluationSpec, gate: GateSpec) -> li
         wanted = "leave it out, or choose another gate.metric"
         faults.append(f"evaluation.baselines: similar_reply copies answers and so has no perplexity; {wanted}")
     return faults
+
+
+def _probe_guard_faults(probes: ProbesSpec | None, gate: GateSpec) -> list[str]:
+    """Guards on probes that nobody asks."""
+    measured = {} if probes is None else {
+        "groundedness": probes.groundedness, "self_consistency": probes.samples > 0, "safety": probes.safety is not None,
+        "canaries": probes.canaries is not None, "forgetting": probes.general_text is not None,
+    }  # fmt: skip
+    on = [name for name, is_on in measured.items() if is_on]
+    return [
+        f"gate.probe_guards: {name!r} is not measured; wanted a probe that evaluation.probes turns on"
+        + (f" ({', '.join(on)})" if on else ": there is no such section")
+        for name in gate.probe_guards or {}
+        if name.partition(".")[0] not in on
+    ]
 
 
 # Settings of `training` that only some tasks heed: the value that means nothing, and those tasks.

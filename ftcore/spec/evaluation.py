@@ -53,6 +53,8 @@ DecidingMetric = Annotated[str, *_named(get_args(GateMetric))]
 _MEASURED = (*get_args(LabelMetric), *get_args(GenerationMetric), "format_valid")
 MetricName = Annotated[str, *_named(_MEASURED)]
 GuardName = Annotated[str, *_named((*_MEASURED, *get_args(CalibrationMetric)))]
+ProbeName = Annotated[str, Field(pattern=r"^(groundedness|self_consistency|safety|canaries|forgetting)\..+$")]
+"""PROBE.NAME, as the report and MLflow have it: forgetting.bits_per_byte."""
 
 
 class FormatSpec(Section):
@@ -194,6 +196,10 @@ class GateSpec(Section):
     guards: dict[GuardName, Fraction] = Field(default_factory=dict)
     """Further metrics that must not be worse than the champion's, each with its own margin: `{macro_f1: 0.01, brier: 0.01}`. Of
     brier and ece less is better: the margin is the rise that is allowed."""
+    probe_guards: dict[ProbeName, Annotated[float, Field(ge=0.0, allow_inf_nan=False)]] | None = None
+    """Probes on which it must not be worse than the champion, each with its own margin, in the unit of the probe (a share: a
+    fraction): `{forgetting.bits_per_byte: 0.05, safety.harm_refused: 0.2, groundedness.numbers: 0.02}`. They need
+    `evaluation.probes`."""
     slices: dict[str, list[str]] = Field(default_factory=dict)
     """Values of slice columns that must be judged: `{source: [email, chat]}`. Without rows: HOLD; with fewer than
     `min_slice_rows`: NOT ENOUGH EVIDENCE."""
@@ -209,3 +215,7 @@ class GateSpec(Section):
     max_decisions: Annotated[int, Field(ge=1)] = 20
     """Decisions on one holdout before it is worn out: then HOLD until enough of its rows are fresh. The k-th decision has
     bounds at 1 - alpha / k."""
+
+    @model_serializer(mode="wrap")
+    def _plain(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_unset(self, write, ("probe_guards",))

@@ -13,7 +13,8 @@ SHIPPED = "shipped"
 
 
 class ProbesSpec(Section):
-    """What candidate and champion are asked beside the holdout (docs/probes.md); it informs, only canaries decide."""
+    """What candidate and champion are asked beside the holdout (docs/probes.md). It informs; canaries decide, and what
+    `gate.probe_guards` names."""
 
     groundedness: bool = True
     """Numbers, dates, names and word triples of an answer that its prompt does not have. Costs no further answers."""

@@ -127,13 +127,15 @@ class FineTuneSpec(Section):
     def gate_rules(self) -> dict[str, Any]:
         """All that decides a promotion, as plain JSON types: the gate, what `evaluation` compares by, and who has to approve.
 
-        Of files (`must_pass`, canaries) it has the paths: their rows are in the key of `evaluate`.
+        Of files that it names it has the paths; pipeline/rules.py adds what is in them.
         """
         compared = self.evaluation.model_dump(
             mode="json", include={"baselines", "must_pass", "slices", "generation", "few_shot", "metrics"}
         )
         probes = self.evaluation.probes
-        if probes is not None and probes.canaries is not None:
+        if probes is not None and self.gate.probe_guards:
+            compared["probes"] = probes.model_dump(mode="json")
+        elif probes is not None and probes.canaries is not None:
             compared["probes"] = probes.model_dump(mode="json", include={"canaries", "max_canaries"})
         approval = self.approval.model_dump(mode="json", include={"required", "approvers", "four_eyes"})
         return {"gate": self.gate.model_dump(mode="json"), "evaluation": compared, "approval": approval}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
 from ftcore.data.reading import read_jsonl, write_jsonl
@@ -290,3 +291,25 @@ def test_an_opinion_is_told_and_changes_no_verdict(world: World, tmp_path: Path)
     world.judge_by(down)
     for name in ("verdict.md", "report.html"):
         assert "hidden" in (text := (judged / name).read_text()) and "win rate" not in text
+
+
+def test_a_planted_forgetting_is_blocked_by_a_guard_on_the_probe(world: World) -> None:
+    raw = world.spec.model_dump(mode="json")
+    raw["evaluation"]["probes"] = {"safety": None, "groundedness": False}
+    raw["gate"]["probe_guards"] = {"forgetting.bits_per_byte": 0.1}
+    world.spec = FineTuneSpec.model_validate(raw)
+    model, tokenizer = build(
+        "llama", 6
+    )  # the champion, whose certainties were blown up: what was a guess is a wrong claim
+    with torch.no_grad():
+        model.lm_head.weight.mul_(40)
+    digest = save_model(model, tokenizer, world.store.root / "candidate" / "model")
+    world.training = replace(world.training, model_digest=digest)
+    record = world.evaluate()
+    verdict = judge.run(world.spec, given_to_judge(world.spec, record), world.output("judged"), world.store)
+    assert verdict.outcome == "FAIL"
+    (broken,) = [line for line in verdict.reasons if line.startswith("Broken: probe forgetting.bits_per_byte")]
+    assert "allowed rise +0.100" in broken
+    (world.store.resolve(record.uri) / "probe_rows.json").unlink()
+    reasons = judge.run(world.spec, given_to_judge(world.spec, record), world.output("judged"), world.store).reasons
+    assert any("guards the probe forgetting.bits_per_byte, which was not measured" in line for line in reasons)

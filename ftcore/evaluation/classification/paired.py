@@ -52,17 +52,29 @@ def wins_of(holdout: Holdout, candidate: str, champion: str) -> Ints:
 
 def accuracy_difference(holdout: Holdout, candidate: str, champion: str, alpha: float = 0.05) -> Difference:
     """Paired difference of accuracies."""
+    accuracy = [float((holdout.predictions[role] == holdout.target).mean()) for role in (candidate, champion)]
     wins = wins_of(holdout, candidate, champion)
-    spread = accuracy_spread(wins, holdout.groups)
+    return share_difference("accuracy", (accuracy[0], accuracy[1]), wins, holdout.groups, alpha)
+
+
+def share_difference(
+    name: str, values: tuple[float, float], wins: Ints, groups: Ints | None, alpha: float = 0.05
+) -> Difference:
+    """Paired difference of two shares of rows.
+
+    Args:
+        values: The share of candidate and champion.
+        wins: [rows] 1 where only the candidate counts, -1 where only the champion does, else 0.
+    """
+    spread = accuracy_spread(wins, groups)
     num_won, num_lost = int((wins > 0).sum()), int((wins < 0).sum())
-    if holdout.groups is None:
+    if groups is None:
         p_value, method = mcnemar_tail(num_won, num_lost), "adjusted Wald interval, exact McNemar test"
     else:
-        p_value = sign_flip_p_value(group_sums(wins.astype(float), holdout.groups))
+        p_value = sign_flip_p_value(group_sums(wins.astype(float), groups))
         method = "cluster-robust interval, sign-flip test by group"
-    accuracy = {role: float((holdout.predictions[role] == holdout.target).mean()) for role in (candidate, champion)}
     return Difference(
-        name="accuracy", champion=accuracy[champion], candidate=accuracy[candidate],
+        name=name, champion=values[1], candidate=values[0],
         difference=(num_won - num_lost) / len(wins),
         ci_low=spread.bound(0.025), ci_high=spread.bound(0.975), lower=spread.bound(alpha), upper=spread.bound(1 - alpha),
         p_value=p_value, n=len(wins), discordance=(num_won + num_lost) / len(wins) * spread.design_effect, method=method,

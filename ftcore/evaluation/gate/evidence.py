@@ -21,7 +21,8 @@ from ftcore.evaluation.gate.looks import fresh_share_needed
 from ftcore.evaluation.generation.holdout import TextHoldout
 from ftcore.evaluation.generation.metrics import FORMULAS, PERPLEXITY, value_of
 from ftcore.evaluation.matching import match, match_texts
-from ftcore.evaluation.outputs import PINNED
+from ftcore.evaluation.outputs import PINNED, PROBE_ROWS, PROBES
+from ftcore.evaluation.probes.measures import Measure
 from ftcore.evaluation.rows import Column, Holdout
 from ftcore.records import Evaluation, Scored, Standing, Withdrawal
 from ftcore.spec import FineTuneSpec
@@ -70,6 +71,8 @@ class Evidence:
     """None: the spec names none."""
     probes: tuple[Mapping[str, Any], ...] = ()
     """What the probes measured, for people."""
+    probe_rows: tuple[Measure, ...] = ()
+    """The same row by row, for guards."""
 
     @property
     def has_champion(self) -> bool:
@@ -110,11 +113,11 @@ def gather_evidence(
             faults += _metric_faults(evaluation, holdout)
         except (DataRefused, UsageError) as error:
             faults += [error.message, *error.details]
-    probes = _read_json(folder / "probes.json")
+    probes = _read_json(folder / PROBES)
     return Evidence(
         holdout, baselines, evaluation.candidate_digest, evaluation.champion_digest, tuple(faults),
         pinned=_pinned(folder), costs=read_costs(folder), canaries=_canaries(probes),
-        probes=tuple(probes.get("measures", ())),
+        probes=tuple(probes.get("measures", ())), probe_rows=_probe_rows(folder),
     )  # fmt: skip
 
 
@@ -127,6 +130,11 @@ def _canaries(probes: Mapping[str, Any]) -> Canaries | None:
     """Those of the candidate; none may come back until the spec has been read."""
     found = probes.get("canaries", {}).get("candidate")
     return None if not found else Canaries(int(found["n"]), int(found["num_returned"]), 0)
+
+
+def _probe_rows(folder: Path) -> tuple[Measure, ...]:
+    path = folder / PROBE_ROWS
+    return tuple(map(Measure.from_rows, json.loads(path.read_text(encoding="utf-8")))) if path.is_file() else ()
 
 
 def _pinned(folder: Path) -> tuple[Pinned, ...]:

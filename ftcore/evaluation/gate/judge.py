@@ -58,6 +58,7 @@ from ftcore.evaluation.gate.findings import Judgement, conclude
 from ftcore.evaluation.gate.integrity import faults_of
 from ftcore.evaluation.gate.looks import alpha_at
 from ftcore.evaluation.gate.measures import compared, difference
+from ftcore.evaluation.gate.probe_guards import judge_probe_guards
 from ftcore.evaluation.gate.slices import compare_slices
 from ftcore.spec import GateSpec
 
@@ -90,6 +91,7 @@ def judge(gate: GateSpec, evidence: Evidence, *, show_others: bool = True) -> Ju
         *judge_difference(gate, differences[0], alpha),
         *absolute,
         *judge_guards(gate, holdout, alpha),
+        *judge_probe_guards(gate, evidence, alpha),
         *judge_broken_rows(gate, holdout),
         *judge_slices(gate, holdout, slices),
     ]

@@ -77,7 +77,13 @@ def verdict_markdown(spec_name: str, verdict: Mapping[str, Any]) -> str:
     if verdict.get("costs"):
         lines += ["", "## Cost (in this evaluation)", "", *_costs_table(verdict["costs"])]
     if verdict.get("probes"):
-        lines += ["", "## Probes", "", "They inform; of these only canaries decide (docs/probes.md).", ""]
+        lines += [
+            "",
+            "## Probes",
+            "",
+            "Canaries decide, and what gate.probe_guards names; the others inform (docs/probes.md).",
+            "",
+        ]
         lines += _table(HEADS, table_cells(verdict["probes"]))
     lines += [
         "",

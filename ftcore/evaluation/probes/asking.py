@@ -1,4 +1,4 @@
-"""Reads what the probes ask, asks one model after another, and writes probes.json and probe_answers.jsonl."""
+"""Reads what the probes ask, asks one model after another, and writes probes.json, probe_rows.json and probe_answers.jsonl."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ftcore.data.personal import redact
 from ftcore.data.reading import write_jsonl
 from ftcore.evaluation.classification.scoring import say
 from ftcore.evaluation.generation.baselines import prompt_of
+from ftcore.evaluation.outputs import PROBE_ROWS, PROBES
 from ftcore.evaluation.probes.canaries import Canary, Told, ask_canaries, canary_measures, read_canaries
 from ftcore.evaluation.probes.consistency import SEED, drawn_rows, self_consistency
 from ftcore.evaluation.probes.forgetting import bits_per_byte, forgetting, read_paragraphs
@@ -28,7 +29,7 @@ from ftcore.records import canonical_json
 from ftcore.spec import SHIPPED, FineTuneSpec, ProbesSpec
 from ftcore.store import write_durable
 
-FILE, ANSWERS = "probes.json", "probe_answers.jsonl"
+ANSWERS = "probe_answers.jsonl"
 VERSION = 1
 PAIRS = (("candidate", "champion"), ("candidate", "reference"), ("candidate", "base"))
 """What is compared: the first minus the second."""
@@ -106,7 +107,8 @@ class Probes:
             for role, item in self.asked.items() if self.canaries
         }  # fmt: skip
         written = {"version": VERSION, "measures": plain, "left_out": self._left_out(), "canaries": canaries}
-        write_durable(folder / FILE, canonical_json(written))
+        write_durable(folder / PROBES, canonical_json(written))
+        write_durable(folder / PROBE_ROWS, canonical_json([item.to_rows() for item in measures]))
         write_jsonl(folder / ANSWERS, [
             {"role": role, "id": probe.id, "category": probe.category, "passed": passed[role][number],
              "answer": redact(item.safety[number])}

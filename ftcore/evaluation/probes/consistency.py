@@ -35,7 +35,8 @@ def self_consistency(samples: Mapping[str, Sequence[Sequence[str]]], groups: Int
     alike = {role: ratio([similarity(texts) for texts in found]) for role, found in rows.items()}
     at_odds = {role: share([contradict(texts) for texts in found]) for role, found in rows.items()}
     return [
-        Measure("self_consistency", "similarity", "mean token F1 between drawn answers to one prompt", alike, "ratio", groups),
+        Measure("self_consistency", "similarity", "mean token F1 between drawn answers to one prompt", alike, "ratio", groups,
+                less_is_better=False),
         Measure("self_consistency", "contradictions", "prompts whose drawn answers are at odds", at_odds, "share", groups),
     ]  # fmt: skip
 

@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ftcore.evaluation.classification.paired import accuracy_spread
+from ftcore.evaluation.classification.paired import share_difference
 from ftcore.evaluation.generation.metrics import influence, mean
 from ftcore.evaluation.rows import Floats, Ints, group_sums
-from ftcore.evaluation.statistics.differences import resampled_difference
+from ftcore.evaluation.statistics.differences import Difference, resampled_difference
 from ftcore.evaluation.statistics.intervals import delta_interval, proportion_interval
 from ftcore.evaluation.statistics.resampling import units_of_sums
 
@@ -35,6 +35,7 @@ class Measure:
     """[rows] dense codes of rows that belong together."""
     ceiling: float = 1.0
     """Largest value of a ratio."""
+    less_is_better: bool = True
 
     def to_dict(self, pairs: tuple[tuple[str, str], ...]) -> dict[str, Any] | None:
         """Values and differences as plain data; None where there is nothing to divide by.
@@ -68,20 +69,35 @@ class Measure:
         return {"value": value, "ci_low": low, "ci_high": high if math.isfinite(high) else None}
 
     def _difference(self, one: str, other: str) -> dict[str, Any]:
+        found = self.difference(one, other)
+        return {name: getattr(found, name) for name in ("difference", "ci_low", "ci_high", "method")}
+
+    def difference(self, one: str, other: str, alpha: float = 0.05) -> Difference:
+        """One model minus another on the same rows, bounds at 1 - alpha. Both were asked."""
         counts = [self.counts[role] for role in (one, other)]
+        values = (float(mean(counts[0].sum(axis=0))), float(mean(counts[1].sum(axis=0))))
         if self.kind == "share":
             wins = np.asarray(counts[0][:, 0] - counts[1][:, 0], dtype=np.int64)
-            spread = accuracy_spread(wins, self.groups)
-            found = {"difference": float(wins.mean()), "ci_low": spread.bound(0.025), "ci_high": spread.bound(0.975)}
-            return found | {"method": "adjusted Wald interval"}
+            return share_difference(self.name, values, wins, self.groups, alpha)
         sums = group_sums(influence(self.name, counts[0]) - influence(self.name, counts[1]), self.groups)
         both = np.concatenate(counts, axis=1)
-        values = (float(mean(counts[0].sum(axis=0))), float(mean(counts[1].sum(axis=0))))
-        seen = resampled_difference(
-            self.name, values, units_of_sums(both, self.groups, 2), _difference_of_means, sums, len(both)
-        )
-        found = {"difference": seen.difference, "ci_low": seen.ci_low, "ci_high": seen.ci_high}
-        return found | {"method": seen.method}
+        units = units_of_sums(both, self.groups, 2)
+        return resampled_difference(self.name, values, units, _difference_of_means, sums, len(both), alpha)
+
+    def to_rows(self) -> dict[str, Any]:
+        """All of it as plain data, row by row."""
+        return {
+            "probe": self.probe, "name": self.name, "what": self.what, "kind": self.kind, "ceiling": self.ceiling,
+            "less_is_better": self.less_is_better, "groups": None if self.groups is None else self.groups.tolist(),
+            "counts": {role: counts.tolist() for role, counts in self.counts.items()},
+        }  # fmt: skip
+
+    @classmethod
+    def from_rows(cls, plain: Mapping[str, Any]) -> Measure:
+        """From what `to_rows` gave."""
+        groups = None if plain["groups"] is None else np.array(plain["groups"], dtype=np.int64)
+        counts = {role: np.array(rows, dtype=float).reshape(-1, 2) for role, rows in plain["counts"].items()}
+        return cls(**{**plain, "groups": groups, "counts": counts})
 
 
 def share(rows: list[bool]) -> Floats:

@@ -140,7 +140,7 @@ def safety(asked: SafetySet, answers: Mapping[str, Sequence[str]]) -> tuple[list
     for category in dict.fromkeys(probe.category for probe in asked.probes):
         rows = [number for number, probe in enumerate(asked.probes) if probe.category == category]
         counts = {role: share([seen[number] for number in rows]) for role, seen in passed.items()}
-        found.append(Measure("safety", category, _WHAT[asked.probes[rows[0]].expect], counts))
+        found.append(Measure("safety", category, _WHAT[asked.probes[rows[0]].expect], counts, less_is_better=False))
     return found, passed
 
 

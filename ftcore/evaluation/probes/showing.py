@@ -7,6 +7,7 @@ from typing import Any
 
 HEADS = ("probe", "what", "n", "candidate", "champion", "other", "candidate - champion", "candidate - other")
 """`other` is the reference answers (groundedness) or the base model (forgetting)."""
+WHO_DECIDES = "Canaries decide, and what gate.probe_guards names; the others inform (docs/probes.md)."
 _OTHERS = ("reference", "base")
 
 

@@ -17,7 +17,9 @@ def probe_section(measures: Sequence[Mapping[str, Any]]) -> Element | None:
     return section(
         "Probes",
         paragraph(
-            soft("95 % intervals; differences are paired. They inform: of these only canaries decide (docs/probes.md).")
+            soft(
+                "95 % intervals; differences are paired. Canaries decide, and what gate.probe_guards names; the others inform (docs/probes.md)."
+            )
         ),
         table(list(HEADS), rows, numbers=range(2, len(HEADS))),
         id_="probes",
