@@ -12,7 +12,7 @@ from ftcore.evaluation.costs import Cost
 from ftcore.evaluation.gate.findings import Judgement, percent
 from ftcore.evaluation.gate.looks import alpha_at
 from ftcore.evaluation.markdown import escape
-from ftcore.evaluation.probes.showing import HEADS, table_cells
+from ftcore.evaluation.probes.showing import HEADS, WHO_DECIDES, table_cells
 from ftcore.evaluation.statistics.differences import level_of
 from ftcore.records import LOWER_IS_BETTER, Evaluation
 from ftcore.spec import GateSpec
@@ -81,7 +81,7 @@ def verdict_markdown(spec_name: str, verdict: Mapping[str, Any]) -> str:
             "",
             "## Probes",
             "",
-            "Canaries decide, and what gate.probe_guards names; the others inform (docs/probes.md).",
+            WHO_DECIDES,
             "",
         ]
         lines += _table(HEADS, table_cells(verdict["probes"]))

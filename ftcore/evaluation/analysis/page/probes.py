@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ftcore.evaluation.probes.showing import HEADS, table_cells
+from ftcore.evaluation.probes.showing import HEADS, WHO_DECIDES, table_cells
 from ftcore.html.elements import Element, Node, paragraph, section, soft, table
 
 
@@ -16,11 +16,7 @@ def probe_section(measures: Sequence[Mapping[str, Any]]) -> Element | None:
     rows: list[list[Node]] = [list(cells) for cells in table_cells(measures)]
     return section(
         "Probes",
-        paragraph(
-            soft(
-                "95 % intervals; differences are paired. Canaries decide, and what gate.probe_guards names; the others inform (docs/probes.md)."
-            )
-        ),
+        paragraph(soft(f"95 % intervals; differences are paired. {WHO_DECIDES}")),
         table(list(HEADS), rows, numbers=range(2, len(HEADS))),
         id_="probes",
     )
