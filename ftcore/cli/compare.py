@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 import typer
+from pydantic import ValidationError
 
 from ftcore.cli._output import JsonFlag, print_json, print_line, print_table
 from ftcore.errors import UsageError
@@ -14,8 +15,16 @@ from ftcore.spec import GateMetric, GateSpec
 FileOption = Annotated[Path, typer.Option(help="CSV or JSONL with id, target, prediction; optional slice, group.")]
 METRICS = get_args(GateMetric)
 MetricOption = Annotated[str, typer.Option(help=f"The metric that decides: {', '.join(METRICS)}.")]
-MarginOption = Annotated[float, typer.Option(help="The lower 95 % bound of the difference must stay above minus this.")]
+MarginOption = Annotated[
+    float, typer.Option(help="The lower bound of the difference (at 1 - alpha) must stay above minus this.")
+]
 GainOption = Annotated[float, typer.Option(help="Smallest difference worth a promotion (0.005 is half a point).")]
+AlphaOption = Annotated[float, typer.Option(help="Error rate of each one-sided bound and test.")]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Also require two-sided p < alpha (exact McNemar).")]
+GuardOption = Annotated[
+    list[str] | None, typer.Option("--guard", help="METRIC=MARGIN: not worse by more than this (repeatable).")
+]
+FloorOption = Annotated[list[str] | None, typer.Option("--floor", help="METRIC=LEAST of the candidate (repeatable).")]
 
 
 def compare(
@@ -24,6 +33,10 @@ def compare(
     metric: MetricOption = "accuracy",
     margin: MarginOption = 0.005,
     min_gain: GainOption = 0.005,
+    strict: StrictOption = False,
+    alpha: AlphaOption = 0.05,
+    guard: GuardOption = None,
+    floor: FloorOption = None,
     json: JsonFlag = False,
 ) -> None:
     """Compare a candidate with the champion on the same rows: PASS, FAIL or NOT ENOUGH EVIDENCE, with reasons.
@@ -32,23 +45,44 @@ def compare(
     """
     from ftcore.evaluation.compare import compare_files
 
-    answer = compare_files(champion, candidate, _gate(metric, margin, min_gain))
+    faults: list[str] = []
+    limits = {"guards": _limits("--guard", guard, faults), "floors": _limits("--floor", floor, faults)}
+    options = {"metric": metric, "margin": margin, "min_gain": min_gain, "strict": strict, "alpha": alpha}
+    answer = compare_files(champion, candidate, _gate({**options, **limits}, faults))
     if json:
         print_json(answer)
     else:
         _show(answer)
 
 
-def _gate(metric: str, margin: float, min_gain: float) -> GateSpec:
-    faults = []
-    if metric not in METRICS:
-        faults.append(f"--metric: saw {metric!r}, wanted one of {', '.join(METRICS)}")
-    for name, value in (("--margin", margin), ("--min-gain", min_gain)):
-        if not 0 <= value <= 1:
-            faults.append(f"{name}: saw {value}, wanted a fraction from 0 to 1")
+def _limits(option: str, given: list[str] | None, faults: list[str]) -> dict[str, float]:
+    found = {}
+    for text in given or ():
+        name, _, number = text.partition("=")
+        try:
+            found[name] = float(number)
+        except ValueError:
+            faults.append(f"{option}: saw {text!r}, wanted METRIC=NUMBER, for example macro_f1=0.01")
+    return found
+
+
+def _gate(settings: dict[str, Any], faults: list[str]) -> GateSpec:
+    """The gate that the options describe.
+
+    Raises:
+        UsageError: They cannot be read; every fault is listed.
+    """
+    try:
+        gate = GateSpec.model_validate(settings)
+    except ValidationError as error:
+        for item in error.errors(include_url=False):
+            name, *inside = item["loc"]
+            option = f"--{str(name).removesuffix('s') if name in ('guards', 'floors') else name}".replace("_", "-")
+            where = f" {inside[0]}" if inside else ""
+            faults.append(f"{option}{where}: saw {item['input']!r}; {item['msg'].removeprefix('Value error, ')}")
     if faults:
         raise UsageError("Cannot read the options:", details=faults)
-    return GateSpec.model_validate({"metric": metric, "margin": margin, "min_gain": min_gain, "floors": {}})
+    return gate
 
 
 def _show(answer: dict[str, Any]) -> None:

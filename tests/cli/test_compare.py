@@ -58,10 +58,36 @@ def test_generated_text_is_compared_as_text(tmp_path: Path) -> None:
     assert answer["verdict"] == "PASS" and answer["metrics"][0]["name"] == "rouge_l"
 
 
+def test_strictness_guards_and_floors_are_options(tmp_path: Path) -> None:
+    result = run(
+        tmp_path, 0.5, "--json", "--strict", "--alpha", "0.01", "--guard", "macro_f1=0.01", "--floor", "accuracy=0.99"
+    )
+    assert result.returncode == 0, result.stderr
+    answer = json.loads(result.stdout)
+    assert answer["verdict"] == "FAIL" and "below its floor of 99.00 %" in answer["reasons"][0]
+    reasons = json.loads(run(tmp_path, 0.5, "--json", "--strict", "--guard", "macro_f1=0.01").stdout)["reasons"]
+    assert any(line.startswith("Strict: two-sided p") for line in reasons)
+    assert any(line.startswith("Holds: guard macro_f1") for line in reasons)
+
+
 def test_wrong_options_are_listed_at_once(tmp_path: Path) -> None:
-    result = run(tmp_path, 0.1, "--metric", "f2", "--margin", "-1", "--min-gain", "7")
-    assert result.returncode == 2
-    assert all(name in result.stderr for name in ("--metric", "--margin", "--min-gain"))
+    wrong = (
+        "--metric",
+        "f2",
+        "--margin",
+        "-1",
+        "--min-gain",
+        "7",
+        "--alpha",
+        "2",
+        "--guard",
+        "f3=0.1",
+        "--floor",
+        "accuracy",
+    )
+    result = run(tmp_path, 0.1, *wrong)
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    assert all(f"{name}" in result.stderr for name in (*wrong[::2], "f3", "wanted METRIC=NUMBER"))
 
 
 def test_bad_files_are_refused(tmp_path: Path) -> None:
