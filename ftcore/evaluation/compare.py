@@ -24,7 +24,7 @@ def compare_files(champion: Path, candidate: Path, gate: GateSpec) -> dict[str, 
 
     Returns:
         `verdict`, `reasons`, `metrics` (name, champion, candidate, difference, two-sided 95 % ci_low and ci_high, one-sided
-        p_value, n, n_needed) and `slices`, as plain JSON types.
+        p_value, n, n_needed, method) and `slices`, as plain JSON types.
 
     Raises:
         UsageError: A file is missing or of another kind.

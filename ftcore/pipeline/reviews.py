@@ -55,6 +55,8 @@ def record_review(
 ) -> Reviewed:
     """Count what reviewers chose in the newest review, and put it into the ledger.
 
+    The event names the sheets by their files, so that it can be seen whose they were.
+
     Args:
         labels: New file for the pairs with what most reviewers chose: what an LLM judge is held against.
 
@@ -72,7 +74,8 @@ def record_review(
     if labels is not None:
         write_jsonl(labels, labelled_pairs(pairs, choices))
     kept = ("review", "verdict", "candidate", "champion")
-    ledger.append(RECORDED, spec_name, {**{name: made.payload[name] for name in kept}, **asdict(seen)}, actor)
+    payload = {**{name: made.payload[name] for name in kept}, **asdict(seen), "sheets": [path.stem for path in files]}
+    ledger.append(RECORDED, spec_name, payload, actor)
     return seen
 
 

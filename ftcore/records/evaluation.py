@@ -79,6 +79,8 @@ class Comparison:
     n: int
     n_needed: int
     """Rows needed to see `min_gain` with the wanted power at the observed discordance."""
+    method: str = ""
+    """How interval, bounds and p-value were made."""
 
 
 @dataclass(frozen=True, kw_only=True)

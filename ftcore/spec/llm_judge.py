@@ -26,7 +26,9 @@ class LlmJudgeSpec(Section):
     """JSONL or CSV file, relative to the project folder, of pairs that people compared: asked, a, b, choice.
     `ftcore review record --labels FILE` writes one. Without it the score stays hidden: nobody knows whether the judge agrees
     with people."""
-    min_kappa: Annotated[float, Field(ge=0.0, le=1.0)] = 0.4
+    min_labels: Annotated[int, Field(ge=20)] = 100
+    """Pairs of people that the judge must have judged; with fewer the score stays hidden: with 20 kappa is uncertain by 0.4."""
+    min_kappa: Annotated[float, Field(ge=0.0, le=1.0)] = 0.6
     """Cohen's kappa of the judge with these people, below which the score stays hidden."""
     criteria: Annotated[str, Field(min_length=1, max_length=4000)] = (
         "The better answer does what the request asks, is correct, and is no longer than it needs to be."

@@ -40,7 +40,7 @@ def test_json_answer(tmp_path: Path) -> None:
     answer = json.loads(result.stdout)
     assert answer["verdict"] == "PASS" and answer["reasons"]
     assert [metric["name"] for metric in answer["metrics"]] == ["macro_f1", "accuracy"]
-    wanted = {"name", "champion", "candidate", "difference", "ci_low", "ci_high", "p_value", "n", "n_needed"}
+    wanted = {"name", "champion", "candidate", "difference", "ci_low", "ci_high", "p_value", "n", "n_needed", "method"}
     assert set(answer["metrics"][0]) == wanted
     assert {item["value"] for item in answer["slices"]} == {"s0", "s1"}
 

@@ -47,6 +47,7 @@ def test_a_review_goes_from_the_newest_decision_into_the_ledger(tmp_path: Path) 
     assert (seen.candidate, seen.champion, seen.tied) == (30, 0, 0) and seen.p_value < 1e-6
     [event] = ledger.events("tiny", (RECORDED,))
     assert (event.actor, event.payload["candidate"], event.payload["verdict"]) == ("bo", 30, "v" * 64)
+    assert event.payload["sheets"] == ["ada"]
     [told] = recorded_reviews("tiny", ledger)["v" * 64]
     assert told.startswith(f"review {made['review']}: 1 reviewer, 30 rows: candidate better on 30")
     found, choices = read_labels(labels)

@@ -270,7 +270,13 @@ def test_an_opinion_is_told_and_changes_no_verdict(world: World, tmp_path: Path)
     labels = [{"asked": "q", "a": "x" * (1 + i % 3), "b": "xx", "choice": ["B", "tie", "A"][i % 3]} for i in range(30)]
     write_jsonl(tmp_path / "labels.jsonl", labels)
     with serving(longer) as seen:
-        asked = {"url": seen.url, "model": "m", "labels": str(tmp_path / "labels.jsonl"), "retries": 0}
+        asked = {
+            "url": seen.url,
+            "model": "m",
+            "labels": str(tmp_path / "labels.jsonl"),
+            "min_labels": 20,
+            "retries": 0,
+        }
         world.ask_judge(asked)
         record = world.evaluate()
     opinion = world.store.resolve(record.uri) / "llm_judge.json"

@@ -73,6 +73,7 @@ def comparison_of(gate: GateSpec, seen: Difference, alpha: float) -> Comparison:
     return Comparison(
         name=seen.name, champion=seen.champion, candidate=seen.candidate, difference=seen.difference,
         ci_low=seen.ci_low, ci_high=seen.ci_high, p_value=seen.p_value, n=seen.n, n_needed=rows_to_see(gate, seen, alpha),
+        method=seen.method,
     )  # fmt: skip
 
 

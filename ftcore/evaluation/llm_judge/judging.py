@@ -13,7 +13,7 @@ from ftcore.data.reading import write_jsonl
 from ftcore.errors import FtcoreError, UsageError
 from ftcore.evaluation.llm_judge.asking import Asked, ask_all, conduct, score
 from ftcore.evaluation.llm_judge.endpoint import Endpoint
-from ftcore.evaluation.llm_judge.labels import MIN_LABELS, kappa, read_labels
+from ftcore.evaluation.llm_judge.labels import kappa, read_labels
 from ftcore.evaluation.llm_judge.protocol import prompt_digest
 from ftcore.evaluation.llm_judge.telling import RESULT
 from ftcore.evaluation.review import Pair, sample_pairs
@@ -100,8 +100,8 @@ def _why_hidden(settings: LlmJudgeSpec, result: Mapping[str, Any], num_pairs: in
         return f"{missing:.0%} of the pairs have no verdict, more than {MAX_WITHOUT_VERDICT:.0%} ({reason})."
     if agreement is None:
         return "Nobody knows whether this judge agrees with people: evaluation.llm_judge.labels names no pairs."
-    if agreement["num_judged"] < MIN_LABELS:
-        return f"The judge was held against {agreement['num_judged']} choices of people; wanted {MIN_LABELS} or more."
+    if agreement["num_judged"] < settings.min_labels:
+        return f"The judge was held against {agreement['num_judged']} choices of people; wanted {settings.min_labels} or more."
     if len(told["models"]) > 1:
         return f"{len(told['models'])} models answered; agreement of one says nothing about another."
     if agreement["kappa"] is None:

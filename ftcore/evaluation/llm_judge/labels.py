@@ -17,8 +17,6 @@ from ftcore.evaluation.llm_judge.asking import Asked
 from ftcore.evaluation.review import CHOICES, Pair, kappa_of, majority
 
 FIELDS = ("asked", "a", "b", "choice")
-MIN_LABELS = 20
-"""Fewer pairs with a verdict say nothing about agreement."""
 _CHOICES = {choice.casefold(): choice for choice in CHOICES}
 _MAX_FAULTS = 20
 

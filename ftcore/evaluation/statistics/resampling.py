@@ -20,7 +20,9 @@ NUM_RESAMPLES = 10_000
 SEED = 20_261
 _CHUNK = 500  # resamples at a time: bounds memory
 _MAX_UNITS = 2_000
-_MAX_WORK = 6_000  # row draws per resample: about 0.5 s for all; with more rows the delta method is as good
+_MAX_WORK = (
+    6_000  # row draws per resample: about 0.5 s for all; the delta method takes over (docs/decision-statistics.md)
+)
 _MAX_FEATURES = 2e7
 _MULTINOMIAL_COST = 15  # one cell of a multinomial costs about as much as 15 row draws (measured)
 _NORMAL = NormalDist()
@@ -82,7 +84,7 @@ def units_of_sums(statistics: Floats, groups: Ints | None, num_statistics: int) 
 
 
 def can_bootstrap(units: Units) -> bool:
-    """False where resampling would take minutes; there the delta method's normal interval is as good."""
+    """False where resampling would take minutes; there the delta method takes over."""
     return units.features is not None
 
 

@@ -28,7 +28,8 @@ LABELS = [
 
 def spec_of(root: Path, url: str, **judge: Any) -> FineTuneSpec:
     write_jsonl(root / "labels.jsonl", LABELS)
-    asked = {"url": url, "model": "judge", "retries": 0, "labels": str(root / "labels.jsonl"), **judge}
+    asked = {"url": url, "model": "judge", "retries": 0, "labels": str(root / "labels.jsonl"),
+             "min_labels": 20, **judge}  # fmt: skip
     return FineTuneSpec.model_validate({
         "name": "tiny", "task": "instruction", "base_model": {"name": "base"}, "evaluation": {"llm_judge": asked},
     })  # fmt: skip
@@ -72,7 +73,7 @@ def test_a_judge_that_people_disagree_with_is_hidden(tmp_path: Path) -> None:
 
     result = run(tmp_path, contrary)
     assert result["agreement"]["kappa"] < 0
-    hidden(tmp_path, result, "kappa -1.00, wanted 0.4")
+    hidden(tmp_path, result, "kappa -1.00, wanted 0.6")
     assert run(tmp_path / "low", honest, min_kappa=1.0)["shown"]  # the floor itself will do
 
 
