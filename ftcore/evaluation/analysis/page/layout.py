@@ -20,6 +20,7 @@ from ftcore.evaluation.analysis.page.outlook import (
     next_section,
 )
 from ftcore.evaluation.analysis.page.probes import probe_section
+from ftcore.evaluation.analysis.page.scores import score_section
 from ftcore.evaluation.analysis.page.shown_rows import bounds, percent, points
 from ftcore.evaluation.analysis.page.slices import gate_slices, slice_section
 from ftcore.html.elements import (
@@ -75,6 +76,7 @@ def _drawers(report: Mapping[str, Any]) -> list[_Drawer]:
     """Name, title and maker of each section that the analysis has."""
     found, generates = report["sections"], report["task"] != "classification"
     have: list[tuple[str, str, bool, Callable[[], Element | None]]] = [
+        ("scores", "Scores", True, lambda: score_section(report["verdict"])),
         ("must_see", "First rows", bool(found.get("must_see")), lambda: must_see_section(found["must_see"], generates)),
         ("confusions", "Confusions", bool(found.get("confusions")), lambda: confusion_section(found["confusions"])),
         ("worst_answers", "Worst answers", bool(found.get("worst_answers")), lambda: worst_section(found["worst_answers"])),

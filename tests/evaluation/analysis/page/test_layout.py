@@ -36,6 +36,11 @@ VERDICT = {
     "verdict": "FAIL", "reasons": ["On source='s1' the candidate is worse."], "candidate_digest": "c" * 64,
     "champion_digest": "d" * 64, "slices": [SLICE, {**SLICE, "value": "s2", "blocked": False, "judged": False}],
     "probes": [PROBE],
+    "models": [
+        {"role": role, "metrics": [{"name": "macro_f1", "value": value, "n": 240, "ci_low": 0.5, "ci_high": 0.9}]}
+        for role, value in (("candidate", 0.8125), ("champion", 0.8335), ("nearest_centroid", 0.61))
+    ],
+    "costs": {"candidate": {"size_mb": 45.5, "p95_ms": None, "tokens_read": {"value": 12.5, "ci_low": 12, "ci_high": 13}}},
     "metrics": [{"name": "macro_f1", "difference": -0.021, "ci_low": -0.04, "ci_high": 0.001}],
 }  # fmt: skip
 
@@ -61,12 +66,26 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {"spec": "tiny", "verdict": VERDICT, **found}
 
 
+def test_scores_of_all_models_stand_side_by_side(report: dict[str, Any]) -> None:
+    text = " ".join(read(render(report, strict=True)).text)
+    for told in (
+        "nearest centroid",
+        "0.8125 (0.5000 to 0.9000)",
+        "-0.0210 (-0.0400 to +0.0010)",
+        "45.5",
+        "12.5 (12.0 to 13.0)",
+    ):
+        assert told in text, told
+    assert "95th percentile" not in text  # nobody measured it
+    assert "Scores" not in "".join(read(render({**report, "verdict": {**VERDICT, "models": []}}, strict=True)).text)
+
+
 def test_every_section_is_there_and_linked(report: dict[str, Any]) -> None:
     page = render(report, strict=True)
     seen = read(page)
     text = "".join(seen.text)
     for title in (
-        "Rows to look at first", "Confusions", "Failing rows in clusters", "Slices found", "Slices of the spec",
+        "Scores", "Rows to look at first", "Confusions", "Failing rows in clusters", "Slices found", "Slices of the spec",
         "Against the champion", "Can its confidence be believed?", "Labels of the holdout in doubt", "Would more data help?",
         "What data to add next",
     ):  # fmt: skip
