@@ -40,12 +40,18 @@ def render() -> str:
     for name, field in FineTuneSpec.model_fields.items():
         section = field.annotation
         if isinstance(section, type) and issubclass(section, BaseModel):
-            lines += ["", f"## `{name}`", "", (section.__doc__ or "").strip(), "", *table(section)]
-            for part, inner in section.model_fields.items():
-                nested = section_of(inner.annotation)
-                if isinstance(nested, type) and issubclass(nested, BaseModel):
-                    lines += ["", f"### `{name}.{part}`", "", (nested.__doc__ or "").strip(), "", *table(nested)]
+            lines += described(name, section, 2)
     return "\n".join(lines) + "\n"
+
+
+def described(name: str, section: type[BaseModel], level: int) -> list[str]:
+    """A section and those inside it."""
+    lines = ["", f"{'#' * level} `{name}`", "", (section.__doc__ or "").strip(), "", *table(section)]
+    for part, inner in section.model_fields.items():
+        nested = section_of(inner.annotation)
+        if isinstance(nested, type) and issubclass(nested, BaseModel):
+            lines += described(f"{name}.{part}", nested, level + 1)
+    return lines
 
 
 def section_of(annotation: Any) -> Any:

@@ -61,21 +61,6 @@ def load_stack(home: Path) -> Stack | None:
     return Stack(**{**raw, "processes": {name: Started(**item) for name, item in raw["processes"].items()}})
 
 
-def running_stack(home: Path) -> Stack:
-    """The stack under `home`.
-
-    Raises:
-        ServiceUnavailable: It is not running, or only in part.
-    """
-    stack = load_stack(home)
-    if stack is None or not stack.processes:
-        raise ServiceUnavailable(f"No stack is running under {home}.", hint="ftcore up")
-    dead = [name for name, process in stack.processes.items() if not process.alive]
-    if dead:
-        raise ServiceUnavailable(f"Of the stack under {home}, {', '.join(dead)} died.", hint="ftcore up")
-    return stack
-
-
 def up(
     home: Path,
     project: Path,

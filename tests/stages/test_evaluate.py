@@ -200,6 +200,7 @@ def test_a_decoder_with_examples_in_its_prompt_is_a_baseline(world: World, tmp_p
     with_few_shot(world, tmp_path / "llama")
     record = world.evaluate()
     assert [scored.role for scored in record.models] == ["candidate", "champion", "majority", "few_shot"]
+    assert {"roc_auc", "brier", "ece"} <= {metric.name for metric in record.models[3].metrics}
     lines = read_jsonl(world.store.root / "evaluated" / "predictions" / "few_shot.jsonl")
     assert {line["prediction"] for line in lines} <= set(LABELS) and all(0 < line["confidence"] <= 1 for line in lines)
     told = json.loads((world.store.root / "evaluated" / "tables.json").read_text())["models"]["few_shot"]["few_shot"]

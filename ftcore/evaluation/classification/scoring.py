@@ -55,8 +55,12 @@ class Answers:
     labels: list[str]
     confidences: list[float]
     """Probability of the predicted class (majority: its share; nearest_centroid: cosine similarity)."""
+    probabilities: np.ndarray | None = None
+    """[rows, classes] float32, rows sum to 1; None: it gives none."""
+    classes: tuple[str, ...] = ()
+    """Of the columns of `probabilities`."""
     found: Predictions | None = None
-    """Of a model: probabilities, tokens and time. None: a baseline."""
+    """Of a model: tokens and time. None: a baseline."""
     told: Mapping[str, Any] = field(default_factory=dict)
     """Further facts for tables.json."""
 
@@ -81,7 +85,8 @@ def classify(
 
 
 def answers_of(found: Predictions, digest: str) -> Answers:
-    return Answers(digest, list(found.labels), found.confidences.astype(float).tolist(), found)
+    confidences = found.confidences.astype(float).tolist()
+    return Answers(digest, list(found.labels), confidences, found.probabilities, found.classes, found)
 
 
 def baseline_answers(
@@ -125,12 +130,14 @@ def _few_shot(
         raise IntegrityError(f"The base model {base.name} answers with NaN or infinity.")
     told = spread_of_orders(found, asked.labels, [row["label"] for row in test])
     say(f"few_shot: accuracy by order {', '.join(f'{value:.4f}' for value in told['accuracy'])}")
-    mean = found.mean(axis=0)
+    mean = found.mean(axis=0).astype(np.float32)
     identity = {"few_shot": base.digest, "examples": [str(row["id"]) for _, row in asked.examples],
                 "orders": [order.tolist() for order in asked.orders]}  # fmt: skip
     labels = [asked.labels[code] for code in mean.argmax(axis=1)]
     told |= {"num_examples": shown, "num_drawn": len(asked.drawn)}
-    return Answers(digest_of(identity), labels, mean.max(axis=1).tolist(), told={"few_shot": told})
+    return Answers(
+        digest_of(identity), labels, mean.max(axis=1).tolist(), mean, tuple(asked.labels), told={"few_shot": told}
+    )
 
 
 def gather_holdout(
@@ -159,9 +166,9 @@ def gather_holdout(
     return replace(
         holdout,
         probabilities={
-            role: probabilities_of(item.found.probabilities, item.found.classes, targets)
+            role: probabilities_of(item.probabilities, item.classes, targets)
             for role, item in answers.items()
-            if item.found is not None
+            if item.probabilities is not None
         },
         row_metrics={role: measure_rows(metrics or {}, labels, item.labels) for role, item in answers.items()},
     )
@@ -194,8 +201,8 @@ def write_predictions(
             for number, (row, label, confidence) in enumerate(zip(test, item.labels, item.confidences, strict=True))
         ]
         write_jsonl(folder / "predictions" / f"{role}.jsonl", lines)
-        if item.found is not None:
-            write_probabilities(folder, role, item.found.probabilities)
+        if item.probabilities is not None:
+            write_probabilities(folder, role, item.probabilities)
 
 
 def write_tables(folder: Path, holdout: Holdout, answers: Mapping[str, Answers]) -> None:
@@ -221,10 +228,12 @@ def write_tables(folder: Path, holdout: Holdout, answers: Mapping[str, Answers])
 
 
 def _of_model(item: Answers, holdout: Holdout) -> dict[str, Any]:
-    if item.found is None:
-        return dict(item.told)
-    cost = measured_cost(item.found.seconds, item.found.num_tokens, None, holdout.groups)
-    return {PROBABILITY_CLASSES: list(item.found.classes), "cost": cost}
+    told = dict(item.told)
+    if item.probabilities is not None:
+        told[PROBABILITY_CLASSES] = list(item.classes)
+    if item.found is not None:
+        told["cost"] = measured_cost(item.found.seconds, item.found.num_tokens, None, holdout.groups)
+    return told
 
 
 def write_reference(folder: Path, test: Sequence[Row], found: Predictions) -> None:
