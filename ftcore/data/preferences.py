@@ -1,8 +1,9 @@
 """Ratings of answers: thumbs (one answer, good or bad) and pairs (a better and a worse answer), as rows of the user's files.
 
-A thumb is `rating` with either `messages` (the last turn is the answer that was rated) or `prompt` and `completion`; a pair is
-`prompt`, `chosen` and `rejected`. Prompts and answers are texts or lists of turns. Canonical rows have `id`, `text` (the prompt's
-turns, one per line), `prompt` (turns), and `completion` with `rating` (bool), or `chosen` and `rejected` (texts).
+A thumb is `rating` (or, as TRL calls it, `label`) with either `messages` (the last turn is the answer that was rated) or
+`prompt` and `completion`; a pair is `prompt`, `chosen` and `rejected`. Prompts and answers are texts or lists of turns.
+Canonical rows have `id`, `text` (the prompt's turns, one per line), `prompt` (turns), and `completion` with `rating` (bool), or
+`chosen` and `rejected` (texts).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ COLUMNS: dict[Kind, tuple[tuple[str, ...], ...]] = {
     "dpo": (("prompt", "chosen", "rejected"),),
 }
 """Columns that a row needs: one of the groups."""
+_OTHER_NAMES = {"label": "rating"}
 _UP = frozenset({"up", "good", "positive", "true", "yes", "1", "+1", "👍"})
 _DOWN = frozenset({"down", "bad", "negative", "false", "no", "0", "-1", "👎"})
 
@@ -35,15 +37,16 @@ def read_preferences(path: Path, kind: Kind, limits: Limits = Limits(), *, name:
         name: What to call the file in faults and in ids made from positions; default its name.
     """
     faults = Faults(name or path.name)
-    wanted = ("id", *dict.fromkeys(column for group in COLUMNS[kind] for column in group))
+    wanted = ("id", *dict.fromkeys(column for group in COLUMNS[kind] for column in group), *_OTHER_NAMES)
     rows: list[Row] = []
-    for number, (line, raw) in enumerate(read_rows(path, wanted, faults, limits)):
+    for number, (line, read) in enumerate(read_rows(path, wanted, faults, limits)):
+        raw = {name: read[other] for other, name in _OTHER_NAMES.items() if other in read} | read
         if len(rows) + len(faults.rows) >= limits.rows:
             faults.add(f"saw more than {limits.rows:,} rows, wanted at most that; stopped reading here", line)
             break
         if number == 0 and not any(set(group) <= set(raw) for group in COLUMNS[kind]):
             groups = " or ".join(", ".join(group) for group in COLUMNS[kind])
-            faults.add(f"saw the columns {short_names(raw)}, wanted {groups} ({kind})", line)
+            faults.add(f"saw the columns {short_names(read)}, wanted {groups} ({kind})", line)
             break
         identity = raw.get("id")
         row_id = (

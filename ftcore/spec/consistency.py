@@ -164,6 +164,11 @@ def search_faults(spec: FineTuneSpec) -> Iterable[tuple[tuple[str, ...], str]]:
     """Where trials could not be compared with each other: (path below `tuning`, fault)."""
     if spec.tuning.space and spec.task == "seq2seq" and spec.tuning.metric == "accuracy":
         yield ("metric",), "saw 'accuracy'; task seq2seq measures none, wanted loss"
+    if spec.tuning.metric == "accuracy" and "training.average_checkpoints" in spec.tuning.space:
+        yield (
+            ("space", "training.average_checkpoints"),
+            "cannot be searched by accuracy: of the mean of checkpoints the loss is measured; wanted tuning.metric loss",
+        )
     for path, tasks in _CHANGES_LOSS.items():
         if path in spec.tuning.space and spec.task in tasks:
             yield (

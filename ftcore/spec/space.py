@@ -71,7 +71,10 @@ def find_field(path: str, sections: Mapping[str, type[Section]]) -> FieldInfo | 
     if first not in sections:
         return f"cannot be searched; wanted a field of {' or '.join(sections)}, for example training.learning_rate"
     section: type[Section] | None = sections[first]
+    field: FieldInfo | None = None
     for number, part in enumerate(rest):
+        if number == len(rest) - 1 and field is not None and get_origin(field.annotation) is dict:
+            return FieldInfo(annotation=Any)  # method.peft.NAME: PEFT knows what it takes, and says so in the trial
         if section is None or part not in section.model_fields:
             allowed = f"; allowed: {', '.join(section.model_fields)}" if section is not None else ""
             return f"no such field{allowed}"

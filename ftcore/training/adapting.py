@@ -3,6 +3,7 @@ arXiv:2004.10964). Encoders guess masked tokens, decoders the next one."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -154,13 +155,11 @@ class Adaptation(TrainingTask):
 
         `labels` keep only the tokens to guess.
         """
-        ids, labels, special = batch["input_ids"].clone(), batch["labels"].clone(), self._special
+        ids, labels = batch["input_ids"].clone(), batch["labels"].clone()
         for at, row in enumerate(batch["rows"].tolist()):
-            content = [
-                place for place, token in enumerate(labels[at].tolist()) if token != IGNORED and token not in special
-            ]
+            content = self._content(labels[at])
             generator = torch.Generator().manual_seed(_mixed(self.training.seed, salt, row))
-            num_hidden = min(max(1, round(self.mask_fraction * len(content))), len(content))
+            num_hidden = self._num_hidden(len(content))
             order = torch.randperm(len(content), generator=generator)[:num_hidden]
             fate = torch.rand(num_hidden, generator=generator).tolist()
             other = torch.randint(len(self.tokenizer), (num_hidden,), generator=generator).tolist()
@@ -175,7 +174,21 @@ class Adaptation(TrainingTask):
                     ids[at, place] = token
         return {**batch, "input_ids": ids, "labels": labels}
 
-    @property
+    def num_to_guess(self, batch: dict[str, torch.Tensor]) -> int:
+        """Tokens of a batch that its loss is the mean of, whatever `salt` hides; at least 1."""
+        labels = batch["labels"]
+        if not self.masked:
+            return max(1, int((labels[:, 1:] != IGNORED).sum()))
+        return max(1, sum(self._num_hidden(len(self._content(row))) for row in labels))
+
+    def _content(self, labels: torch.Tensor) -> list[int]:
+        """Places of a row's tokens that may be hidden."""
+        return [place for place, token in enumerate(labels.tolist()) if token != IGNORED and token not in self._special]
+
+    def _num_hidden(self, num_content: int) -> int:
+        return min(max(1, round(self.mask_fraction * num_content)), num_content)
+
+    @functools.cached_property
     def _special(self) -> frozenset[int]:
         return frozenset(self.tokenizer.all_special_ids)
 
@@ -227,13 +240,19 @@ class ReadingTrainer(DurableTrainer):
     ) -> None:
         super().__init__(model, history, training, **arguments)
         self.task = task
-        self.model_accepts_loss_kwargs = False  # each forward pass is averaged over its own tokens
+        self.model_accepts_loss_kwargs = (
+            True  # the loss below divides by the tokens to guess of the whole optimiser step
+        )
 
     def num_items(self, batch: dict[str, Any]) -> int:
-        """Tokens to guess, as a validation hides them."""
-        if self.task.masked:
-            return int((self.task.hide(batch, 0)["labels"] != IGNORED).sum())
-        return int((batch["labels"][:, 1:] != IGNORED).sum())
+        """Tokens to guess."""
+        return self.task.num_to_guess(batch)
+
+    def _get_num_items_in_batch(self, batch_samples: list[Any], device: torch.device) -> Any:
+        """Tokens to guess of several batches; before they are hidden, labels name every token."""
+        if super()._get_num_items_in_batch(batch_samples, device) is None:
+            return None
+        return torch.tensor(sum(map(self.task.num_to_guess, batch_samples)), device=device)
 
     def compute_loss(
         self, model: nn.Module, inputs: dict[str, torch.Tensor], return_outputs: bool = False,
@@ -247,8 +266,8 @@ class ReadingTrainer(DurableTrainer):
         if not self.task.masked:
             logits, labels = logits[:, :-1], labels[:, 1:]
         learnt = labels != IGNORED
-        loss = nn.functional.cross_entropy(logits[learnt].float(), labels[learnt], reduction="sum")
-        loss = loss / learnt.sum().clamp(min=1)
+        total = nn.functional.cross_entropy(logits[learnt].float(), labels[learnt], reduction="sum")
+        loss = self.mean_of_step(total, learnt.sum().clamp(min=1), num_items_in_batch)
         return (loss, outputs) if return_outputs else loss
 
 

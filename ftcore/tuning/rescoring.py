@@ -41,7 +41,7 @@ def _score(search: Search, trial: TrialRow, number: int, device: Device) -> floa
         pass
     try:
         found = train_on(search.inputs, with_settings(search.spec, settings), device, checkpoints, None)
-        score = score_of(found.tuned.history, search.maximise)
+        score = score_of(found.tuned, search.maximise)
         write_durable(kept, canonical_json({"score": score}))
     except FAILURES as error:
         say(f"trial {trial.number} ({describe(trial.settings)}) on a fresh seed failed: {reason_of(error)}")

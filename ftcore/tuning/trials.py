@@ -16,6 +16,7 @@ from optuna.trial import Trial, TrialState
 from ftcore.errors import BaseModelError, FtcoreError, Refusal, TrainingDiverged, UsageError
 from ftcore.models.devices import Device
 from ftcore.spec import with_settings
+from ftcore.training.finetune import FineTuned
 from ftcore.training.history import History, Validation
 from ftcore.training.inputs import train_on
 from ftcore.tuning import study as studies
@@ -63,7 +64,7 @@ def _run(search: Search, study: optuna.Study, trial: Trial, device: Device) -> N
         if known is None:
             found = train_on(search.inputs, with_settings(search.spec, settings), device, folder, None, watcher)
             watcher.report(found.tuned.history)
-            known = score_of(found.tuned.history, search.maximise)
+            known = score_of(found.tuned, search.maximise)
         score = known
     except optuna.TrialPruned as ended:
         state, reason = TrialState.PRUNED, str(ended)
@@ -129,9 +130,11 @@ def value_of(seen: Validation, maximise: bool) -> float:
     return value
 
 
-def score_of(history: History, maximise: bool) -> float:
-    """The metric at the checkpoint that training keeps: the one with the lowest validation loss."""
-    return value_of(min(history.validations, key=lambda seen: seen.loss), maximise)
+def score_of(tuned: FineTuned, maximise: bool) -> float:
+    """The metric of the weights that training keeps: of one checkpoint, or (loss only) of the mean of several."""
+    if not maximise:
+        return tuned.best_validation_loss
+    return value_of(next(seen for seen in tuned.history.validations if seen.step == tuned.best_step), maximise)
 
 
 def reason_of(error: Exception) -> str:

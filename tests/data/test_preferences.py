@@ -24,6 +24,7 @@ def read(tmp_path: Path, kind: Kind, *rows: dict[str, Any]) -> tuple[list[Row], 
     "raw",
     [
         {"prompt": "Where is my card?", "completion": "On its way.", "rating": True},
+        {"prompt": "Where is my card?", "completion": "On its way.", "label": True},
         {"prompt": ASKED, "completion": [{"role": "assistant", "content": "On its way."}], "rating": 1},
         {"messages": [*ASKED, {"role": "assistant", "content": "On its way."}], "rating": "up"},
         {"messages": json.dumps([*ASKED, {"role": "assistant", "content": "On its way."}]), "rating": "1.0"},

@@ -29,6 +29,7 @@ def spec(space: dict[str, Any], **more: Any) -> FineTuneSpec:
         ("gate.margin", GOOD, "wanted a field of training or method"),
         ("training", GOOD, "is a section"),
         ("training.seed.x", GOOD, "no such field"),
+        ("method.peft.r", GOOD, "is not a number; wanted {choices"),
         ("training.seed", GOOD, "a seed is no setting"),
         ("method.start_from", {"choices": ["base", "champion"]}, "settled before the search"),
         ("training.learning_rate", {"low": -1, "high": 1}, "-1.0 is not allowed"),
@@ -67,6 +68,18 @@ def test_what_would_change_the_loss_of_a_task_cannot_be_searched_for_it() -> Non
         spec(space, task="seq2seq", tuning={"metric": "accuracy"})
     places = [error["loc"] for error in caught.value.errors()]
     assert places == [("tuning", "metric"), ("tuning", "space", "training.max_length")]
+
+
+def test_fields_of_peft_are_searched_by_its_names() -> None:
+    plain = spec({"method.peft.r": {"choices": [4, 8]}}, method={"name": "peft", "peft": {"peft_type": "VERA", "r": 4}})
+    assert with_settings(plain, {"method.peft.r": 8}).method.peft == {"peft_type": "VERA", "r": 8}
+
+
+def test_means_of_checkpoints_are_searched_by_loss_only() -> None:
+    space = {"training.average_checkpoints": {"choices": [0, 3]}}
+    assert spec(space).tuning.space
+    with pytest.raises(ValidationError, match="of the mean of checkpoints the loss is measured"):
+        spec(space, tuning={"metric": "accuracy"})
 
 
 def test_every_field_of_the_tunable_sections_is_found() -> None:

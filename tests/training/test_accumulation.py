@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 from ftcore.models.base import BaseModel
-from tests.tiny_runs import build_bases, distance, run
+from ftcore.spec import AdaptSpec, MethodSpec, TrainingSpec
+from ftcore.training.adapting import make_adaptation
+from ftcore.training.finetune import run_job
+from tests.tiny_bert import WORDS, build_tiny_bert, with_mask_token
+from tests.tiny_runs import BASICS, CPU, build_bases, distance, run
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +62,23 @@ def test_the_validation_loss_counts_every_token_alike(task: str, bases: dict[str
         for micro in (32, 1)  # 14 rows in one pass, and in passes of 2
     ]  # fmt: skip
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["encoder", "decoder"])
+def test_adaptation_is_the_same_however_a_step_is_cut(kind: str, bases: dict[str, BaseModel], tmp_path: Path) -> None:
+    """Texts of 3 to 17 words: passes hold unlike numbers of tokens to guess."""
+    texts = [" ".join(WORDS[(at * 7 + place) % 11] for place in range(3 + at % 15)) for at in range(60)]
+    task, base = ("classification", with_mask_token(build_tiny_bert(tmp_path / "base"))) if kind == "encoder" else (
+        "instruction", bases["instruction"],
+    )  # fmt: skip
+    runs = []
+    for name, micro in (("whole", 32), ("cut", 8)):
+        training = TrainingSpec(**{**BASICS, "batch_size": 32, "micro_batch_size": micro})
+        job = make_adaptation(task, texts, base, training, AdaptSpec(columns=["text"], epochs=2))  # type: ignore[arg-type]
+        folder = tmp_path / name
+        method = MethodSpec(freeze_embeddings=False)
+        runs.append(run_job(job, method, CPU, folder / "checkpoints", folder / "output"))
+    whole, cut = runs
+    assert whole.num_steps == cut.num_steps > 2 and cut.micro_batch_size == 8
+    assert cut.history.loss == pytest.approx(whole.history.loss, abs=1e-5)
+    assert distance(tmp_path / "whole", tmp_path / "cut") < 1e-5

@@ -129,7 +129,7 @@ def test_broken_off_alone_and_gone_on_with_two(
 @pytest.mark.slow
 @pytest.mark.parametrize("phase", ["adapt", "curriculum"])
 def test_phases_are_shared(phase: str, bases: dict[str, BaseModel], tmp_path: Path) -> None:
-    """Adaptation takes the mean of each pass: with passes of the same rows it is the same."""
+    """The same run as one process's, uneven last passes included."""
     rows, validation = make_rows(53), make_rows(14, seed=1)
     training = TrainingSpec(**{**BASICS, "batch_size": 32, "micro_batch_size": 8})
     base, order = bases["classification"], None

@@ -13,13 +13,15 @@ from optuna.trial import TrialState
 from ftcore.models.base import BaseModel
 from ftcore.models.devices import Device
 from ftcore.spec import FineTuneSpec
+from ftcore.training.finetune import FineTuned
+from ftcore.training.history import History, Validation
 from ftcore.tuning import study as studies
 from ftcore.tuning import trials
 from ftcore.tuning.choosing import TrialRow
 from ftcore.tuning.search import run_workers
 from ftcore.tuning.space import distribution_of
 from ftcore.tuning.study import Search, open_study, rows, take_back
-from ftcore.tuning.trials import run_trials
+from ftcore.tuning.trials import run_trials, score_of
 from tests.tiny_search import make_search, make_spec
 
 RATE = "training.learning_rate"
@@ -144,3 +146,11 @@ def test_a_trial_that_kills_its_process_twice_has_failed(tiny_base: BaseModel, h
     (row,) = rows(study, search.spec)
     assert row.state == "failed" and "died twice" in str(row.reason)
     assert [trial.state for trial in study.trials] == [TrialState.FAIL, TrialState.FAIL]
+
+
+@pytest.mark.parametrize(("maximise", "score"), [(False, 0.35), (True, 0.7)])
+def test_the_score_is_that_of_the_weights_that_are_kept(maximise: bool, score: float) -> None:
+    """final_weights last: the best validation (0.3, 0.9) is not what the run keeps."""
+    validations = [Validation(1, 0.5, 0.3, 0.9), Validation(2, 1.0, 0.4, 0.7)]
+    tuned = FineTuned("", History(validations=validations), 2, 0.35, 2, 1, 1, 1, 1, 1, None, 8, (1, 2), ())
+    assert score_of(tuned, maximise) == score
