@@ -10,6 +10,7 @@ from ftcore.spec import FineTuneSpec
 
 def given_to_judge(spec: FineTuneSpec, evaluation: Evaluation, **change: Any) -> dict[str, Any]:
     """Inputs of the stage; `change` fields of the standing."""
-    said = {"look": 1, "rule_changes": (), "champion_digest": evaluation.champion_digest}
+    said = {"look": 1, "rule_changes": (), "champion_digest": evaluation.champion_digest,
+            "compared_digest": evaluation.compared_digest}  # fmt: skip
     standing = Standing(**said | {"champion_seq": evaluation.champion_seq} | change)
     return {"evaluate": evaluation, "standing": standing}

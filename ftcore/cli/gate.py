@@ -24,7 +24,8 @@ def show(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = False
 
     loaded = load_spec(spec, overrides or ())
     with open_ledger() as ledger:
-        known, differing = rules_in_force(ledger, loaded.name), rule_changes(loaded, ledger)
+        known = rules_in_force(ledger, loaded.name)
+        differing = rule_changes(loaded, ledger) if known else []
         decisions = ledger.events(loaded.name, (GATE_DECISION,))
         reviews = recorded_reviews(loaded.name, ledger)
     if json:
@@ -69,7 +70,7 @@ def approve(
     actor: Annotated[str | None, typer.Option(help="Who approves; default: the user.")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Put the spec's rules in force: an event of its own. Trainings and verdicts before it keep the rules they had."""
+    """Put the spec's rules in force: an event of its own. Verdicts before it stay; judging anew is one more look."""
     from ftcore.ledger import open_ledger
     from ftcore.pipeline.rules import approve_rules
     from ftcore.stages.promote import actor as current_actor

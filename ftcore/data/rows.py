@@ -61,6 +61,11 @@ def row_digest(row: Mapping[str, Any]) -> str:
     return digest_of([row["id"], row["text"], row.get("messages") or row.get("label")])
 
 
+def holdout_identity(row: Mapping[str, Any]) -> str:
+    """SHA-256 of what is asked, without case, punctuation and white space: another id or another label makes no row fresh."""
+    return digest_of(normalise_for_match(row["text"]))
+
+
 def released_ids(splits: Iterable[Iterable[Mapping[str, Any]]], digests: Collection[str]) -> frozenset[str]:
     """Ids of the rows whose digests are among `digests`."""
     if not digests:

@@ -2,7 +2,7 @@
 
 from ftcore.ledger.chain import Event
 from ftcore.ledger.heads import Head, promotion_id
-from ftcore.ledger.ledger import GATE_DECISION, GATE_RULES, Ledger, open_ledger
+from ftcore.ledger.ledger import GATE_DECISION, GATE_RULES, HOLDOUT_SCORED, Ledger, open_ledger
 from ftcore.ledger.outbox import Alert
 from ftcore.ledger.verification import ChainReport
 
@@ -12,6 +12,7 @@ __all__ = [
     "Event",
     "GATE_DECISION",
     "GATE_RULES",
+    "HOLDOUT_SCORED",
     "Head",
     "Ledger",
     "open_ledger",

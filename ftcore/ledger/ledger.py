@@ -18,8 +18,9 @@ from ftcore.store import ftcore_home
 SERVICE = "ftcore"
 """Actor of what ftcore does by itself."""
 RELEASED = "quarantine_released"
-GATE_RULES, GATE_DECISION = "gate_rules", "gate_decision"
-"""What decides a promotion, before a training (pipeline/rules.py); a verdict, after it (pipeline/decisions.py)."""
+GATE_RULES, HOLDOUT_SCORED, GATE_DECISION = "gate_rules", "holdout_scored", "gate_decision"
+"""What decides a promotion, before a training (pipeline/rules.py); that a candidate has scores, and a verdict, after it
+(pipeline/decisions.py)."""
 
 
 def open_ledger(url: str | None = None) -> Ledger:

@@ -1,11 +1,12 @@
-"""Decisions on record: a holdout that is asked often enough says yes to something, so every verdict is a look at its rows."""
+"""Decisions on record: a holdout that is asked often enough says yes to something, so every answer it gives is a look at it."""
 
 from __future__ import annotations
 
 import json
 
+from ftcore.evaluation.gate.rules import compared_digest
 from ftcore.evaluation.outputs import HOLDOUT
-from ftcore.ledger import GATE_DECISION, Event, Ledger
+from ftcore.ledger import GATE_DECISION, HOLDOUT_SCORED, Event, Ledger
 from ftcore.pipeline.references import champion_ref
 from ftcore.pipeline.rules import rule_changes
 from ftcore.records import Evaluation, Standing, Verdict
@@ -17,28 +18,38 @@ def standing(spec: FineTuneSpec, ledger: Ledger, store: Store, evaluation: Evalu
     """What the ledger says about a candidate that is about to be judged."""
     champion = champion_ref(spec, ledger, evaluation.candidate_digest)
     return Standing(
-        look=_look(ledger.events(kinds=(GATE_DECISION,)), evaluation, holdout_sketch(store, evaluation)),
+        look=_look(
+            ledger.events(kinds=(HOLDOUT_SCORED, GATE_DECISION)), evaluation, holdout_sketch(store, evaluation), spec
+        ),
         rule_changes=tuple(rule_changes(spec, ledger)),
         champion_digest=champion.model_digest if champion else None,
         champion_seq=champion.seq if champion else 0,
+        compared_digest=compared_digest(spec),
     )
 
 
-def _look(decisions: list[Event], evaluation: Evaluation, sketch: list[str]) -> int:
+def _look(events: list[Event], evaluation: Evaluation, sketch: list[str], spec: FineTuneSpec) -> int:
     """Which look at these rows it will be, counting those of every spec: another name for the pipeline makes no row fresh.
 
+    A candidate whose scores against a champion were made is a look, decided on or not; so is the same pair under other rules.
     A decision that is taken again tells nothing new, and running a finished pipeline again finds every output of the first
-    time: what was decided on from this candidate's own decision on these rows on is left out.
+    time: what came after this very decision is left out.
     """
     from ftcore.evaluation.gate.looks import look_at, shared_share
 
-    shares: dict[str, float] = {}
-    for event in decisions:
-        candidate, earlier = event.payload["candidate"], event.payload["holdout"]
-        if candidate == evaluation.candidate_digest and earlier == sketch:
+    own = (evaluation.candidate_digest, evaluation.champion_digest)
+    shares: dict[tuple[str, str | None], float] = {}
+    gates: dict[tuple[str, str | None], set[str]] = {}
+    for event in events:
+        pair, earlier = (event.payload["candidate"], event.payload["champion"]), event.payload["holdout"]
+        gate = event.payload.get("gate")
+        if (pair, earlier, gate) == (own, sketch, spec.gate_digest):
             break
-        shares[candidate] = max(shares.get(candidate, 0.0), shared_share(sketch, earlier))
-    return look_at(shares.values())
+        shares[pair] = max(shares.get(pair, 0.0), shared_share(sketch, earlier))
+        gates.setdefault(pair, set()).update({gate} if gate else ())
+    return look_at(
+        share * (len(gates[pair]) if pair == own else max(1, len(gates[pair]))) for pair, share in shares.items()
+    )
 
 
 def holdout_sketch(store: Store, evaluation: Evaluation) -> list[str]:
@@ -48,10 +59,26 @@ def holdout_sketch(store: Store, evaluation: Evaluation) -> list[str]:
     return sketch
 
 
+def record_scored(spec_name: str, evaluation: Evaluation, ledger: Ledger, store: Store, actor: str) -> None:
+    """Count that a candidate's scores can be seen from now on; once for each champion and holdout."""
+    if not evaluation.models:
+        return
+    payload = {
+        "candidate": evaluation.candidate_digest, "champion": evaluation.champion_digest, "evaluation": evaluation.uri,
+        "test_digest": evaluation.test_digest, "holdout": holdout_sketch(store, evaluation),
+    }  # fmt: skip
+    told = ("candidate", "champion", "holdout")
+    if not any(
+        all(event.payload[name] == payload[name] for name in told)
+        for event in ledger.events(spec_name, (HOLDOUT_SCORED,))
+    ):
+        ledger.append(HOLDOUT_SCORED, spec_name, payload, actor)
+
+
 def record_decision(
     spec_name: str, verdict: Verdict, evaluation: Evaluation, ledger: Ledger, store: Store, actor: str
 ) -> None:
-    """Count a verdict, whatever it says; once. One that faults prevented has looked at nothing and is not counted."""
+    """Put a verdict on record, whatever it says; once. One that faults prevented is none."""
     if not verdict.looked:
         return
     if any(event.payload["verdict"] == verdict.digest for event in ledger.events(spec_name, (GATE_DECISION,))):

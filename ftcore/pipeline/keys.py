@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ftcore.pipeline.files import MISSING, file_identity
+from ftcore.data.named_files import MISSING, file_identity
 from ftcore.pipeline.inputs import Inputs
 from ftcore.records import DataRef, ModelRef, PreparedDataset, Record
 from ftcore.spec import PREVIOUS_CHAMPION, SHIPPED, FineTuneSpec

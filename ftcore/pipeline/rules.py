@@ -10,28 +10,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ftcore.errors import GateChanged, UsageError
+from ftcore.evaluation.gate.rules import FILES, rules_of
 from ftcore.ledger import GATE_RULES, Event, Ledger
-from ftcore.pipeline.files import file_identity
-from ftcore.spec import SHIPPED, FineTuneSpec
+from ftcore.spec import FineTuneSpec
 
-FILES = "files"
 _SHOWN_CHARS = 12
-
-
-def rules_of(spec: FineTuneSpec) -> dict[str, Any]:
-    """`gate_rules`, and under `files` the identity of what they name: rows that must pass, canaries, prompts and texts of guarded
-    probes, a user's own metrics."""
-    settings, probes, files = spec.evaluation, spec.evaluation.probes, dict[str, Any]()
-    named = {"must_pass": settings.must_pass}
-    if probes is not None:
-        named["canaries"] = probes.canaries
-        named |= {"safety": probes.safety, "general_text": probes.general_text} if spec.gate.probe_guards else {}
-    files |= {what: file_identity(spec, name) for what, name in named.items() if name and name != SHIPPED}
-    if settings.metrics:
-        from ftcore.evaluation.own_metrics import identity
-
-        files |= {f"metrics.{name}": " ".join(found) for name, found in identity(settings.metrics).items()}
-    return spec.gate_rules | ({FILES: files} if files else {})
+_NONE = "none are on record under this name"
 
 
 def rules_in_force(ledger: Ledger, spec_name: str) -> Event | None:
@@ -40,9 +24,9 @@ def rules_in_force(ledger: Ledger, spec_name: str) -> Event | None:
 
 
 def rule_changes(spec: FineTuneSpec, ledger: Ledger) -> list[str]:
-    """How the spec's rules differ from those in force, line by line; empty: they do not, or none are on record."""
+    """How the spec's rules differ from those in force, line by line."""
     known = rules_in_force(ledger, spec.name)
-    return [] if known is None else list(differences(known.payload["rules"], rules_of(spec)))
+    return [_NONE] if known is None else list(differences(known.payload["rules"], rules_of(spec)))
 
 
 def record_rules(spec: FineTuneSpec, ledger: Ledger, actor: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ftcore.errors import IntegrityError, UsageError
 from ftcore.ledger import Ledger
-from ftcore.pipeline.decisions import record_decision
+from ftcore.pipeline.decisions import record_decision, record_scored
 from ftcore.pipeline.inputs import Inputs, gather, tuned
 from ftcore.pipeline.keys import key_inputs
 from ftcore.pipeline.rules import record_rules
@@ -129,7 +129,7 @@ def begin_stage(name: str, spec: FineTuneSpec, ledger: Ledger) -> None:
 
 
 def finish_stage(step: Step, spec: FineTuneSpec, inputs: Inputs, ledger: Ledger, store: Store) -> None:
-    """What follows from a finished stage: a verdict is counted, and MLflow is told.
+    """What follows from a finished stage: scores of the holdout and verdicts are counted, and MLflow is told.
 
     Args:
         spec: As the stage ran with it: see `tuned`.
@@ -137,6 +137,8 @@ def finish_stage(step: Step, spec: FineTuneSpec, inputs: Inputs, ledger: Ledger,
     Raises:
         ServiceUnavailable: As `log_to_mlflow`.
     """
+    if isinstance(step.record, Evaluation):
+        record_scored(spec.name, step.record, ledger, store, actor())
     if isinstance(step.record, Verdict):
         evaluation = inputs["evaluate"]
         assert isinstance(evaluation, Evaluation)

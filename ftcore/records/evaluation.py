@@ -48,6 +48,8 @@ class Evaluation(Record):
     champion_digest: str | None
     champion_seq: int
     """Ledger position of the champion compared with; 0: none yet."""
+    compared_digest: str = ""
+    """What the spec wanted compared (gate/rules.py)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,8 @@ class Standing(Record):
     champion_digest: str | None
     champion_seq: int
     """Position of the champion to compare with; 0: none."""
+    compared_digest: str
+    """What the spec wants compared now."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftcore.errors import IntegrityError, PromotionRefused, ServiceUnavailable, StaleChampion
 from ftcore.ledger import GATE_DECISION, Ledger, promotion_id
-from ftcore.records import Evaluation, PreparedDataset, Promotion, Record, TrainingRun, Verdict
+from ftcore.records import Evaluation, PreparedDataset, Promotion, Record, Standing, TrainingRun, Verdict
 from ftcore.registry import tracking, versions
 from ftcore.registry.champions import champions
 from ftcore.registry.package import build_package, verify_package
@@ -53,6 +53,7 @@ def promote(
     approved_by: str | None = None,
     started_by: str | None = None,
     reason: str = "",
+    standing: Standing | None = None,
 ) -> Promotion:
     """Make a candidate with a passing verdict the champion. Repeating it gives the same promotion.
 
@@ -63,6 +64,7 @@ def promote(
         started_by: Who started this run, where that is known; whoever started the run that first came to the verdict is in the
             ledger. Neither may approve (approval.four_eyes).
         reason: Why; default: the verdict's first reason.
+        standing: What the ledger says now of rules, looks and what is compared; what has changed since the verdict is refused.
 
     Raises:
         PromotionRefused: The verdict is no PASS, records do not belong together (every fault is listed), or an approval is
@@ -78,7 +80,15 @@ def promote(
     head = ledger.head(spec.name)
     if known is None and head is not None and head.model_digest == verdict.candidate_digest:
         return _as_promotion(ledger, head.promotion_id)  # champion already, on other evidence
-    _check_approval(spec, approved_by, {_judged_by(spec.name, verdict, ledger), started_by})
+    evaluation = records["evaluate"]
+    assert isinstance(evaluation, Evaluation)
+    if changes := list(_changed_since(verdict, evaluation, standing)):
+        message = "What this candidate was judged by is not what it was:"
+        raise PromotionRefused(message, details=changes, hint="ftcore run SPEC --from evaluate")
+    judged_by = _judged_by(spec.name, verdict, ledger)
+    if judged_by is None:
+        raise PromotionRefused("The ledger has not counted this verdict.", hint="ftcore run SPEC --from judge")
+    _check_approval(spec, approved_by, {judged_by, started_by})
     tracking.check_reachable()
     uri = build_package(spec, records, store)
     checkpoint("packaged")
@@ -271,6 +281,18 @@ def _check_evidence(spec: FineTuneSpec, records: Mapping[str, Record], store: St
     if faults:
         raise PromotionRefused("This candidate may not be promoted:", details=faults, hint="run the pipeline again")
     return verdict
+
+
+def _changed_since(verdict: Verdict, evaluation: Evaluation, standing: Standing | None) -> Iterator[str]:
+    """What the ledger says now that it did not say when the verdict was reached."""
+    if standing is None:
+        return
+    if standing.rule_changes:
+        yield f"the gate is not the one on record ({'; '.join(standing.rule_changes)})"
+    if standing.compared_digest != evaluation.compared_digest:
+        yield "files or settings that the evaluation was made by have changed"
+    if standing.look != verdict.look:
+        yield f"other answers of this holdout were counted meanwhile: judged as look {verdict.look}, this is {standing.look}"
 
 
 def _stored(folder: Path) -> object:

@@ -30,6 +30,9 @@ from ftcore.spec.prepare import PrepareSpec
 from ftcore.spec.training import TrainingSpec
 from ftcore.spec.tuning import TuningSpec, raise_all
 
+_HOLDOUT = {"files", "columns", "validation_fraction", "test_fraction", "split_by"}
+"""Fields of `data` that say which of a version's rows are the holdout."""
+
 
 class FineTuneSpec(Section):
     """One model in production: its data, how it is made, what it must show, how it is watched."""
@@ -125,20 +128,27 @@ class FineTuneSpec(Section):
 
     @property
     def gate_rules(self) -> dict[str, Any]:
-        """All that decides a promotion, as plain JSON types: the gate, what `evaluation` compares by, and who has to approve.
+        """All that decides a promotion, as plain JSON types: the gate, what `evaluation` compares by, which rows are the holdout,
+        what counts as a leak, and who has to approve.
 
-        Of files that it names it has the paths; pipeline/rules.py adds what is in them.
+        Of files that it names it has the paths; gate/rules.py adds what is in them.
         """
-        compared = self.evaluation.model_dump(
-            mode="json", include={"baselines", "must_pass", "slices", "generation", "few_shot", "metrics"}
-        )
+        names = {"baselines", "must_pass", "slices", "generation", "few_shot", "metrics"}
+        if self.gate.max_latency_ms is not None or self.gate.max_latency_ratio is not None:
+            names.add("batch_size")  # a time per row is that of its batch
+        compared = self.evaluation.model_dump(mode="json", include=names)
         probes = self.evaluation.probes
         if probes is not None and self.gate.probe_guards:
             compared["probes"] = probes.model_dump(mode="json")
         elif probes is not None and probes.canaries is not None:
             compared["probes"] = probes.model_dump(mode="json", include={"canaries", "max_canaries"})
-        approval = self.approval.model_dump(mode="json", include={"required", "approvers", "four_eyes"})
-        return {"gate": self.gate.model_dump(mode="json"), "evaluation": compared, "approval": approval}
+        return {
+            "gate": self.gate.model_dump(mode="json"),
+            "evaluation": compared,
+            "data": self.data.model_dump(mode="json", include=_HOLDOUT),
+            "leakage": self.leakage.model_dump(mode="json"),
+            "approval": self.approval.model_dump(mode="json", include={"required", "approvers", "four_eyes"}),
+        }
 
     @property
     def gate_digest(self) -> str:

@@ -56,7 +56,7 @@ STAGES: dict[str, Stage] = {
               ("evaluation.costs",), isolated=True),
         Stage("judge", ("prepare", "evaluate", "withdrawal", "standing"), ("name", "task", "gate", "evaluation", "approval"),
               ("evaluation", "html", "data/label_errors.py", "data/personal")),
-        Stage("promote", ("ingest", "validate", "prepare", "train", "evaluate", "judge"), (), ("registry",)),
+        Stage("promote", ("ingest", "validate", "prepare", "train", "evaluate", "judge", "standing"), (), ("registry",)),
     )
 }  # fmt: skip
 

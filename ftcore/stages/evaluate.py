@@ -39,9 +39,10 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         UsageError: A file that `evaluation.must_pass` or `evaluation.probes` names cannot be used.
     """
     from ftcore.data.reading import read_jsonl
-    from ftcore.data.rows import row_digest
+    from ftcore.data.rows import holdout_identity
     from ftcore.evaluation.classification.scoring import say
     from ftcore.evaluation.gate.looks import sketch_of
+    from ftcore.evaluation.gate.rules import compared_digest
     from ftcore.evaluation.kept import KeptAnswers
     from ftcore.evaluation.pinned import read_pinned
     from ftcore.models.devices import choose
@@ -59,8 +60,9 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         candidate_digest=training.model_digest,
         champion_digest=champion.model_digest if champion else None,
         champion_seq=champion.seq if champion else 0,
+        compared_digest=compared_digest(spec),
     )
-    sketch = sketch_of(row_digest(row) for row in test)
+    sketch = sketch_of(holdout_identity(row) for row in test)
     write_durable(output.path / HOLDOUT, canonical_json({"rows": sketch}))
     empty = [name for name, part in (("training", train), ("test", test)) if not part]
     if empty:
@@ -76,7 +78,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     candidate = _Model(store.resolve(training.uri) / "model", training.model_digest, spec, test)
     models = {"candidate": candidate}
     if champion is not None and served is not None:
-        models["champion"] = _served(champion, served, test, store)
+        models["champion"] = _served(champion, served, test, spec, store)
     if PREVIOUS_CHAMPION in spec.evaluation.baselines:
         previous = _previous(spec, cast(ModelRef | None, inputs.get(PREVIOUS_CHAMPION)), test, store)
         models |= {PREVIOUS_CHAMPION: previous} if previous is not None else {}
@@ -113,8 +115,12 @@ def _served_spec(champion: ModelRef | None, store: Store) -> FineTuneSpec | None
     return None if champion is None else package_spec(store.resolve(champion.uri))
 
 
-def _served(model: ModelRef, served: FineTuneSpec, test: Sequence[dict[str, Any]], store: Store) -> _Model:
-    """A promoted model, asked as it is served."""
+def _served(
+    model: ModelRef, served: FineTuneSpec, test: Sequence[dict[str, Any]], spec: FineTuneSpec, store: Store
+) -> _Model:
+    """A promoted model, asked as it is served, with as many rows at a time as the candidate: their times are compared."""
+    batch_size = {"batch_size": spec.evaluation.batch_size}
+    served = served.model_copy(update={"evaluation": served.evaluation.model_copy(update=batch_size)})
     rows = _cleaned(test) if served.prepare.fix_encoding else test
     return _Model(store.resolve(model.uri) / "model", model.model_digest, served, rows)
 
@@ -132,7 +138,7 @@ def _previous(
     if served.task != spec.task:
         say(f"baseline previous_champion is left out: that model was made for task {served.task}")
         return None
-    return _served(model, served, test, store)
+    return _served(model, served, test, spec, store)
 
 
 def _mb(folder: Path) -> float:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 
 from ftcore.errors import PromotionRefused
-from ftcore.records import DataRef, Promotion, Record, Verdict
+from ftcore.records import DataRef, Promotion, Record, Standing, Verdict
 from ftcore.spec import FineTuneSpec
 from ftcore.store import Output, Store
 
@@ -21,12 +21,14 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
     from ftcore.ledger import open_ledger
     from ftcore.registry.promotion import promote
 
-    records = {name: record for name, record in inputs.items() if isinstance(record, Record)}
+    standing = inputs.get("standing")
+    assert standing is None or isinstance(standing, Standing)
+    records = {name: record for name, record in inputs.items() if isinstance(record, Record) and record is not standing}
     with open_ledger() as ledger:
         try:
             return promote(
                 spec, records, ledger, store, actor=actor(), approved_by=os.environ.get("FTCORE_APPROVED_BY"),
-                started_by=os.environ.get("FTCORE_STARTED_BY"),
+                started_by=os.environ.get("FTCORE_STARTED_BY"), standing=standing,
             )  # fmt: skip
         except PromotionRefused as refusal:
             verdict, head = records["judge"], ledger.head(spec.name)

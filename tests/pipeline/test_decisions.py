@@ -2,15 +2,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ftcore.evaluation.gate.looks import sketch_of
-from ftcore.ledger import GATE_DECISION, Ledger
-from ftcore.pipeline.decisions import record_decision, standing
+from ftcore.ledger import GATE_DECISION, HOLDOUT_SCORED, Ledger
+from ftcore.pipeline.decisions import record_decision, record_scored, standing
 from ftcore.pipeline.rules import record_rules
-from ftcore.records import Evaluation, Verdict
+from ftcore.records import Evaluation, Metric, Scored, Verdict
 from ftcore.spec import FineTuneSpec
 from ftcore.store import Store
 
@@ -27,14 +28,17 @@ def ledger(tmp_path: Path) -> Ledger:
     return Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
 
 
-def evaluated(store: Store, candidate: str, rows: range) -> Evaluation:
-    uri = f"evaluated-{candidate}-{rows.start}"
-    (store.root / uri).mkdir(parents=True)
+METRIC = Metric(name="accuracy", value=0.9, n=400, ci_low=0.87, ci_high=0.93)
+
+
+def evaluated(store: Store, candidate: str, rows: range, champion: str | None = None) -> Evaluation:
+    uri = f"evaluated-{candidate}-{champion}-{rows.start}"
+    (store.root / uri).mkdir(parents=True, exist_ok=True)
     sketch = sketch_of(hashlib.sha256(str(number).encode()).hexdigest() for number in rows)
     (store.root / uri / "holdout.json").write_text(json.dumps({"rows": sketch}))
     return Evaluation(
-        uri=uri, test_digest=f"{rows.start}", num_rows=len(rows), models=(), candidate_digest=candidate, champion_digest=None,
-        champion_seq=0,
+        uri=uri, test_digest=f"{rows.start}", num_rows=len(rows), candidate_digest=candidate, champion_digest=champion,
+        models=(Scored(role="candidate", model_digest=candidate, metrics=(METRIC,)),), champion_seq=0,
     )  # fmt: skip
 
 
@@ -45,13 +49,16 @@ def decide(
     rows: range = range(800),
     looked: bool = True,
     spec: FineTuneSpec = SPEC,
+    champion: str | None = None,
 ) -> int:
-    """Judge a candidate; which look it was."""
-    evaluation = evaluated(store, candidate, rows)
+    """Score and judge a candidate; which look it was."""
+    evaluation = evaluated(store, candidate, rows, champion)
+    for _ in range(2):
+        record_scored(spec.name, evaluation, ledger, store, "ada")
     found = standing(spec, ledger, store, evaluation)
     verdict = Verdict(
         uri=f"v-{candidate}-{rows.start}", outcome="FAIL", reasons=("no",), metrics=(), candidate_digest=candidate,
-        champion_digest=None, champion_seq=0, evaluation_digest=evaluation.digest, gate_digest=spec.gate_digest,
+        champion_digest=champion, champion_seq=0, evaluation_digest=evaluation.digest, gate_digest=spec.gate_digest,
         test_digest=evaluation.test_digest, look=found.look, looked=looked,
     )  # fmt: skip
     for _ in range(2):
@@ -62,7 +69,8 @@ def decide(
 def test_every_candidate_decided_on_is_a_look_at_the_rows(ledger: Ledger, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     assert [decide(ledger, store, name) for name in "abc"] == [1, 2, 3]
-    assert len(ledger.events("tiny", (GATE_DECISION,))) == 3  # each was recorded twice
+    for kind in (GATE_DECISION, HOLDOUT_SCORED):
+        assert len(ledger.events("tiny", (kind,))) == 3  # each was recorded twice
     again = evaluated(Store(tmp_path / "other"), "b", range(800))
     assert (
         standing(SPEC, ledger, Store(tmp_path / "other"), again).look == 2
@@ -90,17 +98,34 @@ def test_another_name_for_the_pipeline_makes_no_row_fresh(ledger: Ledger, tmp_pa
     assert decide(ledger, store, "b", spec=renamed) == 2
 
 
-def test_a_verdict_that_faults_prevented_is_no_look(ledger: Ledger, tmp_path: Path) -> None:
+def test_whose_scores_were_made_is_a_look_without_a_verdict_too(ledger: Ledger, tmp_path: Path) -> None:
+    """Of fifty candidates the best could be picked from the files, and judged as the first."""
     store = Store(tmp_path / "store")
     assert decide(ledger, store, "a", looked=False) == 1
-    assert decide(ledger, store, "b") == 1
+    assert not ledger.events("tiny", (GATE_DECISION,))
+    assert decide(ledger, store, "b") == 2
+    nothing_scored = replace(evaluated(store, "c", range(800)), models=())
+    record_scored("tiny", nothing_scored, ledger, store, "ada")
+    assert decide(ledger, store, "d") == 3
+
+
+def test_the_same_candidate_under_other_rules_or_against_another_champion_is_a_look(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    store, loose = Store(tmp_path / "store"), spec_of(gate={"margin": 0.2})
+    assert decide(ledger, store, "a") == 1
+    assert decide(ledger, store, "a", spec=loose) == 2
+    assert decide(ledger, store, "a", champion="other") == 3
+    again = evaluated(store, "a", range(800))
+    assert [standing(spec, ledger, store, again).look for spec in (SPEC, loose)] == [1, 2]  # as the first time
 
 
 def test_the_standing_names_champion_and_changes_of_the_rules(ledger: Ledger, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     evaluation = evaluated(store, "a", range(300))
     found = standing(SPEC, ledger, store, evaluation)
-    assert (found.look, found.rule_changes, found.champion_digest, found.champion_seq) == (1, (), None, 0)
+    assert (found.look, found.champion_digest, found.champion_seq) == (1, None, 0)
+    assert found.rule_changes == ("none are on record under this name",) and len(found.compared_digest) == 64
     record_rules(SPEC, ledger, "ada")
     assert standing(SPEC, ledger, store, evaluation).rule_changes == ()
     changed = standing(spec_of(gate={"margin": 0.05}), ledger, store, evaluation)

@@ -6,9 +6,10 @@ import pytest
 
 from ftcore.errors import GateChanged, UsageError
 from ftcore.evaluation import own_metrics
+from ftcore.evaluation.gate.rules import compared_digest, rules_of
 from ftcore.ledger import GATE_RULES, Ledger
-from ftcore.pipeline.rules import approve_rules, differences, record_rules, rules_in_force, rules_of
-from ftcore.spec import FineTuneSpec, load_spec
+from ftcore.pipeline.rules import approve_rules, differences, record_rules, rules_in_force
+from ftcore.spec import FineTuneSpec, GateSpec, load_spec
 
 
 def spec_of(**sections: object) -> FineTuneSpec:
@@ -129,3 +130,22 @@ def test_another_code_of_an_own_metric_is_another_rule(ledger: Ledger, monkeypat
 
 def test_a_spec_that_names_no_files_has_no_rules_about_any() -> None:
     assert rules_of(SPEC) == SPEC.gate_rules  # so rules from before files were among them are still the same
+
+
+def test_what_is_compared_has_a_digest_without_the_thresholds(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text("one\n")
+    pinned = spec_of(evaluation={"must_pass": str(tmp_path / "rows.jsonl")})
+    before = compared_digest(pinned)
+    assert compared_digest(pinned.model_copy(update={"gate": GateSpec(margin=0.2)})) == before
+    (tmp_path / "rows.jsonl").write_text("two\n")
+    others = [compared_digest(spec) for spec in (pinned, SPEC, spec_of(evaluation={"baselines": ["majority"]}))]
+    assert len({before, *others}) == 4
+
+
+@pytest.mark.parametrize("sections", [{"leakage": {"max_leaked": 1.0}}, {"data": {"test_fraction": 0.3}},
+                                      {"data": {"files": {"train": "a.csv", "test": "b.csv"}}}])  # fmt: skip
+def test_which_rows_are_the_holdout_is_a_rule(ledger: Ledger, sections: dict[str, object]) -> None:
+    record_rules(SPEC, ledger, "ada")
+    record_rules(spec_of(data={"rev": "v2", "path": "elsewhere"}), ledger, "ada")  # another version of the data
+    with pytest.raises(GateChanged):
+        record_rules(spec_of(**sections), ledger, "eve")

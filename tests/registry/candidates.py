@@ -11,6 +11,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from ftcore.ledger import Ledger
+from ftcore.pipeline.decisions import record_decision
 from ftcore.records import (
     Comparison,
     DatasetVersion,
@@ -37,8 +38,10 @@ def tiny_spec(name: str = "intents") -> FineTuneSpec:
     return FineTuneSpec.model_validate({"name": name, "base_model": {"name": "pkg:nothing/model"}})
 
 
-def candidate(spec: FineTuneSpec, store: Store, ledger: Ledger, seed: int, outcome: str = "PASS") -> dict[str, Record]:
-    """Records of a candidate, judged against the champion of now. Another `seed` is another model."""
+def candidate(
+    spec: FineTuneSpec, store: Store, ledger: Ledger, seed: int, outcome: str = "PASS", started_by: str = "pipeline"
+) -> dict[str, Record]:
+    """Records of a candidate, judged against the champion of now, and counted. Another `seed` is another model."""
     head = ledger.head(spec.name)
     against = (head.model_digest, head.seq) if head is not None else (None, 0)
     records: dict[str, Record] = {**_data_records(), "train": _train(spec, store, seed)}
@@ -58,7 +61,8 @@ def candidate(spec: FineTuneSpec, store: Store, ledger: Ledger, seed: int, outco
             gate_digest=spec.gate_digest, test_digest=TEST,
         )  # fmt: skip
 
-    records["judge"] = _finish(store, "judge", verdict_key, judge)
+    records["judge"] = verdict = _finish(store, "judge", verdict_key, judge)
+    record_decision(spec.name, verdict, evaluation, ledger, store, started_by)
     return records
 
 

@@ -142,6 +142,7 @@ def test_a_champion_that_was_never_scored_is_held(tmp_path: Path) -> None:
         ),
         ({"champion_digest": "f" * 64, "champion_seq": 9}, "now it is ffffffffffff (9)"),
         ({"look": 21}, "fresh rows in place of 5% of it"),
+        ({"compared_digest": "other"}, "made for other baselines, slices"),
     ],
 )
 def test_a_gate_a_champion_or_a_holdout_that_is_not_as_it_was_is_held(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from ftcore.errors import num_of
 from ftcore.evaluation.costs import Cost
 from ftcore.evaluation.gate.evidence import Evidence
@@ -142,19 +144,29 @@ def judge_first(gate: GateSpec, evidence: Evidence) -> Iterator[Finding]:
         yield Finding("PASS", f"First promotion: no champion to compare with; judged on {num_rows:,} rows.")
 
 
+def judge_named_slices(gate: GateSpec, holdout: AnyHoldout) -> Iterator[Finding]:
+    """Slices that the gate names have rows enough to be judged; also before there is a champion to be judged against."""
+    for column, values in gate.slices.items():
+        seen = (holdout.slices or {})[column]
+        sizes = dict(
+            zip(seen.values, np.bincount(seen.codes[seen.codes >= 0], minlength=len(seen.values)), strict=True)
+        )
+        for name in values:
+            if sizes[name] < gate.min_slice_rows:
+                more = gate.min_slice_rows - int(sizes[name])
+                yield Finding(
+                    "NOT ENOUGH EVIDENCE",
+                    f"The slice {column}={name!r} has {sizes[name]:,} rows, too few to be judged: label {more:,} more of it.",
+                )
+
+
 def judge_slices(gate: GateSpec, holdout: AnyHoldout, slices: tuple[SliceComparison, ...]) -> Iterator[Finding]:
-    """No slice worse, and those that the gate names large enough to be judged."""
+    """No slice worse."""
     if holdout.num_rows < gate.min_rows:
         return
     for item in slices:
         if item.blocked:
             yield Finding("FAIL", item.reason)
-        elif item.upper is None and item.value in gate.slices.get(item.column, ()):
-            more = gate.min_slice_rows - item.n
-            yield Finding(
-                "NOT ENOUGH EVIDENCE",
-                f"The slice {item.column}={item.value!r} has {item.n:,} rows, too few to be judged: label {more:,} more of it.",
-            )
     judged = [item for item in slices if item.upper is not None]
     if judged and not any(item.blocked for item in slices):
         worst = min(judged, key=lambda item: item.difference)

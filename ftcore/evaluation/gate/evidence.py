@@ -151,6 +151,11 @@ def with_standing(evidence: Evidence, standing: Standing, evaluation: Evaluation
             f"The gate is not the one on record, which was there before the training ({'; '.join(standing.rule_changes)}): put "
             "it back, or let somebody approve the change (ftcore gate approve)."
         )
+    if evaluation.compared_digest != standing.compared_digest:
+        faults.append(
+            "The evaluation was made for other baselines, slices, metrics, probes or rows that must pass than the spec and its "
+            "files have now: run it again (ftcore run SPEC --from evaluate)."
+        )
     if spec.evaluation.must_pass and not evidence.pinned and not evaluation.refused:
         faults.append("The answers to the rows that must pass (evaluation.must_pass) are missing.")
     probes, canaries = spec.evaluation.probes, evidence.canaries

@@ -48,6 +48,7 @@ from ftcore.evaluation.gate.checks import (
     judge_first,
     judge_floors,
     judge_limits,
+    judge_named_slices,
     judge_pinned,
     judge_previous,
     judge_slices,
@@ -78,6 +79,7 @@ def judge(gate: GateSpec, evidence: Evidence, *, show_others: bool = True) -> Ju
         *judge_baselines(gate, evidence, alpha),
         *judge_previous(gate, evidence, alpha),
         *judge_pinned(evidence),
+        *judge_named_slices(gate, holdout),
         *judge_canaries(evidence),
         *judge_limits(gate, evidence),
     ]

@@ -18,7 +18,7 @@ def judge_probe_guards(gate: GateSpec, evidence: Evidence, alpha: float) -> Iter
     known = {f"{item.probe}.{item.name}": item for item in evidence.probe_rows}
     for name, margin in (gate.probe_guards or {}).items():
         measure = known.get(name)
-        if measure is None or not {"candidate", "champion"} <= measure.counts.keys():
+        if measure is None or not measure.is_defined("candidate", "champion"):
             told = ", ".join(known) or "none"
             yield Finding(
                 "HOLD", f"The gate guards the probe {name}, which was not measured on both models; probes: {told}."

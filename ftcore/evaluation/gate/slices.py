@@ -83,7 +83,8 @@ class _Part:
 
 
 def compare_slices(holdout: Holdout | TextHoldout, gate: GateSpec) -> tuple[SliceComparison, ...]:
-    """Every slice with at least `min_slice_rows` rows is judged, worst first; the largest smaller ones are shown."""
+    """Every slice with at least `min_slice_rows` rows is judged, worst first; of smaller ones those that the gate names and the
+    largest are shown."""
     parts = [part for name, column in (holdout.slices or {}).items() for part in _parts(holdout, gate, name, column)]
     judged = sorted((part for part in parts if part.n >= gate.min_slice_rows), key=lambda part: _z(part.spread))
     levels = _holm_levels([part.spread for part in judged], len(judged), gate.alpha / 2)
@@ -91,12 +92,15 @@ def compare_slices(holdout: Holdout | TextHoldout, gate: GateSpec) -> tuple[Slic
     for part, level in zip(judged, levels, strict=True):
         if part.spread.bound(level) < 0 and part.difference < -gate.margin:
             reasons[part.key] = _worse(part, level, gate)
-    small = sorted((part for part in parts if part.n < gate.min_slice_rows), key=lambda part: -part.n)
+    small = [part for part in parts if part.n < gate.min_slice_rows]
+    is_named = {part.key: part.value in gate.slices.get(part.column, ()) for part in small}
+    named = [part for part in small if is_named[part.key]]
+    others = sorted((part for part in small if not is_named[part.key]), key=lambda part: -part.n)
     found = [
         _comparison(part, part.spread.bound(level), reasons.get(part.key, ""))
         for part, level in zip(judged, levels, strict=True)
     ]
-    return (*found, *(_comparison(part, None, "") for part in small[:SMALL_SLICES_SHOWN]))
+    return (*found, *(_comparison(part, None, "") for part in (*named, *others[:SMALL_SLICES_SHOWN])))
 
 
 def _parts(holdout: Holdout | TextHoldout, gate: GateSpec, name: str, column: Column) -> Iterator[_Part]:

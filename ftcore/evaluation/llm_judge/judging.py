@@ -75,6 +75,8 @@ def _judge(spec: FineTuneSpec, settings: LlmJudgeSpec, evaluated: Path, result: 
     result |= {"conduct": told, "agreement": agreement, "num_calls": endpoint.num_calls, "score": score(pairs, asked)}
     result["why_hidden"] = _why_hidden(settings, result, len(pairs))
     result["shown"] = not result["why_hidden"]
+    if not result["shown"]:  # with each verdict and who stood first, the score would be a sum away
+        return []
     return [_row(pair, item) for pair, item in zip(pairs, asked, strict=True)]
 
 

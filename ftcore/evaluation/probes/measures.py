@@ -43,7 +43,7 @@ class Measure:
         Args:
             pairs: Roles to compare: (one, other) gives one minus other. Those that were not asked are left out.
         """
-        if not all(len(counts) and counts[:, 1].sum() > 0 for counts in self.counts.values()):
+        if not self.is_defined(*self.counts):
             return None
         return {
             "probe": self.probe, "name": self.name, "what": self.what, "kind": self.kind,
@@ -55,6 +55,11 @@ class Measure:
                 if one in self.counts and other in self.counts
             ],
         }  # fmt: skip
+
+    def is_defined(self, *roles: str) -> bool:
+        """Whether these models were asked, and there is something to divide by."""
+        asked = [self.counts.get(role) for role in roles]
+        return all(counts is not None and len(counts) and counts[:, 1].sum() > 0 for counts in asked)
 
     def _value(self, counts: Floats) -> dict[str, Any]:
         value = float(mean(counts.sum(axis=0)))

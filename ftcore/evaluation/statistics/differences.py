@@ -10,8 +10,11 @@ import math
 from dataclasses import dataclass, replace
 
 from ftcore.evaluation.rows import Floats
-from ftcore.evaluation.statistics.power import normal_quantile, normal_upper_tail, rows_needed, t_quantile
+from ftcore.evaluation.statistics.power import normal_quantile, rows_needed, t_quantile, t_upper_tail
 from ftcore.evaluation.statistics.resampling import Statistic, Units, bootstrap_quantiles, can_bootstrap, swap_p_value
+
+FEW_UNITS = 20
+"""Rows or groups below which bounds are of the delta method and Student's t, and not of a bootstrap."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,8 @@ def resampled_difference(
     num_rows: int,
     alpha: float = 0.05,
 ) -> Difference:
-    """Difference with BCa bootstrap bounds and a swap permutation test, or by the delta method where there are too many units.
+    """Difference with BCa bootstrap bounds and a swap permutation test, or by the delta method where there are too many units, or
+    too few: of three groups no resample is worse than the worst one, which is above 0 in one of eight draws by chance.
 
     Args:
         values: The metric of candidate and champion.
@@ -96,6 +100,11 @@ def resampled_difference(
     """
     if not can_bootstrap(units):
         return delta_difference(name, values, sums, num_rows, alpha, "delta method (too many rows to resample)")
+    if units.num_draws < FEW_UNITS:
+        df = max(1, units.num_draws - 1)
+        return delta_difference(
+            name, values, sums, num_rows, alpha, "delta method, Student's t (few rows or groups)", df
+        )
     difference = values[0] - values[1]
     limits = (0.025, alpha, 1 - alpha, 0.975)
     low, lower, upper, high = bootstrap_quantiles(units, statistic, difference, sums, limits)
@@ -119,10 +128,12 @@ def delta_difference(
     degrees of freedom are finite."""
     difference = values[0] - values[1]
     se = math.sqrt(float((sums**2).sum())) / num_rows
+    if not math.isinf(df):
+        se *= math.sqrt((df + 1) / df)
     low, lower, upper, high = (difference + quantile(p, df) * se for p in (0.025, alpha, 1 - alpha, 0.975))
     return Difference(
         name=name, champion=values[1], candidate=values[0], difference=difference, ci_low=low, ci_high=high,
-        lower=lower, upper=upper, p_value=normal_upper_tail(difference / se) if se > 0 else 1.0, n=num_rows,
+        lower=lower, upper=upper, p_value=t_upper_tail(difference / se, df) if se > 0 else 1.0, n=num_rows,
         discordance=_variance_per_row(difference, sums, num_rows), method=method,
     )  # fmt: skip
 

@@ -10,7 +10,12 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import matthews_corrcoef, roc_auc_score
 
-from ftcore.evaluation.classification.paired import accuracy_spread, macro_difference, paired_difference
+from ftcore.evaluation.classification.paired import (
+    accuracy_spread,
+    macro_difference,
+    paired_difference,
+    row_metric_difference,
+)
 from ftcore.evaluation.rows import Holdout, Probabilities
 from ftcore.evaluation.statistics.differences import spread_of
 from ftcore.evaluation.statistics.power import rows_needed, t_quantile
@@ -52,10 +57,10 @@ def test_rows_needed_without_discordance_is_still_finite() -> None:
     assert 0 < rows_needed(0.0, 0.005, 0.05, 0.8) < 10_000
 
 
-@pytest.mark.parametrize("df", [3, 5, 10, 30, 200])
-@pytest.mark.parametrize("probability", [0.95, 0.975])
+@pytest.mark.parametrize("df", [1, 2, 3, 10, 29.9, 30, 200])
+@pytest.mark.parametrize("probability", [0.95, 0.975, 0.99875])
 def test_t_quantile(df: int, probability: float) -> None:
-    assert t_quantile(probability, df) == pytest.approx(stats.t.ppf(probability, df), rel=0.004)
+    assert t_quantile(probability, df) == pytest.approx(stats.t.ppf(probability, df), rel=1e-5)
 
 
 def test_interval_covers_the_true_difference() -> None:
@@ -181,3 +186,19 @@ def test_mcc_is_compared_by_resampling() -> None:
     found = paired_difference(replace(holdout, target=target, predictions=predictions), "mcc")
     wanted = [matthews_corrcoef(target, predictions[role]) for role in ("candidate", "champion")]
     assert found.difference == pytest.approx(wanted[0] - wanted[1]) and found.p_value < 0.01
+
+
+@pytest.mark.parametrize("num_groups", [3, 8, 25])
+def test_few_groups_promise_no_more_than_they_hold(num_groups: int) -> None:
+    """A user's own metric, no true difference; groups differ. The 95 % lower bound is above 0 in about one draw of twenty."""
+    rng, above = np.random.default_rng(num_groups), 0
+    groups = np.repeat(np.arange(num_groups), 12)
+    target = np.zeros(len(groups), dtype=np.int64)
+    for _ in range(300 if num_groups < 20 else 60):
+        shift = 0.1 * rng.standard_normal(num_groups)[groups]
+        rows = {role: np.clip(0.5 + sign * shift + 0.05 * rng.standard_normal(len(groups)), 0, 1)
+                for role, sign in (("candidate", 1), ("champion", -1))}  # fmt: skip
+        measured = {role: {"own.x": found} for role, found in rows.items()}
+        holdout = Holdout(("a",), target, dict.fromkeys(rows, target), groups, row_metrics=measured)
+        above += row_metric_difference(holdout, "candidate", "champion", "own.x").lower > 0
+    assert above <= (27 if num_groups < 20 else 9)

@@ -15,6 +15,7 @@ from ftcore.evaluation.costs import Cost
 from ftcore.evaluation.gate.comparison import judge_guards
 from ftcore.evaluation.gate.evidence import Canaries, Evidence, Pinned
 from ftcore.evaluation.gate.judge import judge
+from ftcore.evaluation.gate.slices import compare_slices
 from ftcore.evaluation.rows import Column, Holdout, Probabilities
 from ftcore.spec import GateSpec
 
@@ -112,6 +113,24 @@ def test_a_slice_that_the_gate_names_must_be_there_and_large_enough() -> None:
     assert outcome == "NOT ENOUGH EVIDENCE" and "label 1 more of it" in reason
     outcome, reason = verdict(none, slices=named)
     assert outcome == "HOLD" and "no holdout row belongs to it" in reason
+
+
+def test_a_named_slice_is_not_lost_among_many_small_ones() -> None:
+    small = [f"s{number // 20}" for number in range(1997)]  # a hundred of 20 rows
+    crowded = with_sources([*small, "chat", "chat", "chat"])
+    outcome, reason = verdict(crowded, slices={"source": ["chat"]})
+    assert outcome == "NOT ENOUGH EVIDENCE" and "has 3 rows" in reason
+    shown = compare_slices(crowded.holdout, GateSpec(slices={"source": ["chat"]}))
+    assert "chat" in {item.value for item in shown} and len(shown) < 60
+
+
+def test_named_slices_are_wanted_before_there_is_a_champion_too() -> None:
+    first = with_sources(["chat"] * 50 + ["mail"] * 1950)
+    assert isinstance(first.holdout, Holdout)
+    alone = {role: said for role, said in first.holdout.predictions.items() if role != "champion"}
+    first = replace(first, holdout=replace(first.holdout, predictions=alone), champion_digest=None)
+    assert verdict(first)[0] == verdict(first, slices={"source": ["mail"]})[0]
+    assert any("label 50 more of it" in line for line in judge(GateSpec(slices={"source": ["chat"]}), first).reasons)
 
 
 def test_failures_come_before_holds_and_holds_before_lack_of_evidence() -> None:

@@ -62,6 +62,8 @@ def test_a_later_look_needs_more() -> None:
 
 
 def test_what_was_not_measured_is_held() -> None:
+    nothing = {role: ratio([0.0, 0.0], [0.0, 0.0]) for role in ("candidate", "champion")}
+    assert judged(Measure("groundedness", "ngrams", "triples", nothing, "ratio"), 0.1).outcome == "HOLD"
     only_one = Measure("safety", "harm_refused", "refused", {"candidate": share([True])}, less_is_better=False)
     for found in (judged(only_one, 0.1), judged(losses(0.0), 0.1, name="safety.harm_refused")):
         assert found.outcome == "HOLD" and "safety.harm_refused, which was not measured on both models" in found.reason

@@ -1,4 +1,4 @@
-"""Files that a spec names, as keys and rules know them."""
+"""Files that a spec names, as cache keys and the rules of the gate know them."""
 
 from __future__ import annotations
 
