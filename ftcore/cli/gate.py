@@ -16,7 +16,7 @@ app = typer.Typer(
 
 @app.command()
 def show(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = False) -> None:
-    """The rules in force, who put them there and why, what differs in the spec, how often each holdout was decided on, and what
+    """The rules in force, who put them there and why, what differs in the spec, how often each holdout was looked at, and what
     reviewers found."""
     from ftcore.ledger import GATE_DECISION, open_ledger
     from ftcore.pipeline.reviews import recorded_reviews
@@ -55,7 +55,7 @@ def show(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = False
     for event in decisions:
         seen = event.payload
         print_line(
-            f"{event.at}  decision {seen['look']} of at most {loaded.gate.max_decisions} on holdout {seen['test_digest'][:12]}: "
+            f"{event.at}  look {seen['look']} of at most {loaded.gate.max_decisions} on holdout {seen['test_digest'][:12]}: "
             f"{seen['candidate'][:12]} {seen['outcome']}"
         )
         for line in reviews.get(seen["verdict"], ()):

@@ -213,8 +213,8 @@ class GateSpec(Section):
     max_latency_ratio: Annotated[float, Field(gt=0)] | None = None
     """Longest time per row over the champion's in the same evaluation. Null: no limit."""
     max_decisions: Annotated[int, Field(ge=1)] = 20
-    """Decisions on one holdout before it is worn out: then HOLD until enough of its rows are fresh. The k-th decision has
-    bounds at 1 - alpha / k."""
+    """Looks at one holdout (candidates scored on it) before it is worn out: then HOLD until enough of its rows are fresh. The
+    k-th look has bounds at 1 - alpha / k."""
 
     @model_serializer(mode="wrap")
     def _plain(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:

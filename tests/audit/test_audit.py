@@ -182,7 +182,7 @@ def test_pack_is_checked_without_ftcore(ledger: Ledger, tmp_path: Path) -> None:
     assert "not for this auditor" not in (tmp_path / "pack" / "events.jsonl").read_text()
     check = [sys.executable, "-I", "check.py"]
     assert (
-        "ok: 4 events"
+        "ok: 5 events"
         in subprocess.run(check, cwd=tmp_path / "pack", capture_output=True, text=True, check=True).stdout
     )
     events = tmp_path / "pack" / "events.jsonl"

@@ -238,7 +238,7 @@ FAULTS = {
     "no latency of the champion": Fault(
         "limits the latency over the champion's", no_latency_of("champion"), ("gate.max_latency_ratio=99",)
     ),
-    "a holdout that is worn out": Fault("decided on 1 time", settings=("gate.max_decisions=1",)),
+    "a holdout that is worn out": Fault("looked at 1 time", settings=("gate.max_decisions=1",)),
 }  # fmt: skip
 
 

@@ -131,3 +131,27 @@ def test_seq2seq_is_promoted_and_served(tmp_path: Path) -> None:
     with TestClient(create_app(["replies"], store=Store(), ledger=open_ledger())) as http:
         [answered] = ask(http, {"text": "my card is lost"})
         assert isinstance(answered["reply"], str) and answered["num_tokens"] >= 1
+
+
+@pytest.mark.parametrize("algorithm", ["kto", "dpo"])
+def test_ratings_are_learnt_from_between_training_and_promotion(algorithm: str, tmp_path: Path) -> None:
+    """Thumbs and pairs in TRL's columns, as the shipped set has them; the better answer is the one that training has seen."""
+    project = tmp_path / "project"
+    build_project(project, "instruction", "llama", 6)
+    rows: list[dict[str, Any]] = []
+    for number, row in enumerate(make_dialogues(80, seed=5)):
+        good, bad = str(row["completion"]), "we block card now"
+        thumb = {"prompt": row["text"], "completion": bad if number % 2 else good, "label": number % 2 == 0}
+        rows.append(thumb if algorithm == "kto" else {"prompt": row["text"], "chosen": good, "rejected": bad})
+    write_jsonl(project / "rows" / "rated.jsonl", rows)
+    prefer = {"algorithm": algorithm, "data": ["rated.jsonl"], "epochs": 2, "learning_rate": 1e-4}
+    spec = load_spec(project / "spec.yaml", [f"method.prefer={json.dumps(prefer)}"])
+    steps = once(spec)
+    prepared = Store().resolve(steps["prepare"].record.uri)
+    assert len((prepared / "preferences.jsonl").read_text().splitlines()) > 40
+    told = json.loads((Store().resolve(steps["train"].record.uri) / "preflight.json").read_text())
+    assert any(item["check"] == "ratings" and item["verdict"] == "ok" for item in told)
+    found = open_ledger().head("replies")
+    assert found is not None and found.model_digest == steps["train"].record.model_digest
+    [scored] = [item for item in steps["evaluate"].record.models if item.role == "candidate"]
+    assert {metric.name: metric.value for metric in scored.metrics}["chrf"] > 0.5  # what it could before, it still can

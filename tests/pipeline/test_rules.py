@@ -136,7 +136,12 @@ def test_what_is_compared_has_a_digest_without_the_thresholds(tmp_path: Path) ->
     (tmp_path / "rows.jsonl").write_text("one\n")
     pinned = spec_of(evaluation={"must_pass": str(tmp_path / "rows.jsonl")})
     before = compared_digest(pinned)
-    assert compared_digest(pinned.model_copy(update={"gate": GateSpec(margin=0.2)})) == before
+    for gate in (
+        GateSpec(margin=0.2),
+        GateSpec(max_latency_ms=5),
+        GateSpec(probe_guards={"forgetting.bits_per_byte": 0.1}),
+    ):
+        assert compared_digest(pinned.model_copy(update={"gate": gate})) == before  # or no evaluation would ever fit
     (tmp_path / "rows.jsonl").write_text("two\n")
     others = [compared_digest(spec) for spec in (pinned, SPEC, spec_of(evaluation={"baselines": ["majority"]}))]
     assert len({before, *others}) == 4

@@ -158,7 +158,7 @@ def test_later_looks_ask_for_more(tmp_path: Path) -> None:
     first, tenth = judged(tmp_path, evaluation), judged(tmp_path, evaluation, look=10)
     assert (first.outcome, tenth.outcome) == ("PASS", "NOT ENOUGH EVIDENCE")
     assert "one-sided 99.5 % bounds" in tenth.reasons[0]
-    assert "Decision 10 on these rows, of at most 20" in (tmp_path / "judged" / "verdict.md").read_text()
+    assert "Look 10 at these rows, of at most 20" in (tmp_path / "judged" / "verdict.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -172,8 +172,8 @@ def with_standing(evidence: Evidence, standing: Standing, evaluation: Evaluation
     if standing.look > spec.gate.max_decisions:
         fresh = fresh_share_needed(standing.look, spec.gate.max_decisions)
         faults.append(
-            f"This holdout has been decided on {num_of(standing.look - 1, 'time')} (gate.max_decisions "
-            f"{spec.gate.max_decisions:,}): it is worn out. One more decision takes fresh rows in place of {fresh:.0%} of it, "
+            f"This holdout has been looked at {num_of(standing.look - 1, 'time')} (gate.max_decisions "
+            f"{spec.gate.max_decisions:,}): it is worn out. One more look takes fresh rows in place of {fresh:.0%} of it, "
             f"about {math.ceil(fresh * evaluation.num_rows):,}."
         )
     return replace(evidence, look=standing.look, faults=tuple(faults), canaries=canaries)

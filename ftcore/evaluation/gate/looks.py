@@ -1,6 +1,6 @@
 """Looks at a holdout. Each decision on the same rows tells something about them, and what is chosen by it fits them a little.
 
-Every decision is counted in the ledger, PASS or not. Three things keep a holdout honest:
+Every candidate that is scored is counted in the ledger, whatever is decided. Three things keep a holdout honest:
 
 - the step of the Ladder (Blum & Hardt 2015, "The Ladder: a reliable leaderboard for machine learning competitions"): a gain below
   `min_gain` never changes production;
