@@ -125,7 +125,7 @@ def test_a_series_counts_what_a_rule_promotes() -> None:
     assert (line.promotions, line.worse, line.much_worse, line.gains, line.missed) == (3, 2, 1, 2, 1)
     lines = {name: Line() for name in SERIES_RULES}
     for seed in range(3):
-        retrain(seed, 0.0, lines)
+        retrain(seed, 0.0, 0, lines)
     assert lines["new >= old"].promotions > lines["gate"].promotions >= lines["gate, strict"].promotions
     assert lines["gate"].much_worse == 0 and len(lines["gate"].final) == 3
 
