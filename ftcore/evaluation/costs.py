@@ -62,7 +62,7 @@ def _mean(counts: np.ndarray, groups: Ints | None) -> dict[str, float]:
 
 def read_costs(folder: Path) -> dict[str, Cost]:
     """By role, of the models that `evaluate` scored into `folder`: baselines that are no models have none."""
-    sizes, tables = (_read_json(folder / name) for name in (SIZES, TABLES))
+    sizes, tables = (read_json(folder / name) for name in (SIZES, TABLES))
     measured = {role: told["cost"] for role, told in tables.get("models", {}).items() if "cost" in told}
     return {role: _cost(sizes.get(role), measured.get(role, {})) for role in dict.fromkeys([*sizes, *measured])}
 
@@ -72,6 +72,7 @@ def _cost(size_mb: float | None, told: Mapping[str, Any]) -> Cost:
     return Cost(size_mb, told.get("p50_ms"), told.get("p95_ms"), **tokens)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """What a file of an evaluation says; empty where there is none."""
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return found

@@ -91,14 +91,23 @@ def judge_guards(gate: GateSpec, holdout: AnyHoldout, alpha: float) -> Iterator[
             f"{level_of(alpha)} bounds {points(seen.lower)} to {points(seen.upper)}; allowed {allowed} {points(margin)}"
         )
         gain = seen.mirrored() if name in LOWER_IS_BETTER else seen
-        if gain.lower > -margin:
-            yield Finding("PASS", f"Holds: {what}.")
-        elif gain.upper < 0 and gain.difference < -margin:
-            yield Finding("FAIL", f"Broken: {what}.")
-        else:
-            needed = max(seen.n + 1, seen.rows_needed(abs(margin + gain.difference), alpha, gate.power))
-            more = f"label {num_of(needed - seen.n, 'more row')} ({needed:,} in all)"
-            yield Finding("NOT ENOUGH EVIDENCE", f"A loss beyond the margin is not ruled out: {what}; {more}.")
+        yield judge_loss(gain, margin, alpha, gate.power, what, "label {}")
+
+
+def judge_loss(gain: Difference, margin: float, alpha: float, power: float, what: str, advice: str) -> Finding:
+    """Non-inferiority: is a loss beyond the margin ruled out, shown, or neither?
+
+    Args:
+        what: The figures, for people.
+        advice: How to get the rows that would tell, which take the place of `{}`.
+    """
+    if gain.lower > -margin:
+        return Finding("PASS", f"Holds: {what}.")
+    if gain.upper < 0 and gain.difference < -margin:
+        return Finding("FAIL", f"Broken: {what}.")
+    needed = max(gain.n + 1, gain.rows_needed(abs(margin + gain.difference), alpha, power))
+    more = advice.format(f"{num_of(needed - gain.n, 'more row')} ({needed:,} in all)")
+    return Finding("NOT ENOUGH EVIDENCE", f"A loss beyond the margin is not ruled out: {what}; {more}.")
 
 
 def judge_broken_rows(gate: GateSpec, holdout: AnyHoldout) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from ftcore.evaluation.classification.metrics import METRICS, left_out
 from ftcore.evaluation.classification.metrics import value_of as value_of_labels
 from ftcore.evaluation.classification.probabilities import PROBABILITY_METRICS
 from ftcore.evaluation.classification.probability_files import read_probabilities
-from ftcore.evaluation.costs import Cost, read_costs
+from ftcore.evaluation.costs import Cost, read_costs, read_json
 from ftcore.evaluation.files import LIKELIHOOD, read_predictions
 from ftcore.evaluation.gate.looks import fresh_share_needed
 from ftcore.evaluation.generation.holdout import TextHoldout
@@ -113,17 +113,12 @@ def gather_evidence(
             faults += _metric_faults(evaluation, holdout)
         except (DataRefused, UsageError) as error:
             faults += [error.message, *error.details]
-    probes = _read_json(folder / PROBES)
+    probes = read_json(folder / PROBES)
     return Evidence(
         holdout, baselines, evaluation.candidate_digest, evaluation.champion_digest, tuple(faults),
         pinned=_pinned(folder), costs=read_costs(folder), canaries=_canaries(probes),
         probes=tuple(probes.get("measures", ())), probe_rows=_probe_rows(folder),
     )  # fmt: skip
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    return found
 
 
 def _canaries(probes: Mapping[str, Any]) -> Canaries | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ftcore.errors import num_of
+from ftcore.evaluation.gate.comparison import judge_loss
 from ftcore.evaluation.gate.evidence import Evidence
 from ftcore.evaluation.gate.findings import Finding, percent, points
 from ftcore.evaluation.probes.measures import Measure
@@ -38,13 +39,7 @@ def _judged(name: str, measure: Measure, margin: float, alpha: float, power: flo
         f"{move(margin)}"
     )
     gain = seen.mirrored() if measure.less_is_better else seen
-    if gain.lower > -margin:
-        return Finding("PASS", f"Holds: {what}.")
-    if gain.upper < 0 and gain.difference < -margin:
-        return Finding("FAIL", f"Broken: {what}.")
-    needed = max(seen.n + 1, seen.rows_needed(abs(margin + gain.difference), alpha, power))
-    more = f"ask about {num_of(needed - seen.n, 'more row')} ({needed:,} in all), or allow more"
-    return Finding("NOT ENOUGH EVIDENCE", f"A loss beyond the margin is not ruled out: {what}; {more}.")
+    return judge_loss(gain, margin, alpha, power, what, "ask about {}, or allow more")
 
 
 def _plain(value: float) -> str:

@@ -77,14 +77,7 @@ def verdict_markdown(spec_name: str, verdict: Mapping[str, Any]) -> str:
     if verdict.get("costs"):
         lines += ["", "## Cost (in this evaluation)", "", *_costs_table(verdict["costs"])]
     if verdict.get("probes"):
-        lines += [
-            "",
-            "## Probes",
-            "",
-            WHO_DECIDES,
-            "",
-        ]
-        lines += _table(HEADS, table_cells(verdict["probes"]))
+        lines += ["", "## Probes", "", WHO_DECIDES, "", *_table(HEADS, table_cells(verdict["probes"]))]
     lines += [
         "",
         "## Thresholds",
