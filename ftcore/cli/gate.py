@@ -25,7 +25,7 @@ def show(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = False
     loaded = load_spec(spec, overrides or ())
     with open_ledger() as ledger:
         known = rules_in_force(ledger, loaded.name)
-        differing = rule_changes(loaded, ledger) if known else []
+        differing = rule_changes(loaded, known) if known else []
         decisions = ledger.events(loaded.name, (GATE_DECISION,))
         reviews = recorded_reviews(loaded.name, ledger)
     if json:

@@ -14,6 +14,15 @@ from ftcore.evaluation.outputs import SIZES, TABLES
 from ftcore.evaluation.rows import Ints, group_sums
 from ftcore.evaluation.statistics.intervals import delta_interval
 
+SHOWN = (
+    ("size_mb", "size, MB"),
+    ("p50_ms", "ms per row, median"),
+    ("p95_ms", "ms per row, 95th percentile"),
+    ("tokens_read", "tokens read per row"),
+    ("tokens_written", "tokens written per row"),
+)
+"""Fields of a cost, and what people read."""
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -76,3 +85,12 @@ def read_json(path: Path) -> dict[str, Any]:
     """What a file of an evaluation says; empty where there is none."""
     found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     return found
+
+
+def shown(value: float | Mapping[str, float] | None) -> str:
+    """One field of a cost, as plain data, for people."""
+    if value is None:
+        return "–"
+    if isinstance(value, Mapping):
+        return f"{value['value']:,.1f} ({value['ci_low']:,.1f} to {value['ci_high']:,.1f})"
+    return f"{value:,.3g}"

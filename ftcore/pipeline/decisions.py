@@ -8,7 +8,7 @@ from ftcore.evaluation.gate.rules import compared_digest
 from ftcore.evaluation.outputs import HOLDOUT
 from ftcore.ledger import GATE_DECISION, HOLDOUT_SCORED, Event, Ledger
 from ftcore.pipeline.references import champion_ref
-from ftcore.pipeline.rules import rule_changes
+from ftcore.pipeline.rules import rule_changes, rules_in_force
 from ftcore.records import Evaluation, Standing, Verdict
 from ftcore.spec import FineTuneSpec
 from ftcore.store import Store
@@ -21,7 +21,7 @@ def standing(spec: FineTuneSpec, ledger: Ledger, store: Store, evaluation: Evalu
         look=_look(
             ledger.events(kinds=(HOLDOUT_SCORED, GATE_DECISION)), evaluation, holdout_sketch(store, evaluation), spec
         ),
-        rule_changes=tuple(rule_changes(spec, ledger)),
+        rule_changes=tuple(rule_changes(spec, rules_in_force(ledger, spec.name))),
         champion_digest=champion.model_digest if champion else None,
         champion_seq=champion.seq if champion else 0,
         compared_digest=compared_digest(spec),

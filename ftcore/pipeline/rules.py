@@ -23,9 +23,8 @@ def rules_in_force(ledger: Ledger, spec_name: str) -> Event | None:
     return next(iter(ledger.events(spec_name, (GATE_RULES,), limit=1, newest_first=True)), None)
 
 
-def rule_changes(spec: FineTuneSpec, ledger: Ledger) -> list[str]:
-    """How the spec's rules differ from those in force, line by line."""
-    known = rules_in_force(ledger, spec.name)
+def rule_changes(spec: FineTuneSpec, known: Event | None) -> list[str]:
+    """How the spec's rules differ from those in force (`rules_in_force`), line by line."""
     return [_NONE] if known is None else list(differences(known.payload["rules"], rules_of(spec)))
 
 
@@ -38,7 +37,7 @@ def record_rules(spec: FineTuneSpec, ledger: Ledger, actor: str) -> None:
     known = rules_in_force(ledger, spec.name)
     if known is None:
         ledger.append(GATE_RULES, spec.name, _payload(spec, "first training"), actor)
-    elif changes := rule_changes(spec, ledger):
+    elif changes := rule_changes(spec, known):
         raise GateChanged(
             f"What decides a promotion of {spec.name} is not what the ledger has on record since {known.at} ({known.actor}):",
             details=changes,
@@ -64,7 +63,7 @@ def approve_rules(spec: FineTuneSpec, ledger: Ledger, actor: str, because: str) 
         raise GateChanged(
             f"{actor} is not among the approvers of {spec.name} (approval.approvers): {', '.join(approvers)}."
         )
-    if known is not None and not rule_changes(spec, ledger):
+    if known is not None and not rule_changes(spec, known):
         return False
     ledger.append(GATE_RULES, spec.name, _payload(spec, because.strip()), actor)
     return True

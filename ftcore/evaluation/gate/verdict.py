@@ -8,7 +8,7 @@ from typing import Any
 
 from ftcore.errors import num_of
 from ftcore.evaluation.classification.metrics import METRICS
-from ftcore.evaluation.costs import Cost
+from ftcore.evaluation.costs import SHOWN, Cost, shown
 from ftcore.evaluation.gate.findings import Judgement, percent
 from ftcore.evaluation.gate.looks import alpha_at
 from ftcore.evaluation.markdown import escape
@@ -171,21 +171,8 @@ def _slices_table(slices: list[dict[str, Any]]) -> list[str]:
 
 
 def _costs_table(costs: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    rows = [
-        (role, _number(cost["size_mb"]), _number(cost["p50_ms"]), _number(cost["p95_ms"]), _tokens(cost["tokens_read"]),
-         _tokens(cost["tokens_written"]))
-        for role, cost in costs.items()
-    ]  # fmt: skip
-    names = ("model", "MB", "ms per row, median", "95th percentile", "tokens read per row", "tokens written per row")
-    return _table(names, rows)
-
-
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.3g}"
-
-
-def _tokens(found: Mapping[str, float] | None) -> str:
-    return "–" if found is None else f"{found['value']:,.1f} ({found['ci_low']:,.1f} to {found['ci_high']:,.1f})"
+    rows = [(role, *(shown(cost[name]) for name, _ in SHOWN)) for role, cost in costs.items()]
+    return _table(("model", *(title for _, title in SHOWN)), rows)
 
 
 def _table(names: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:

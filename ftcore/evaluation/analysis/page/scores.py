@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ftcore.evaluation.costs import SHOWN, shown
 from ftcore.html.elements import Element, Node, paragraph, section, soft, table
 from ftcore.records import LOWER_IS_BETTER
 
-_COSTS = (("size_mb", "size, MB"), ("p50_ms", "ms per row, median"), ("p95_ms", "ms per row, 95th percentile"),
-          ("tokens_read", "tokens read per row"), ("tokens_written", "tokens written per row"))  # fmt: skip
 _NONE = "–"
 
 
@@ -31,10 +30,10 @@ def score_section(verdict: Mapping[str, Any]) -> Element | None:
         for name in names
     ]
     costs = verdict.get("costs", {})
-    for name, title in _COSTS:
+    for name, title in SHOWN:
         seen = [costs.get(role, {}).get(name) for role in models]
         if any(value is not None for value in seen):
-            rows.append([title, *map(_cost, seen), _NONE])
+            rows.append([title, *map(shown, seen), _NONE])
     head = ["", *(role.replace("_", " ") for role in models), "candidate - champion"]
     return section(
         "Scores",
@@ -58,11 +57,3 @@ def _difference(metric: Mapping[str, Any] | None) -> str:
     if metric is None:
         return _NONE
     return f"{metric['difference']:+.4f} ({metric['ci_low']:+.4f} to {metric['ci_high']:+.4f})"
-
-
-def _cost(value: float | Mapping[str, float] | None) -> str:
-    if value is None:
-        return _NONE
-    if isinstance(value, Mapping):
-        return f"{value['value']:,.1f} ({value['ci_low']:,.1f} to {value['ci_high']:,.1f})"
-    return f"{value:,.3g}"
