@@ -115,10 +115,11 @@ def _measure_all(rows: Sequence[Row], plan: Sequence[Row], options: argparse.Nam
     broken = []
     for row in rows:
         started = time.monotonic()
-        if row.data.name not in prepared:  # in a process of its own: what it loads is no part of a row's memory
-            prepared[row.data.name] = measure([row.data.name]) is not None
+        key = f"{row.data.name} {row.prepare}"
+        if key not in prepared:  # in a process of its own: what it loads is no part of a row's memory
+            prepared[key] = measure([row.data.name, row.method, "--prepare"]) is not None
         more = ["--rows", str(options.rows)] if options.smoke else []
-        found = measure([row.data.name, row.method, *more]) if prepared[row.data.name] else None
+        found = measure([row.data.name, row.method, *more]) if prepared[key] else None
         if not found:
             broken.append(f"{row.name} broke")
             continue

@@ -16,12 +16,12 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.methods.plan import DataSet, Row, read_plan, spec_of, spec_of_row
+from benchmarks.methods.plan import Row, read_plan, spec_of, spec_of_row
 from ftcore.data.reading import read_jsonl, read_splits
 from ftcore.data.rows import clean_row
 from ftcore.ledger import open_ledger
@@ -68,7 +68,7 @@ class Figures:
 
 @dataclass(frozen=True)
 class Given:
-    """Prepared rows of a set."""
+    """Prepared data of a row."""
 
     spec: FineTuneSpec
     records: Mapping[str, Any]
@@ -81,13 +81,14 @@ class Given:
         return found
 
 
-def prepare(data: DataSet) -> Given:
-    """The rows of a set, as `prepare` leaves them; reused if they are there.
+def prepare(row: Row) -> Given:
+    """The data of a row, as `prepare` leaves them; reused if they are there.
 
     Raises:
         SystemExit: The data are refused.
     """
-    spec, store = spec_of(data, os.environ[data.data] if data.data else None), Store()
+    data, store = row.data, Store()
+    spec = spec_of(row, os.environ[data.data] if data.data else None)
     steps = list(run_pipeline(spec, store, open_ledger(), last="prepare"))
     if steps[-1].record.refused:
         sys.exit(f"{data.name}: refused at {steps[-1].stage}: {'; '.join(steps[-1].record.refused)}")
@@ -95,7 +96,7 @@ def prepare(data: DataSet) -> Given:
     test = read_jsonl(store.resolve(records["prepare"].uri) / "test.jsonl")
     if data.whole_test:
         files = store.resolve(records["ingest"].uri) / "files"
-        test = [clean_row(row, spec.prepare) for row in read_splits(files, spec.data, task=spec.task)["test"]]
+        test = [clean_row(given, spec.prepare) for given in read_splits(files, spec.data, task=spec.task)["test"]]
     return Given(spec, records, store, test)
 
 
@@ -215,23 +216,34 @@ def _value(metrics: Sequence[Metric], name: str) -> float:
 
 def speedup(student: Path, teacher: Path, test: list[dict[str, Any]], spec: FineTuneSpec, device: Device) -> float:
     """CPU time of the teacher over that of the student on the same rows: the fastest of alternating runs of each."""
-    from ftcore.models.inference import Predictor
-    from ftcore.models.loading import load_classifier
-
-    texts = [row["text"] for row in test[:_SPEED_ROWS]]
     fastest = {student: math.inf, teacher: math.inf}
-    predictors = {
-        folder: Predictor(load_classifier(folder), device, spec.training.max_length, spec.evaluation.batch_size)
-        for folder in fastest
-    }
-    for predictor in predictors.values():
-        predictor.predict(texts[:64])
+    answer = {folder: _answerer(folder, test, spec, device) for folder in fastest}
+    for run in answer.values():
+        run(1)
     for _ in range(_SPEED_ROUNDS):
-        for folder, predictor in predictors.items():
+        for folder, run in answer.items():
             started = time.process_time()
-            predictor.predict(texts)
+            run(_SPEED_ROWS)
             fastest[folder] = min(fastest[folder], time.process_time() - started)
     return fastest[teacher] / fastest[student]
+
+
+def _answerer(folder: Path, test: list[dict[str, Any]], spec: FineTuneSpec, device: Device) -> Callable[[int], object]:
+    """What answers the first rows of a test split with a saved model: classes; or the likelihood of the answers given, which
+    says how fast a model is whatever the length of what it would write."""
+    if spec.task == "classification":
+        from ftcore.models.inference import Predictor
+        from ftcore.models.loading import load_classifier
+
+        texts = [row["text"] for row in test]
+        predictor = Predictor(load_classifier(folder), device, spec.training.max_length, spec.evaluation.batch_size)
+        return lambda num: predictor.predict(texts[:num])
+    from ftcore.evaluation.generation import scoring as replies
+    from ftcore.evaluation.generation.baselines import prompt_of
+
+    prompts, wanted = [prompt_of(row, spec.task) for row in test], [row["completion"] for row in test]
+    generator = replies.generator_of(folder, Manifest.read(folder).digest, spec, device)
+    return lambda num: generator.log_likelihoods(prompts[:num], wanted[:num])
 
 
 def _peak_mb() -> float:
@@ -256,14 +268,15 @@ def machine(spec: FineTuneSpec) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("set")
-    parser.add_argument("method", nargs="?", help="left out: the rows are prepared, nothing is measured")
+    parser.add_argument("method")
+    parser.add_argument("--prepare", action="store_true", help="only prepare its data; measure nothing")
     parser.add_argument(
         "--rows", type=int, help="so many rows and a few steps: shows that it runs, not what it is worth"
     )
     arguments = parser.parse_args()
-    row = next(row for row in read_plan() if row.data.name == arguments.set and arguments.method in (None, row.method))
-    given = prepare(row.data)
-    if arguments.method is None:
+    row = next(row for row in read_plan() if row.data.name == arguments.set and row.method == arguments.method)
+    given = prepare(row)
+    if arguments.prepare:
         return
     work = ask_baseline if row.baseline else train_row
     figures = {name: value for name, value in asdict(work(row, given, arguments.rows)).items() if value is not None}

@@ -28,8 +28,6 @@ class DataSet:
     spec: str
     """File, relative to the repository."""
     settings: Mapping[str, Any]
-    prepare: Mapping[str, Any]
-    """Settings that the rows are prepared with, beside those of the spec file."""
     data: str | None
     """Environment variable that names the folder; None: the data are shipped."""
     whole_test: bool
@@ -56,11 +54,16 @@ class Row:
         return f"{self.data.name}/{self.method}"
 
     @property
+    def prepare(self) -> dict[str, Any]:
+        """The settings that choose what is prepared beside the rows: which ratings of answers."""
+        return {name: value for name, value in self.settings.items() if name.startswith("method.prefer")}
+
+    @property
     def digest(self) -> str:
         """SHA-256 of everything that is declared for this row: another digest, another measurement."""
         raw = yaml.safe_load((ROOT / self.data.spec).read_text(encoding="utf-8"))
         spec = {section: raw.get(section) for section in _READ}
-        prepared = [dict(self.data.prepare), self.data.whole_test]
+        prepared = [self.prepare, self.data.whole_test]
         return digest_of([spec, prepared, self.baseline, dict(self.settings)])
 
 
@@ -69,8 +72,8 @@ def read_plan(path: Path = SETTINGS) -> list[Row]:
     raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     sets = [
         DataSet(
-            name, item["title"], item["spec"], item.get("settings", {}), item.get("prepare", {}), item.get("data"),
-            bool(item.get("whole_test")), bool(item.get("only_named")),
+            name, item["title"], item["spec"], item.get("settings", {}), item.get("data"), bool(item.get("whole_test")),
+            bool(item.get("only_named")),
         )
         for name, item in raw["sets"].items()
     ]  # fmt: skip
@@ -92,14 +95,14 @@ def chosen(rows: Sequence[Row], patterns: Sequence[str]) -> list[Row]:
     return [row for row in rows if not patterns or any(fnmatch.fnmatch(row.name, pattern) for pattern in patterns)]
 
 
-def spec_of(data: DataSet, folder: str | None) -> FineTuneSpec:
-    """The spec that the rows of a set are prepared with.
+def spec_of(row: Row, folder: str | None) -> FineTuneSpec:
+    """The spec that a row's data are prepared with.
 
     Args:
         folder: Where data lie that are not shipped.
     """
-    spec = load_spec(ROOT / data.spec, [f"data.path={Path(folder).absolute()}"] if folder else [])
-    return with_settings(spec, data.prepare)
+    spec = load_spec(ROOT / row.data.spec, [f"data.path={Path(folder).absolute()}"] if folder else [])
+    return with_settings(spec, row.prepare)
 
 
 def spec_of_row(row: Row, prepared: FineTuneSpec) -> FineTuneSpec:
@@ -108,5 +111,4 @@ def spec_of_row(row: Row, prepared: FineTuneSpec) -> FineTuneSpec:
     Raises:
         SpecError: Settings do not go together.
     """
-    plain = dict.fromkeys(row.data.prepare)
-    return with_settings(prepared, {**plain, **row.settings})
+    return with_settings(prepared, row.settings)
