@@ -5,7 +5,8 @@
 A classifier is fine-tuned first, shortly, so that its answers mean something. Four sides take turns over the test rows:
 pipeline() row by row as by default, pipeline() in batches of 64, ftcore in float32, and ftcore as the machine would have it (bf16
 where the CPU computes in it). Prints rows per second by the clock and by CPU time (medians), how many times as fast as the
-default pipeline that is, and how the answers compare with its: share of equal labels, largest difference of a confidence.
+default pipeline that is, and how the answers compare with its: share of equal labels, largest difference of a confidence. Ends
+with 1 if ftcore is not twice as fast, or answers otherwise in float32.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,6 +27,7 @@ from transformers import pipeline
 from transformers.utils import logging as transformers_logging
 
 from benchmarks.banking77 import Rows, labels_of, read
+from benchmarks.wanted import Wanted, exit_status
 from ftcore.models.base import resolve_base
 from ftcore.models.devices import Device, choose
 from ftcore.models.inference import Predictor
@@ -79,7 +82,7 @@ def ours(model: Path, device: Device) -> Callable[[list[str]], list[Answer]]:
     return predict
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--train-rows", type=int, default=1200)
@@ -102,7 +105,7 @@ def main() -> None:
             side.answers = side.predict(texts)
             side.wall_s.append(time.perf_counter() - wall)
             side.cpu_s.append(time.process_time() - cpu)
-    first = sides[0]
+    first, figures = sides[0], []
     for side in sides:
         wall_s, cpu_s = statistics.median(side.wall_s), statistics.median(side.cpu_s)
         pairs = list(zip(side.answers, first.answers, strict=True))
@@ -113,7 +116,12 @@ def main() -> None:
             f"x {statistics.median(first.wall_s) / wall_s:5.2f} wall x {statistics.median(first.cpu_s) / cpu_s:5.2f} CPU, "
             f"same labels {same:.2%}, confidences differ by up to {apart:.1e}"
         )
+        if side.name.startswith("ftcore"):
+            figures += [Wanted(f"{side.name}, times pipeline()", statistics.median(first.wall_s) / wall_s, least=2)]
+        if side.name == "ftcore fp32":
+            figures += [Wanted("same labels, %", 100 * same, least=100), Wanted("confidences apart", apart, most=1e-4)]
+    return exit_status(figures)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

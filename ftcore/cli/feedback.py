@@ -51,8 +51,9 @@ def collect(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = Fa
     retrain request."""
     from ftcore.ledger import open_ledger
     from ftcore.ledger.ledger import SERVICE
-    from ftcore.monitoring.corrections import reads_ratings
-    from ftcore.monitoring.feedback import MIN_NEW_LABEL_ROWS, collect_feedback, feedback_counts
+    from ftcore.monitoring.corrections import RATINGS, prefers
+    from ftcore.monitoring.feedback import collect_feedback, feedback_counts
+    from ftcore.monitoring.labels import MIN_NEW_LABEL_ROWS
     from ftcore.store import Store
 
     loaded, store = load_spec(spec, overrides or ()), Store()
@@ -67,7 +68,7 @@ def collect(spec: SpecArgument, overrides: SetOption = None, json: JsonFlag = Fa
                     "followed": collected.followed})  # fmt: skip
         return
     what = ("labelled answer", "") if loaded.task == "classification" else ("corrected reply", "corrected replies")
-    if reads_ratings(loaded):
+    if prefers(loaded) == RATINGS:
         what, counts["matched"] = (
             ("correction or rating", "corrections and ratings"),
             counts["matched"] + counts["ratings"],

@@ -16,6 +16,9 @@ from ftcore.spec import DataSpec, FineTuneSpec
 RATINGS = "ratings"
 """Folder inside the data version: `data.files` patterns such as `*.jsonl` do not reach into it, for a reply that people disliked
 must never be learned as a good one."""
+PAIRS = "pairs"
+"""The same, for corrected replies beside what the model wrote."""
+_LEARNED_FROM = {"kto": RATINGS, "dpo": PAIRS}
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,9 @@ class JoinedReplies:
     """Canonical columns: the corrected reply is the last turn."""
     ratings: tuple[Row, ...]
     """id, messages (the last turn is the reply that was rated), rating (up or down), timestamp; group and source where known."""
+    pairs: tuple[Row, ...]
+    """One for each of `rows` whose prompt had been answered otherwise: id, prompt (turns), chosen (the corrected reply), rejected
+    (the model's), timestamp; group and source where known."""
     unknown: int
     """Feedback for ids that no prediction carries."""
 
@@ -47,17 +53,18 @@ def join_replies(
     replies = {str(row["id"]): clean_lines(str(row["reply"])) for row in feedback if row.get("reply")}
     ratings = {str(row["id"]): str(row["rating"]) for row in feedback if row.get("rating")}
     answered = {str(row["id"]): row for row in predictions}
-    rows, given = [], []
+    rows, given, pairs = [], [], []
     for identity, row in answered.items():
-        if (better := replies.get(identity)) and better != (taken or {}).get(identity):
-            rows.append(
-                {**_about(row), **generation_row(_turns(row, better)), "group": str(row.get("group") or identity)}
-            )
         rating, written = ratings.get(identity), str(row["prediction"])
+        if (better := replies.get(identity)) and better != (taken or {}).get(identity):
+            turns = _turns(row, better)
+            rows.append({**_about(row), **generation_row(turns), "group": str(row.get("group") or identity)})
+            if clean_lines(written) not in ("", better):
+                pairs.append({**_about(row), "prompt": turns[:-1], "chosen": better, "rejected": written})
         if rating and written and rating != (rated or {}).get(identity):
             given.append({**_about(row), "messages": _turns(row, written), "rating": rating})
     unknown = sum(identity not in answered for identity in {*replies, *ratings})
-    return JoinedReplies(tuple(rows), tuple(given), unknown)
+    return JoinedReplies(tuple(rows), tuple(given), tuple(pairs), unknown)
 
 
 def _turns(row: Row, reply: str) -> list[dict[str, str]]:
@@ -84,12 +91,15 @@ def writer_of(data: DataSpec) -> Callable[[Row], Row]:
     return in_user_format
 
 
-def reads_ratings(spec: FineTuneSpec) -> bool:
-    """True if training would learn from the ratings that production gives: thumbs, in the file that feedback writes."""
-    prefer, name = spec.method.prefer, PurePosixPath(f"{RATINGS}/feedback-1.jsonl")
-    if prefer is None or prefer.algorithm != "kto":
-        return False
-    return any(len(PurePosixPath(item).parts) == len(name.parts) and name.match(item) for item in prefer.data)
+def prefers(spec: FineTuneSpec) -> str | None:
+    """The folder of feedback that `method.prefer` would learn from: ratings or pairs, in the files that feedback writes."""
+    prefer = spec.method.prefer
+    if prefer is None:
+        return None
+    folder = _LEARNED_FROM[prefer.algorithm]
+    name = PurePosixPath(f"{folder}/feedback-1.jsonl")
+    reads = any(len(PurePosixPath(item).parts) == len(name.parts) and name.match(item) for item in prefer.data)
+    return folder if reads else None
 
 
 def writable(rows: Sequence[Row], write: Callable[[Row], Row]) -> tuple[tuple[Row, ...], tuple[str, ...]]:

@@ -3,8 +3,9 @@
 The feedback log is joined with the prediction log by the id that each answer carried. What is new since the last version is
 written as one more file, `feedback-<n>.jsonl`, in the user's own column names, to the data repository under FTCORE_HOME; a
 label that was corrected since replaces the old one in its place. For models that write replies the same holds for corrected
-replies; ratings of replies go along as `ratings/feedback-<n>.jsonl`, which no pattern for training rows reads, and make a version
-on their own where `method.prefer` learns from them.
+replies. What people preferred goes along, where no pattern for training rows reads it: ratings as `ratings/feedback-<n>.jsonl`,
+which make a version on their own where `method.prefer` learns from them, and each corrected reply beside what the model wrote as
+`pairs/feedback-<n>.jsonl`.
 Rows with which the data set would be refused are left out and named in the answer; the next call looks at them again.
 """
 
@@ -12,38 +13,22 @@ from __future__ import annotations
 
 import dataclasses
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from ftcore.data.cleaning import clean_text
 from ftcore.data.reading import read_jsonl, read_splits
 from ftcore.data.versions import DataRepository, pull
 from ftcore.errors import UsageError
 from ftcore.ledger import Ledger
-from ftcore.monitoring.corrections import RATINGS, join_replies, reads_ratings, writable, writer_of
+from ftcore.monitoring.corrections import PAIRS, RATINGS, join_replies, prefers, writable, writer_of
+from ftcore.monitoring.labels import in_user_columns, join
 from ftcore.monitoring.upstream import FEEDBACK_FILES, follow_own_data
 from ftcore.records import DataRef, DatasetVersion, canonical_json
 from ftcore.registry.package import read_lineage
 from ftcore.serving.log import Row, feedback_folder, predictions_folder, read_log
-from ftcore.spec import ColumnsSpec, DataSpec, FineTuneSpec
+from ftcore.spec import DataSpec, FineTuneSpec
 from ftcore.store import Manifest, Store
-
-MIN_NEW_LABEL_ROWS = 5
-"""A label that the data set does not know yet waits until it has so many rows: a mistyped label must not become a class."""
-
-
-@dataclass(frozen=True)
-class Joined:
-    """Feedback matched to predictions."""
-
-    rows: tuple[Row, ...]
-    """Canonical columns, in the order of the predictions; one row per answered id."""
-    unknown: int
-    """Feedback for ids that no prediction carries."""
-    held_back: Mapping[str, int]
-    """New labels with too few rows so far."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +86,7 @@ def collect_feedback(spec: FineTuneSpec, store: Store, ledger: Ledger, actor: st
 def _collect(spec: FineTuneSpec, store: Store, ledger: Ledger, repository: DataRepository, current: Path) -> Collected:
     """Publish what is new and fit; `current` holds the repository's newest version."""
     columns = spec.data.columns
-    held = {path.name: read_jsonl(path) for path in sorted(current.glob(FEEDBACK_FILES))}
+    held = _held(current)
     taken = {str(row[columns.id]): str(row[columns.label]) for rows in held.values() for row in rows}
     known = {str(row["label"]) for row in _rows(spec, current) if row["label"]}
     joined = join(_logged(store, spec.name, "feedback"), _logged(store, spec.name, "predictions"), known, taken)
@@ -109,42 +94,62 @@ def _collect(spec: FineTuneSpec, store: Store, ledger: Ledger, repository: DataR
     def write(row: Row) -> Row:
         return in_user_columns(row, columns)
 
-    collected, files = _accept(spec, ledger, current, joined.rows, _Files("", held, columns.id, write), known)
+    to_files = _Files("", held, columns.id, write)
+    collected, rows = _accept(spec, ledger, current, joined.rows, to_files, known)
     collected = dataclasses.replace(collected, held_back=joined.held_back)
-    if not files:
+    if not rows:
         return collected
-    return dataclasses.replace(collected, data=repository.add(files, "Labelled rows from production"))
+    return dataclasses.replace(collected, data=repository.add(to_files(rows), "Labelled rows from production"))
 
 
 def _collect_replies(
     spec: FineTuneSpec, store: Store, ledger: Ledger, repository: DataRepository, current: Path
 ) -> Collected:
     """As `_collect`. Ratings go along with corrected replies; alone they make a version where `method.prefer` reads them."""
-    held = {path.name: read_jsonl(path) for path in sorted(current.glob(FEEDBACK_FILES))}
-    rated = {f"{RATINGS}/{path.name}": read_jsonl(path) for path in sorted((current / RATINGS).glob(FEEDBACK_FILES))}
     taken = {str(row["id"]): str(row["completion"]) for row in _rows(spec, current)}
-    ratings = {str(row["id"]): str(row["rating"]) for rows in rated.values() for row in rows}
-    joined = join_replies(
-        _logged(store, spec.name, "feedback"), _logged(store, spec.name, "predictions"), taken, ratings
-    )
+    rated = {str(row["id"]): str(row["rating"]) for rows in _held(current, RATINGS).values() for row in rows}
+    joined = join_replies(_logged(store, spec.name, "feedback"), _logged(store, spec.name, "predictions"), taken, rated)
     write = writer_of(spec.data)
-    rows, unwritable = writable(joined.rows, write)
-    collected, files = _accept(spec, ledger, current, rows, _Files("", held, spec.data.columns.id, write), set())
-    num_left_out = collected.num_left_out + len(joined.rows) - len(rows)
+    writable_rows, unwritable = writable(joined.rows, write)
+    to_files = _Files("", _held(current), spec.data.columns.id, write)
+    collected, rows = _accept(spec, ledger, current, writable_rows, to_files, set())
+    num_left_out = collected.num_left_out + len(joined.rows) - len(writable_rows)
     collected = dataclasses.replace(collected, num_left_out=num_left_out, reasons=(*unwritable, *collected.reasons))
-    if not files and not (reads_ratings(spec) and len(joined.ratings) >= spec.monitoring.min_feedback_rows):
+    enough = prefers(spec) == RATINGS and len(joined.ratings) >= spec.monitoring.min_feedback_rows
+    if not rows and not enough:
         return collected
-    ratings_files = _Files(f"{RATINGS}/", rated, "id", dict)(joined.ratings)
-    if reads_ratings(spec):
+    ids, files = {row["id"] for row in rows}, to_files(rows) if rows else {}
+    preferred = {RATINGS: joined.ratings, PAIRS: tuple(pair for pair in joined.pairs if pair["id"] in ids)}
+    more, num_refused, refused = _preferences(spec, current, files, preferred)
+    num_left_out, reasons = collected.num_left_out + num_refused, (*collected.reasons, *refused)
+    collected = dataclasses.replace(collected, num_left_out=num_left_out, reasons=reasons)
+    if refused and not rows:
+        return collected
+    what = "Corrected replies" if rows else "Rated replies"
+    return dataclasses.replace(collected, data=repository.add(files | more, f"{what} from production"))
+
+
+def _preferences(
+    spec: FineTuneSpec, current: Path, files: Mapping[str, bytes], preferred: Mapping[str, Sequence[Row]]
+) -> tuple[dict[str, bytes], int, tuple[str, ...]]:
+    """The files of ratings and pairs to publish beside `files`; how many that training would learn from cannot join, and why."""
+    made = {name: _Files(f"{name}/", _held(current, name), "id", dict)(rows) for name, rows in preferred.items()}
+    refused: tuple[str, ...] = ()
+    if (learned := prefers(spec)) is not None:
         from ftcore.monitoring.acceptance import refused_ratings
 
-        if refused := refused_ratings(spec, current, files | ratings_files):
-            left_out, reasons = collected.num_left_out + len(joined.ratings), (*collected.reasons, *refused)
-            collected, ratings_files = dataclasses.replace(collected, num_left_out=left_out, reasons=reasons), {}
-            if not files:
-                return collected
-    what = "Corrected replies" if files else "Rated replies"
-    return dataclasses.replace(collected, data=repository.add(files | ratings_files, f"{what} from production"))
+        if refused := refused_ratings(spec, current, {**files, **made[learned]}):
+            del made[learned]
+    joined = {name: content for part in made.values() for name, content in part.items()}
+    return joined, len(preferred[learned]) if learned and refused else 0, refused
+
+
+def _held(current: Path, folder: str = "") -> dict[str, list[Row]]:
+    """The feedback files of a version, by their path inside it."""
+    return {
+        path.relative_to(current).as_posix(): read_jsonl(path)
+        for path in sorted((current / folder).glob(FEEDBACK_FILES))
+    }
 
 
 def _has_feedback(folder: Path) -> bool:
@@ -153,11 +158,11 @@ def _has_feedback(folder: Path) -> bool:
 
 def _accept(
     spec: FineTuneSpec, ledger: Ledger, current: Path, rows: Sequence[Row], to_files: _Files, known: set[str]
-) -> tuple[Collected, dict[str, bytes]]:
-    """The files to publish; none if too few rows are new and fit. The outcome names the rest."""
+) -> tuple[Collected, tuple[Row, ...]]:
+    """The rows to publish; none if too few are new and fit. The outcome names the rest."""
     min_rows = spec.monitoring.min_feedback_rows
     if len(rows) < min_rows:
-        return Collected(None), {}
+        return Collected(None), ()
     check_pattern(f"feedback-{len(to_files.held) + 1}.jsonl", spec.data)
     # Only now: it loads Great Expectations, which takes seconds.
     from ftcore.monitoring.acceptance import accept_rows
@@ -166,7 +171,7 @@ def _accept(
     free = released.rows if released else ()
     accepted = accept_rows(spec, current, rows, to_files, known=known, min_rows=min_rows, released=free)
     collected = Collected(None, num_left_out=accepted.num_left_out, reasons=accepted.reasons)
-    return collected, to_files(accepted.rows) if accepted.rows else {}
+    return collected, accepted.rows
 
 
 @dataclass(frozen=True)
@@ -186,58 +191,6 @@ class _Files:
         if more := [row for identity, row in new.items() if identity not in there]:
             files[f"{self.folder}feedback-{len(self.held) + 1}.jsonl"] = more
         return {name: "".join(canonical_json(row) + "\n" for row in rows).encode() for name, rows in files.items()}
-
-
-def join(
-    feedback: Sequence[Row], predictions: Sequence[Row], known: set[str], taken: Mapping[str, str] | None = None
-) -> Joined:
-    """Match labels to answered messages.
-
-    The last label of an id wins. Labels are cleaned as texts are, and one that differs from a known label only in case or
-    spaces is taken for it.
-
-    Args:
-        feedback: Rows with `id`, `label`, in time order; rows without a label are about replies and do not count.
-        predictions: Rows of the prediction log.
-        known: Labels of the data set.
-        taken: Id -> label of the rows that a data version has already; they come again only with another label.
-    """
-    by_form = {_form(label): label for label in sorted(known)}
-    labels = {str(row["id"]): clean_text(str(row["label"])) for row in feedback if row.get("label")}
-    answered = {str(row["id"]): row for row in predictions}
-    found: list[Row] = []
-    for identity, row in answered.items():
-        if given := labels.get(identity):
-            label = by_form.get(_form(given), given)
-            if label != (taken or {}).get(identity):
-                found.append(_canonical(row, label))
-    counts = Counter(str(row["label"]) for row in found)
-    held_back = {label: n for label, n in sorted(counts.items()) if label not in known and n < MIN_NEW_LABEL_ROWS}
-    rows = tuple(row for row in found if row["label"] not in held_back)
-    return Joined(rows, sum(identity not in answered for identity in labels), held_back)
-
-
-def _form(label: str) -> str:
-    return "_".join(label.casefold().replace("-", " ").replace("_", " ").split())
-
-
-def _canonical(row: Row, label: str) -> Row:
-    """A training row from a logged answer. The channel it came through stays its source, so slices stay comparable; one that
-    nobody named stays unknown."""
-    source = {"source": str(row["source"])} if row.get("source") else {}
-    return {
-        "id": str(row["id"]),
-        "text": str(row["text"]),
-        "label": label,
-        "group": str(row.get("group") or row["id"]),
-        "timestamp": str(row["at"]),
-        **source,
-    }
-
-
-def in_user_columns(row: Row, columns: ColumnsSpec) -> Row:
-    """The row under the names that the user's own files have."""
-    return {str(getattr(columns, part)): value for part, value in row.items()}
 
 
 def check_pattern(name: str, data: DataSpec) -> None:

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from ftcore.training.recipes import Recipe
 
 RELOAD_TOLERANCE = 1e-5
-MERGE_TOLERANCE = 1e-3
+MERGE_TOLERANCE = 1e-4
+"""Merged weights give the same sums in another order, whose rounding grows with depth: small models agree to 1e-5 (the tests hold
+them to it); a merge that goes wrong is off by far more than this."""
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,8 @@ def test_around_with_replies(tmp_path: Path) -> None:
     ]
     assert (len(rows), len(rated), rated[-1]["rating"]) == (12, 12, "down")
     assert rated[-1]["messages"][-1]["content"] == answered[-1]["reply"]
+    [*_, pair] = (store.root / "pulled" / "pairs" / "feedback-1.jsonl").read_text().splitlines()
+    assert (json.loads(pair)["chosen"], json.loads(pair)["rejected"]) == ("we block 50", answered[-1]["reply"])
 
 
 def test_seq2seq_is_promoted_and_served(tmp_path: Path) -> None:

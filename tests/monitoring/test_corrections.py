@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ftcore.data.conversations import READERS
+from ftcore.data.preferences import read_preferences
+from ftcore.data.reading import write_jsonl
 from ftcore.errors import UsageError
-from ftcore.monitoring.corrections import join_replies, reads_ratings, writable, writer_of
+from ftcore.monitoring.corrections import join_replies, prefers, writable, writer_of
 from ftcore.spec import ColumnsSpec, DataSpec, FineTuneSpec
 
 TURNS = [
@@ -54,6 +57,20 @@ def test_conversations_keep_their_turns_and_rows_come_again_only_when_changed() 
     assert len(join_replies(said, [row], taken={"a": "other"}, rated={"a": "up"}).ratings) == 1
 
 
+def test_a_correction_is_a_pair_with_what_the_model_wrote(tmp_path: Path) -> None:
+    said = [{"id": name, "reply": "we block it"} for name in ("a", "same", "empty")]
+    answers = [answered(messages=TURNS, group="g"), answered(id="same", prediction="we block it \n"),
+               answered(id="empty", prediction=" ")]  # fmt: skip
+    joined = join_replies(said, answers)
+    assert joined.pairs == (
+        {"id": "a", "timestamp": "t", "group": "g", "prompt": TURNS, "chosen": "we block it", "rejected": "soon"},
+    )
+    assert join_replies(said, answers, taken={"a": "we block it"}).pairs == ()
+    write_jsonl(tmp_path / "pairs.jsonl", list(joined.pairs))
+    [read], faults = read_preferences(tmp_path / "pairs.jsonl", "dpo")
+    assert (read["chosen"], read["rejected"], read["prompt"], faults.rows) == ("we block it", "soon", TURNS, [])
+
+
 def test_an_empty_reply_can_be_corrected_but_not_rated() -> None:
     joined = join_replies([{"id": "a", "reply": "we block it", "rating": "down"}], [answered(prediction="")])
     assert (len(joined.rows), joined.ratings) == (1, ())
@@ -83,15 +100,17 @@ def test_rows_have_the_users_column_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("prefer", "reads"),
+    ("prefer", "folder"),
     [
-        (None, False),
-        ({"data": ["ratings/*.jsonl"]}, True),
-        ({"data": ["thumbs.jsonl", "ratings/feedback-*.jsonl"]}, True),
-        ({"data": ["*.jsonl"]}, False),
-        ({"data": ["ratings/*.jsonl"], "algorithm": "dpo"}, False),
+        (None, None),
+        ({"data": ["ratings/*.jsonl"]}, "ratings"),
+        ({"data": ["thumbs.jsonl", "ratings/feedback-*.jsonl"]}, "ratings"),
+        ({"data": ["*.jsonl"]}, None),
+        ({"data": ["ratings/*.jsonl"], "algorithm": "dpo"}, None),
+        ({"data": ["old.jsonl", "pairs/*.jsonl"], "algorithm": "dpo"}, "pairs"),
+        ({"data": ["pairs/*.jsonl"]}, None),
     ],
 )
-def test_who_reads_the_ratings_of_production(prefer: dict[str, Any] | None, reads: bool) -> None:
+def test_which_feedback_of_production_is_learned_from(prefer: dict[str, Any] | None, folder: str | None) -> None:
     raw = {"name": "x", "task": "instruction", "base_model": {"name": "m"}, "method": {"prefer": prefer}}
-    assert reads_ratings(FineTuneSpec.model_validate(raw)) is reads
+    assert prefers(FineTuneSpec.model_validate(raw)) == folder

@@ -15,7 +15,8 @@ from ftcore.cli.feedback import collect
 from ftcore.data.reading import read_splits
 from ftcore.data.versions import DataRepository, pull
 from ftcore.errors import UsageError
-from ftcore.monitoring.feedback import check_pattern, collect_feedback, in_user_columns, join
+from ftcore.monitoring.feedback import check_pattern, collect_feedback
+from ftcore.monitoring.labels import in_user_columns, join
 from ftcore.serving.log import append_rows, feedback_folder, predictions_folder
 from ftcore.spec import ColumnsSpec, DataSpec, FineTuneSpec
 from ftcore.validation.splits import judge_splits
@@ -283,6 +284,10 @@ def conversations(production: Any) -> FineTuneSpec:
     raw = production.spec.model_dump(mode="json", include={"name", "base_model", "data", "validation", "monitoring"})
     raw["data"]["files"] = {"any": ["chats.jsonl", "feedback-*.jsonl"]}
     raw["method"] = {"prefer": {"data": ["ratings/*.jsonl"]}}
+    suite = json.loads(Path(raw["validation"]["suite"]).read_text())
+    suite["expectations"] = suite["expectations"][:1]  # the others are about labels and sources
+    raw["validation"]["suite"] = str(files.parent / "suite.json")
+    Path(raw["validation"]["suite"]).write_text(json.dumps(suite))
     return FineTuneSpec.model_validate({**raw, "task": "instruction"})
 
 
@@ -310,3 +315,29 @@ def test_ratings_alone_make_a_version_where_training_reads_them(production: Any,
     assert [json.loads(line)["rating"] for line in lines] == ["up"] * 20 + ["down"] * 2
     assert not (store.root / "pulled" / "feedback-1.jsonl").exists()
     assert collect_feedback(conversations, store, ledger, "test").data is None  # once
+
+
+def test_pairs_go_along_with_corrections_and_follow_them(production: Any, conversations: FineTuneSpec) -> None:
+    store, ledger = production.store, production.ledger
+    raw = conversations.model_dump(mode="json", exclude_unset=True)
+    raw["method"] = {"prefer": {"algorithm": "dpo", "data": ["pairs/*.jsonl"]}}
+    spec = FineTuneSpec.model_validate(raw)
+
+    def correct(day: int, reply: str, *numbers: int) -> None:
+        rows = [
+            {"id": str(number), "reply": f"{reply} {number}", "at": f"2099-01-{day:02}T00:00:00+00:00"}
+            for number in numbers
+        ]
+        append_rows(feedback_folder(store.root, "support"), rows)
+
+    def pairs(into: str) -> list[tuple[str, str]]:
+        collected = collect_feedback(spec, store, ledger, "test")
+        assert collected.data is not None, collected
+        pull(collected.data, store.root / into)
+        lines = (store.root / into / "pairs" / "feedback-1.jsonl").read_text().splitlines()
+        return [(json.loads(line)["chosen"], json.loads(line)["rejected"]) for line in lines]
+
+    correct(2, "turn the switch of lamp", *range(20))
+    assert pairs("one") == [(f"turn the switch of lamp {number}", "We look into it.") for number in range(20)]
+    correct(3, "change the bulb of lamp", *range(20))
+    assert pairs("two") == [(f"change the bulb of lamp {number}", "We look into it.") for number in range(20)]

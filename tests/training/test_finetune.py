@@ -20,6 +20,7 @@ from ftcore.training import checkpoints, classification, finetune
 from ftcore.training.attempts import build_model
 from ftcore.training.classification import Classification, ClassifierTrainer
 from ftcore.training.finetune import FineTuned, fine_tune
+from ftcore.training.methods import saving
 from tests.tiny_bert import LABELS, make_rows
 
 TRAIN, VALIDATION = make_rows(60), make_rows(18, seed=1)
@@ -300,6 +301,22 @@ def test_a_model_that_reloads_differently_is_an_error(
     monkeypatch.setattr(classification, "load_classifier", spoiled)
     with pytest.raises(IntegrityError, match="Saving and loading changed the logits"):
         tune(epochs=1)
+
+
+def test_a_merge_that_changes_answers_is_an_error_and_leaves_no_model(
+    tune: Callable[..., FineTuned], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    original = saving.merged
+
+    def spoiled(model: Any) -> Any:
+        merged = original(model)
+        merged.bert.encoder.layer[0].attention.self.query.weight.data *= 1.01
+        return merged
+
+    monkeypatch.setattr(saving, "merged", spoiled)
+    with pytest.raises(IntegrityError, match="Merging the adapter changed the logits"):
+        tune(method=LORA, epochs=1)
+    assert not (tmp_path / "run" / "output" / "model").exists()
 
 
 def test_rows_that_cannot_be_trained_on_are_refused(tune: Callable[..., FineTuned]) -> None:

@@ -17,6 +17,7 @@ from ftcore.errors import BaseModelError
 from ftcore.models.base import BaseModel, saved_model
 from ftcore.models.loading import load_model
 from ftcore.spec import MethodSpec
+from ftcore.training import finetune
 from ftcore.training.finetune import FineTuned
 from ftcore.training.trainer import DurableTrainer
 from tests.tiny_bert import LABELS
@@ -74,6 +75,7 @@ def test_it_trains_and_reloads(
         return result
 
     monkeypatch.setattr(DurableTrainer, "train", train)
+    monkeypatch.setattr(finetune, "MERGE_TOLERANCE", 1e-5)
     tuned = tune(family, task, MethodSpec(**METHODS[name]))
 
     assert tuned.num_trainable == sum(item.numel() for item in first.values()) < tuned.num_parameters
