@@ -15,6 +15,7 @@ leaves, taken until they hold 5 % of the rows, without a second look and without
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ import numpy as np
 from sklearn.tree import DecisionTreeRegressor
 
 from benchmarks.documents import put_between
+from benchmarks.wanted import Wanted, exit_status
 from ftcore.evaluation.analysis.conditions import Feature, features_of, rows_meeting
 from ftcore.evaluation.analysis.slice_search import MAX_LEAVES
 from ftcore.evaluation.analysis.slices import MIN_ROWS, find_slices
@@ -42,6 +44,8 @@ KINDS = {
 BASE, WORSE, MASS = 0.20, 0.15, 0.05
 SIZES = {2_000: 150, 5_000: 200, 10_000: 400}
 """Rows -> draws of each kind."""
+ENOUGH = 10_000
+"""Rows from which on a planted slice must be found."""
 SMOKE = {2_000: 4, 10_000: 4}
 SEED = 20_261
 
@@ -165,23 +169,37 @@ HEAD = [
 ]
 
 
-def main() -> None:
+def wanted(num_rows: int, kind: str, mine: Count) -> list[Wanted]:
+    """What must hold where there are rows enough to find such a slice: from 10,000 on."""
+    if num_rows < ENOUGH or kind == "none":
+        return []
+    what = f"{num_rows:,} rows, {KINDS[kind]}:"
+    return [
+        Wanted(f"{what} found, %", 100 * mine.found / mine.draws, least=90),
+        Wanted(f"{what} false of those shown, %", 100 * mine.false / max(1, mine.shown), most=5),
+    ]
+
+
+def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--smoke", action="store_true", help="a few draws")
     parser.add_argument("--render", action="store_true", help="write the table into docs/error-analysis.md")
     parser.add_argument("--share", type=float, default=1.0, help="of the draws")
     options = parser.parse_args()
-    lines, started = list(HEAD), time.monotonic()
+    lines, figures, started = list(HEAD), [], time.monotonic()
     print("\n".join(lines), flush=True)
     for num_rows, draws in (SMOKE if options.smoke else SIZES).items():
         for kind in KINDS:
-            lines.append(line(num_rows, kind, *measure(num_rows, kind, max(1, round(draws * options.share)))))
+            mine, peers = measure(num_rows, kind, max(1, round(draws * options.share)))
+            lines.append(line(num_rows, kind, mine, peers))
+            figures += wanted(num_rows, kind, mine)
             print(lines[-1], flush=True)
     print(f"{time.monotonic() - started:.0f} s")
     if options.render:
         text = put_between(DOC.read_text(encoding="utf-8"), BEGIN, "\n".join(lines), END)
         DOC.write_text(text, encoding="utf-8")
+    return exit_status([] if options.smoke else figures)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

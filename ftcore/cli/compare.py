@@ -24,6 +24,7 @@ StrictOption = Annotated[bool, typer.Option("--strict", help="Also require two-s
 GuardOption = Annotated[
     list[str] | None, typer.Option("--guard", help="METRIC=MARGIN: not worse by more than this (repeatable).")
 ]
+CheckOption = Annotated[bool, typer.Option("--check", help="End with 3 unless the verdict is PASS, for scripts.")]
 FloorOption = Annotated[list[str] | None, typer.Option("--floor", help="METRIC=LEAST of the candidate (repeatable).")]
 
 
@@ -37,6 +38,7 @@ def compare(
     alpha: AlphaOption = 0.05,
     guard: GuardOption = None,
     floor: FloorOption = None,
+    check: CheckOption = False,
     json: JsonFlag = False,
 ) -> None:
     """Compare a candidate with the champion on the same rows: PASS, FAIL or NOT ENOUGH EVIDENCE, with reasons.
@@ -53,6 +55,8 @@ def compare(
         print_json(answer)
     else:
         _show(answer)
+    if check and answer["verdict"] != "PASS":
+        raise typer.Exit(3)
 
 
 def _limits(option: str, given: list[str] | None, faults: list[str]) -> dict[str, float]:

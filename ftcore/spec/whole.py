@@ -32,6 +32,9 @@ from ftcore.spec.tuning import TuningSpec, raise_all
 
 _HOLDOUT = {"files", "columns", "validation_fraction", "test_fraction", "split_by"}
 """Fields of `data` that say which of a version's rows are the holdout."""
+_CLEANED = {"fix_encoding", "strip_html", "deduplicate", "max_chars", "personal_data"}
+_PERSONAL = {"personal_kinds", "personal_engine", "presidio", "phone_regions"}
+"""Fields of `prepare` that change rows of the holdout, or set them aside; the latter where `personal_data` does either."""
 
 
 class FineTuneSpec(Section):
@@ -128,8 +131,8 @@ class FineTuneSpec(Section):
 
     @property
     def gate_rules(self) -> dict[str, Any]:
-        """All that decides a promotion, as plain JSON types: the gate, what `evaluation` compares by, which rows are the holdout,
-        what counts as a leak, and who has to approve.
+        """All that decides a promotion, as plain JSON types: the gate, what `evaluation` compares by, which rows are the holdout
+        and which of them are cleaned or set aside, what counts as a leak, and who has to approve.
 
         Of files that it names it has the paths; gate/rules.py adds what is in them.
         """
@@ -142,10 +145,13 @@ class FineTuneSpec(Section):
             compared["probes"] = probes.model_dump(mode="json")
         elif probes is not None and probes.canaries is not None:
             compared["probes"] = probes.model_dump(mode="json", include={"canaries", "max_canaries"})
+        cleaned = _CLEANED if self.prepare.personal_data == "keep" else _CLEANED | _PERSONAL
         return {
             "gate": self.gate.model_dump(mode="json"),
             "evaluation": compared,
             "data": self.data.model_dump(mode="json", include=_HOLDOUT),
+            "prepare": self.prepare.model_dump(mode="json", include=cleaned),
+            "validation": self.validation.model_dump(mode="json", include={"max_quarantined"}),
             "leakage": self.leakage.model_dump(mode="json"),
             "approval": self.approval.model_dump(mode="json", include={"required", "approvers", "four_eyes"}),
         }

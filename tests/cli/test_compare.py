@@ -49,6 +49,8 @@ def test_text_answer(tmp_path: Path) -> None:
     result = run(tmp_path, -0.3)
     assert result.returncode == 0
     assert result.stdout.startswith("FAIL\n  - ")
+    assert run(tmp_path, -0.3, "--check").returncode == 3
+    assert run(tmp_path, 0.5, "--check").returncode == 0
 
 
 def test_generated_text_is_compared_as_text(tmp_path: Path) -> None:

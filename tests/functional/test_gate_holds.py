@@ -254,6 +254,27 @@ def test_a_fault_of_the_evidence_is_held(world: World, fault: Fault) -> None:
     assert_held(world, judged(world, *fault.settings), fault.reason, before=before)
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_promises_are_kept_broken_or_their_answers_missing(world: World, right: bool) -> None:
+    first, second = make_rows(120, seed=1)[:2]
+    other = next(row["label"] for row in make_rows(9) if row["label"] != second["label"])
+    write_jsonl(world.project / "promises.jsonl", [first, second | ({} if right else {"label": other})])
+    settings = ("evaluation.must_pass=promises.jsonl",)
+    world.approve(*settings)
+    assert world.run(*settings, options=("--to", "evaluate")).code == 0
+    assert len(read_jsonl(world.output("evaluate") / "pinned.jsonl")) == 2
+    before = world.in_production()
+    if right:
+        no_file("pinned.jsonl")(world.output("evaluate"))
+        Manifest.of(world.output("evaluate")).write(world.output("evaluate"))
+        assert_held(world, judged(world, *settings), "answers to the rows that must pass", before=before)
+        return
+    said = judged(world, *settings)
+    assert (said.code, said.verdict["outcome"]) == (3, "FAIL")
+    assert any("1 of 2 pinned rows must pass and do not" in line for line in said.verdict["reasons"]), said.verdict
+    assert world.in_production() == before
+
+
 def test_without_a_fault_it_is_promoted(world: World) -> None:
     candidate = world.record("evaluate")["candidate_digest"]
     assert judged(world).code == 0

@@ -148,9 +148,12 @@ def test_what_is_compared_has_a_digest_without_the_thresholds(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("sections", [{"leakage": {"max_leaked": 1.0}}, {"data": {"test_fraction": 0.3}},
-                                      {"data": {"files": {"train": "a.csv", "test": "b.csv"}}}])  # fmt: skip
+                                      {"data": {"files": {"train": "a.csv", "test": "b.csv"}}},
+                                      {"prepare": {"max_chars": 60}}, {"validation": {"max_quarantined": 0.9}},
+                                      {"prepare": {"personal_data": "quarantine"}}])  # fmt: skip
 def test_which_rows_are_the_holdout_is_a_rule(ledger: Ledger, sections: dict[str, object]) -> None:
     record_rules(SPEC, ledger, "ada")
     record_rules(spec_of(data={"rev": "v2", "path": "elsewhere"}), ledger, "ada")  # another version of the data
+    record_rules(spec_of(prepare={"augment": {"methods": ["typo"]}}), ledger, "ada")  # training rows alone
     with pytest.raises(GateChanged):
         record_rules(spec_of(**sections), ledger, "eve")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ import pytest
 
 from ftcore.data.reading import write_jsonl
 from ftcore.evaluation.classification.metrics import score
+from ftcore.evaluation.gate.evidence import gather_evidence
+from ftcore.evaluation.gate.judge import judge as evaluate_gate
 from ftcore.evaluation.markdown import escape
 from ftcore.evaluation.rows import Column, holdout_of
 from ftcore.records import Evaluation, Scored, Verdict, record_from_dict
-from ftcore.spec import FineTuneSpec
+from ftcore.spec import FineTuneSpec, GateSpec
 from ftcore.stages import judge
 from ftcore.store import Output, Store
 from tests.standing import given_to_judge
@@ -120,6 +123,18 @@ def test_a_missing_metric_is_held(tmp_path: Path) -> None:
     candidate = replace(evaluation.models[0], metrics=evaluation.models[0].metrics[:2])
     verdict = judged(tmp_path, replace(evaluation, models=(candidate, *evaluation.models[1:])))
     assert verdict.outcome == "HOLD" and "macro_recall of the candidate is missing." in verdict.reasons
+
+
+def test_a_metric_that_is_no_number_is_a_fault_of_the_evidence(tmp_path: Path) -> None:
+    """No record can hold one, so that it would have to come from somewhere else."""
+    evaluation = evaluated(tmp_path, SHARES)
+    first, *others = evaluation.models[0].metrics
+    candidate = replace(evaluation.models[0], metrics=(replace(first, value=math.nan), *others))
+    evidence = gather_evidence(
+        replace(evaluation, models=(candidate, *evaluation.models[1:])), tmp_path / "evaluated", ()
+    )
+    assert any("nan" in line for line in evidence.faults), evidence.faults
+    assert evaluate_gate(GateSpec(floors={}), evidence).outcome == "HOLD"
 
 
 def test_an_evaluation_of_another_model_is_held(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from ftcore.evaluation.statistics.differences import Difference, level_of
 from ftcore.records import LOWER_IS_BETTER, Comparison, Outcome
 from ftcore.spec import GateSpec
 
+_HOPELESS = 100  # times the rows there are: nobody labels so many
 _SMALLEST_GAIN = 0.001  # what n_needed is for where both min_gain and margin are 0
 
 
@@ -28,7 +29,7 @@ def judge_difference(gate: GateSpec, seen: Difference, alpha: float) -> Iterator
         )
         return
     if seen.difference >= gate.min_gain and seen.difference > 0 and seen.lower > -gate.margin:
-        few = "" if seen.n >= needed else f"; {needed:,} rows would be needed to count on seeing the smallest such gain"
+        few = "" if seen.n >= needed else f"; the smallest such gain is told from none on {needed:,} rows"
         limits = f"wanted a gain of at least {points(gate.min_gain)} and a lower bound above {points(-gate.margin)}"
         yield Finding("PASS", f"A gain and no loss beyond the margin: {what}; {limits}{few}.")
         yield from _strict(gate, seen, needed, alpha)
@@ -36,7 +37,8 @@ def judge_difference(gate: GateSpec, seen: Difference, alpha: float) -> Iterator
         yield Finding("FAIL", f"A gain of {points(gate.min_gain)} is ruled out: {what}.")
     elif seen.n >= needed:
         yield Finding(
-            "FAIL", f"No gain of {points(gate.min_gain)} shown, though {needed:,} rows are enough to see one: {what}."
+            "FAIL",
+            f"No gain of {points(gate.min_gain)} seen, and {needed:,} rows are enough to tell one from none: {what}.",
         )
     else:
         yield Finding(
@@ -56,12 +58,17 @@ def _strict(gate: GateSpec, seen: Difference, needed: int, alpha: float) -> Iter
 
 
 def rows_to_see(gate: GateSpec, seen: Difference, alpha: float) -> int:
-    """Rows with which the smallest gain is seen with the wanted power, at the level that this look's bounds have."""
+    """Rows on which the smallest gain is told from none with the wanted power, at the level that this look's bounds have.
+
+    No number of rows makes PASS likelier than one half for a candidate of exactly that gain: the difference seen must reach it.
+    """
     return seen.rows_needed(gate.min_gain or gate.margin or _SMALLEST_GAIN, alpha, gate.power)
 
 
 def _rows_to_label(gate: GateSpec, seen: Difference, needed: int, alpha: float) -> str:
-    text = f"Label {needed - seen.n:,} more rows ({needed:,} in all) to see a gain as small as {points(gate.min_gain)}"
+    text = (
+        f"Label {needed - seen.n:,} more rows ({needed:,} in all) to tell a gain of {points(gate.min_gain)} from none"
+    )
     if seen.difference > gate.min_gain:
         enough = seen.rows_needed(seen.difference, alpha, gate.power)
         if enough > seen.n:
@@ -106,7 +113,10 @@ def judge_loss(gain: Difference, margin: float, alpha: float, power: float, what
     if gain.upper < 0 and gain.difference < -margin:
         return Finding("FAIL", f"Broken: {what}.")
     needed = max(gain.n + 1, gain.rows_needed(abs(margin + gain.difference), alpha, power))
-    more = advice.format(f"{num_of(needed - gain.n, 'more row')} ({needed:,} in all)")
+    if needed > _HOPELESS * gain.n:
+        more = "the loss seen is so near the margin that no likely number of rows would tell"
+    else:
+        more = advice.format(f"{num_of(needed - gain.n, 'more row')} ({needed:,} in all)")
     return Finding("NOT ENOUGH EVIDENCE", f"A loss beyond the margin is not ruled out: {what}; {more}.")
 
 

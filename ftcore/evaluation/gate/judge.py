@@ -15,7 +15,7 @@ reason is reported, not only the first; FAIL comes before HOLD, HOLD before NOT 
 5. the difference d to the champion on the same rows:
    PASS              d >= min_gain and the one-sided lower bound of d above -margin
    FAIL              the one-sided upper bound of d below min_gain (a worthwhile gain is ruled out), or at least
-                     n_needed rows and still no gain
+                     n_needed rows, and no gain of min_gain seen
    NOT ENOUGH EVIDENCE   otherwise: fewer than n_needed rows and no clear effect; the reason says how many to label;
 6. strict: two-sided exact McNemar p (with groups: sign-flip p; other metrics: permutation p) below alpha. Two-sided, as McNemar's
    test is defined and other libraries print it, and half as lenient as with a one-sided p;
@@ -30,7 +30,7 @@ between models that split the references into the same number of tokens.
 Every bound is one-sided and at 1 - `alpha`: 95 % by default. The k-th decision on the same holdout has
 bounds at 1 - alpha / k and needs the rows that such bounds take, except in slices, where a lower level would let more harm pass.
 
-Why fewer than n_needed rows may PASS. n_needed is the number of rows that lets a gain as small as `min_gain` be seen with
+Why fewer than n_needed rows may PASS. n_needed is the number of rows on which a gain of `min_gain` is told from none with
 the wanted power: often tens of thousands. Power protects against missing a gain, not against promoting a worse model: the lower
 bound does that at any n, because it widens as rows become fewer. With n rows and discordance p, PASS takes a gain of about
 1.645 sqrt(p/n) - margin: 15 points on 600 rows pass easily, 1 point on 600 rows seldom does. A model that is worse by `margin`

@@ -62,7 +62,8 @@ def verdict_markdown(spec_name: str, verdict: Mapping[str, Any]) -> str:
         f"Candidate `{verdict['candidate_digest'][:12]}` "
         + (f"against champion `{champion[:12]}`" if champion else "for a first promotion")
         + f", on the same {verdict['num_rows']:,} holdout rows. Look {verdict['look']} at these rows, of at most "
-        + f"{verdict['gate']['max_decisions']}: one-sided bounds at {level_of(verdict['alpha'])}.",
+        + f"{verdict['gate']['max_decisions']}: one-sided bounds at {level_of(verdict['alpha'])}"
+        + ("." if verdict["look"] == 1 else f", of slices at {level_of(verdict['gate']['alpha'])}."),
         "",
         "## Why",
         "",

@@ -166,7 +166,8 @@ def test_a_guard_on_calibration(name: str, sharpness: float, num_rows: int, want
     (reason,) = (line for line in found.reasons if f"guard {name}" in line)
     assert found.outcome == wanted and "allowed rise +1.00 points" in reason
     if wanted == "NOT ENOUGH EVIDENCE":
-        assert "more rows" in reason
+        near = name == "brier"  # the loss seen is next to the margin
+        assert ("no likely number of rows would tell" if near else "more rows") in reason
 
 
 def test_a_guard_on_calibration_without_probabilities_holds() -> None:

@@ -48,7 +48,7 @@ def outcome(gate: GateSpec, seen: Difference) -> str:
 def test_a_clear_gain_passes_on_few_rows() -> None:
     found = judge(GATE, Evidence(holdout_of_counts(120, 30, 600)))
     assert found.outcome == "PASS"
-    assert "+15.00 points" in found.reasons[0] and "rows would be needed" in found.reasons[0]
+    assert "+15.00 points" in found.reasons[0] and "the smallest such gain is told from none on" in found.reasons[0]
     assert found.metrics[0].n_needed > 600
 
 
@@ -60,7 +60,7 @@ def test_a_small_gain_on_few_rows_asks_for_labels() -> None:
 
 
 def test_a_later_look_needs_more_rows() -> None:
-    """At the tenth decision bounds are at 99.5 %, and the rows that are enough to see a gain are those for 99.5 %."""
+    """At the tenth decision bounds are at 99.5 %, and the rows that tell a gain from none are those for 99.5 %."""
     evidence = Evidence(holdout_of_counts(36, 30, 600))
     first, tenth = judge(GATE, evidence), judge(GATE, replace(evidence, look=10))
     assert first.metrics[0].n_needed == rows_needed(66 / 600, 0.005, 0.05, 0.8)
@@ -69,7 +69,7 @@ def test_a_later_look_needs_more_rows() -> None:
 
 
 def test_what_is_enough_at_the_first_look_is_not_at_a_later_one() -> None:
-    """2,118 rows are enough to see a gain of one point at 95 %, 4,002 at 99.5 %; of 3,500 none is shown."""
+    """2,118 rows tell a gain of one point from none at 95 %, 4,002 at 99.5 %; on 3,500 none is shown."""
     gate = GateSpec(floors={}, min_gain=0.01)
     evidence = Evidence(holdout_of_counts(70, 50, 3_500, 200))
     assert judge(gate, evidence).outcome == "FAIL"
