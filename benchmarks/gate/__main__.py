@@ -20,7 +20,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 
 from benchmarks.gate.decisions import by_rows, few_rows, power, same_model, single
-from benchmarks.gate.parts import groups, slice_power, slices
+from benchmarks.gate.parts import groups, slice_cost, slice_power, slices
 from benchmarks.gate.report import DOC, Show, render
 from benchmarks.gate.scale import FULL, SMOKE, Scale
 from benchmarks.gate.series import looks, retrains
@@ -28,7 +28,20 @@ from benchmarks.gate.texts import texts
 
 SHOWS: dict[str, Callable[[np.random.Generator, Scale], Show]] = {
     show.__name__: show
-    for show in (power, single, by_rows, few_rows, retrains, looks, same_model, slices, slice_power, groups, texts)
+    for show in (
+        power,
+        single,
+        by_rows,
+        few_rows,
+        retrains,
+        looks,
+        same_model,
+        slices,
+        slice_cost,
+        slice_power,
+        groups,
+        texts,
+    )
 }
 
 

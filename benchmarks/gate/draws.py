@@ -5,8 +5,8 @@ Unless told otherwise the champion is right on 80 % of the rows, and exactly one
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -79,6 +79,15 @@ def holdout_of_right(
         role: np.where(right, target, 1 - target) for role, right in (("candidate", candidate), ("champion", champion))
     }
     return Holdout(("no", "yes"), target, predictions, groups, slices)
+
+
+def with_columns(rng: np.random.Generator, holdout: Holdout, sizes: Mapping[str, int]) -> Holdout:
+    """The same rows with slice columns that say nothing about them: name -> number of values, each as likely."""
+    columns = {
+        name: Column(tuple(f"{name} {code}" for code in range(num)), rng.integers(0, num, holdout.num_rows))
+        for name, num in sizes.items()
+    }
+    return replace(holdout, slices=columns)
 
 
 @dataclass
