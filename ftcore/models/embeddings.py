@@ -13,7 +13,7 @@ from ftcore.errors import BaseModelError, first_line
 from ftcore.models.base import BaseModel, resolve_base
 from ftcore.models.batches import Arrays, Runner, Work, run_all
 from ftcore.models.devices import Device, choose
-from ftcore.models.tokens import backend_tokenizer, pad
+from ftcore.models.tokens import backend_tokenizer, pad, pad_id_of
 from ftcore.spec import FineTuneSpec
 
 
@@ -48,7 +48,7 @@ class Embedder:
             ) from error
         self._model = model.to(device.device).eval()
         self._tokenizer = backend_tokenizer(tokenizer, max_length)
-        self._pad_id = int(tokenizer.pad_token_id or 0)
+        self._pad_id = pad_id_of(tokenizer)
         self._device, self._batch_size, self._runner = device, batch_size, runner
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:

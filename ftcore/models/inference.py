@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from ftcore.models.batches import Arrays, Runner, Work, run_all
 from ftcore.models.devices import Device
 from ftcore.models.loading import LoadedModel
-from ftcore.models.tokens import backend_tokenizer, pad
+from ftcore.models.tokens import backend_tokenizer, pad, pad_id_of
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Predictor:
         self._runner = runner
         self._model = loaded.model.to(device.device).eval()
         self._tokenizer: Tokenizer = backend_tokenizer(loaded.tokenizer, max_length)
-        self._pad_id = int(loaded.tokenizer.pad_token_id or 0)
+        self._pad_id = pad_id_of(loaded.tokenizer)
 
     def predict(self, texts: Sequence[str]) -> Predictions:
         """Classify `texts` (none is fine)."""

@@ -34,6 +34,7 @@ from transformers.utils import logging as transformers_logging
 from ftcore.errors import BaseModelError, IntegrityError, first_line
 from ftcore.models import adapters
 from ftcore.models.base import BaseModel
+from ftcore.models.tokens import pad_id_of
 from ftcore.records import canonical_json
 from ftcore.store import MANIFEST, Manifest, write_durable
 
@@ -94,9 +95,8 @@ def save_model(
     state = adapters.base_state(adapted) if adapted is not None else None
     transformers_logging.disable_progress_bar()
     folder.mkdir(parents=True, exist_ok=True)
-    if base.config.pad_token_id is None and tokenizer.pad_token_id is not None:
-        base.config.pad_token_id = tokenizer.pad_token_id  # decoders as classifiers find a row's last token by it
     if labels is not None:
+        base.config.get_text_config().pad_token_id = pad_id_of(tokenizer)  # as in training
         base.config.id2label = dict(enumerate(labels))
         base.config.label2id = {label: index for index, label in enumerate(labels)}
     base.save_pretrained(folder, state_dict=state)

@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 
 from ftcore.errors import BaseModelError, DataRefused, first_line
 from ftcore.models.base import BaseModel
+from ftcore.models.tokens import pad_id_of
 from ftcore.spec import Task, TrainingSpec
 from ftcore.training.findings import Finding
 from ftcore.training.history import History
@@ -63,9 +64,8 @@ class TrainingTask(ABC):
 
     @property
     def pad_id(self) -> int:
-        """Fills short rows. The end-of-text token serves where there is none: masks, not ids, say what counts."""
-        found = self.tokenizer.pad_token_id
-        return int(found if found is not None else self.tokenizer.eos_token_id or 0)
+        """Fills short rows."""
+        return pad_id_of(self.tokenizer)
 
     @abstractmethod
     def load(self, champion: BaseModel | None, attention: str | None) -> PreTrainedModel:

@@ -16,7 +16,7 @@ from ftcore.errors import BaseModelError, DataRefused, IntegrityError
 from ftcore.models.base import BaseModel
 from ftcore.models.devices import Device
 from ftcore.models.loading import LoadedModel, load_classifier, save_model
-from ftcore.models.tokens import backend_tokenizer, pad
+from ftcore.models.tokens import backend_tokenizer, pad, pad_id_of
 from ftcore.records import digest_of
 from ftcore.store import Manifest, publish_folder, storage_errors
 from ftcore.training.tasks import load_tokenizer
@@ -82,7 +82,7 @@ def _forward_all(
 ) -> dict[str, torch.Tensor]:
     backend = backend_tokenizer(loaded.tokenizer, max_length)
     tokens = [encoding.ids for encoding in backend.encode_batch_fast(list(texts))]
-    model, pad_id = loaded.model.to(device.device), int(loaded.tokenizer.pad_token_id or 0)
+    model, pad_id = loaded.model.to(device.device), pad_id_of(loaded.tokenizer)
     position = {label: index for index, label in enumerate(loaded.labels)}
     columns = torch.tensor([position[label] for label in labels])
     logits = torch.zeros(len(texts), len(labels))
