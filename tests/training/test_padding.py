@@ -55,6 +55,8 @@ def test_answers_do_not_depend_on_the_company(
     np.testing.assert_allclose(together.probabilities, alone.probabilities, atol=1e-5)
     right = [label == row["label"] for label, row in zip(alone.labels, ROWS[:20], strict=False)]
     assert sum(right) / 20 == pytest.approx(tuned.history.validations[-1].accuracy)
+    if (folder / "adapter").is_dir():  # no teacher
+        return
     teacher = saved_model(folder, Manifest.read(folder).digest, "taught")
     taught = teacher_outputs(teacher, TEXTS, LABELS, 16, cpu, tmp_path / "taught")
     np.testing.assert_allclose(taught["logits"].softmax(-1).numpy(), alone.probabilities, atol=1e-5)
