@@ -104,7 +104,9 @@ def choose(compute: ComputeSpec) -> Device:
         message = f"compute.attention: {compute.attention} runs on CUDA devices alone; this run is on the CPU."
         raise UsageError(message, hint="--set compute.attention=auto")
     device: Literal["cpu", "cuda"] = "cuda" if has_cuda and compute.device != "cpu" else "cpu"
-    precision: Precision = "bf16" if device == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+    precision: Precision = (
+        "bf16" if device == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    )
     if device == "cpu" and BF16_CPU_FLAGS & cpu_flags():
         precision = "bf16"
     if compute.precision != "auto":

@@ -34,8 +34,8 @@ def backend_tokenizer(tokenizer: PreTrainedTokenizerBase, max_length: int | None
 def pad_id_of(tokenizer: PreTrainedTokenizerBase) -> int:
     """Fills short rows. The end-of-text token serves where there is none (Llama, Mistral, GPT-2).
 
-    Encoders and models that write text go by the mask; a decoder that classifies finds the last token of a row by this id, so that
-    it must be the same wherever the model runs, and that of its `config.pad_token_id`.
+    Encoders and models that write text go by the mask; a decoder that classifies finds the last token of a row by this id. So it
+    must be the same wherever the model runs, and that of its `config.pad_token_id`.
     """
     found = tokenizer.pad_token_id
     return int(found if found is not None else tokenizer.eos_token_id or 0)

@@ -119,7 +119,9 @@ class Adaptation(TrainingTask):
         BaseModelError: transformers cannot load it as a language model.
         """
         kind, what = (AutoModelForMaskedLM, "a masked") if self.masked else (AutoModelForCausalLM, "a causal")
-        model = load_weights(kind, self.base, f"{what} language model", attn_implementation=attention)
+        model = load_weights(
+            kind, self.base, f"{what} language model", fresh_head=self.masked, attn_implementation=attention
+        )
         if self.masked and _lacks_head(self.base):
             say(
                 f"{self.base.name} has no trained head for masked tokens (sentence encoders are saved without): one begins "

@@ -59,7 +59,13 @@ class Classification(TrainingTask):
         """
         known = read_labels(champion.path) if champion else self.labels
         settings = {"num_labels": len(known), "attn_implementation": attention, **self.loading}
-        model = load_weights(AutoModelForSequenceClassification, champion or self.base, "a classifier", **settings)
+        model = load_weights(
+            AutoModelForSequenceClassification,
+            champion or self.base,
+            "a classifier",
+            fresh_head=champion is None,
+            **settings,
+        )
         model.config.get_text_config().pad_token_id = self.pad_id  # decoders find the last token of a row by it
         if champion is not None:
             _fit_head(model, known, self.labels)

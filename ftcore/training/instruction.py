@@ -15,7 +15,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling, SFTTrainer
 
 from ftcore.data.templates import load_chat_tokenizer
-from ftcore.errors import DataRefused
+from ftcore.errors import BaseModelError, DataRefused
 from ftcore.models.base import BaseModel
 from ftcore.models.loading import load_model, save_model
 from ftcore.models.tokens import pad
@@ -69,7 +69,13 @@ class Instruction(TrainingTask):
         BaseModelError: transformers cannot load it as a causal language model.
         """
         settings = {"attn_implementation": attention, **self.loading}
-        return load_weights(AutoModelForCausalLM, champion or self.base, "a causal language model", **settings)
+        model = load_weights(AutoModelForCausalLM, champion or self.base, "a causal language model", **settings)
+        if any("MaskedLM" in name for name in model.config.architectures or ()):
+            raise BaseModelError(
+                f"{self.base.name} is an encoder: it sees the words that it would have to write.",
+                hint="name a decoder (Llama, Qwen, …) for task instruction",
+            )
+        return model
 
     def trainer(self, model: nn.Module, history: History, arguments: dict[str, Any]) -> AnswerTrainer:
         padded = DataCollatorForLanguageModeling(pad_token_id=self.pad_id)

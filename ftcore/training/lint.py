@@ -53,6 +53,21 @@ def answers_left(rows: Sequence[Encoded], max_length: int) -> Finding:
     return Finding("answers", "ok", message)
 
 
+def targets_left(is_cut: Sequence[bool], max_length: int) -> Finding:
+    """Whole answers are there after they were cut to `max_length` tokens.
+
+    Args:
+        is_cut: Of each row: its answer lost its end.
+    """
+    cut = sum(is_cut)
+    if not cut:
+        return Finding("answers", "ok", f"all {len(is_cut):,} answers are whole")
+    told = f"{cut:,} of {len(is_cut):,} rows lost the end of their answer"
+    return Finding(
+        "answers", "fault" if cut > len(is_cut) / 2 else "doubt", told, f"--set training.max_length={max_length * 2}"
+    )
+
+
 def stop_learnt(labels: Sequence[Sequence[int]], is_cut: Sequence[bool], stop_ids: Collection[int]) -> Finding:
     """A token at which generation stops is part of what each answer teaches; without it the model never learns to end.
 

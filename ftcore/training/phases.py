@@ -111,6 +111,8 @@ class Run:
             tuned = run_job(
                 job, self.plain, self.device, self.checkpoint_dir, self.output_dir, champion, order, self.on_validation
             )
+            if self.method.adapt or (self.method.distill and self.method.distill.student_layers):
+                self._drop_adapter()
             return Tuned(tuned, tuple(self.done), taught_by, self.device)
         before = self._once("tune", job, self.plain, champion, order)
         return Tuned(self._prefer(before), tuple(self.done), taught_by, self.device)
@@ -173,9 +175,13 @@ class Run:
             job, self.plain, self.device, self.checkpoint_dir / "prefer", self.output_dir,
             on_validation=self.on_validation,
         )  # fmt: skip
-        if self.output_dir is not None:  # it belongs on a model that is not kept
-            shutil.rmtree(self.output_dir / "adapter", ignore_errors=True)
+        self._drop_adapter()
         return tuned
+
+    def _drop_adapter(self) -> None:
+        """It belongs on weights that are not kept, and would be another model on the untouched base."""
+        if self.output_dir is not None:
+            shutil.rmtree(self.output_dir / "adapter", ignore_errors=True)
 
     def _once(
         self, name: str, job: TrainingTask, method: MethodSpec, champion: BaseModel | None = None,

@@ -18,16 +18,20 @@ from ftcore.spec import TrainingSpec
 from ftcore.training.conversations import IGNORED
 from ftcore.training.findings import Finding
 from ftcore.training.history import History
-from ftcore.training.lint import stop_learnt, text_round_trip
+from ftcore.training.lint import stop_learnt, targets_left, text_round_trip
 from ftcore.training.tasks import PROBE_ROWS, Rows, TrainingTask, load_weights, stop_ids
 from ftcore.training.trainer import DurableTrainer
 
 
 class PairDataset(torch.utils.data.Dataset[dict[str, list[int]]]):  # type: ignore[misc]
-    """Token ids of question and answer, in memory."""
+    """Token ids of question and answer, in memory.
 
-    def __init__(self, sources: Sequence[list[int]], targets: Sequence[list[int]]) -> None:
-        self.tokens, self.targets = list(sources), list(targets)
+    Args:
+        is_cut: Of each row: its answer was too long, and does not end.
+    """
+
+    def __init__(self, sources: Sequence[list[int]], targets: Sequence[list[int]], is_cut: Sequence[bool]) -> None:
+        self.tokens, self.targets, self.is_cut = list(sources), list(targets), list(is_cut)
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -52,11 +56,20 @@ class Seq2Seq(TrainingTask):
         self._pairs = train_rows
 
     def _encode(self, rows: Rows) -> PairDataset:
-        sources, targets = (
-            [item.ids for item in self._backend.encode_batch_fast([row[part] for row in rows])]
-            for part in ("text", "completion")
+        sources, answers = (
+            self._backend.encode_batch_fast([row[part] for row in rows]) for part in ("text", "completion")
         )
-        return PairDataset(sources, targets)
+        is_cut = [bool(item.overflowing) for item in answers]
+        return PairDataset(
+            [item.ids for item in sources],
+            [self._unended(item.ids) if cut else item.ids for item, cut in zip(answers, is_cut, strict=True)],
+            is_cut,
+        )
+
+    def _unended(self, ids: list[int]) -> list[int]:
+        """An answer that was cut, without the end token that the tokenizer puts behind it all the same: it would teach to stop
+        in the middle."""
+        return ids[:-1] if ids and ids[-1] == self.tokenizer.eos_token_id else ids
 
     def load(self, champion: BaseModel | None, attention: str | None) -> PreTrainedModel:
         """Raises:
@@ -77,9 +90,9 @@ class Seq2Seq(TrainingTask):
         )
 
     def lint(self, model: nn.Module) -> list[Finding]:
-        whole = [False] * len(self.train)  # the tokenizer cuts before it adds the last token
         return [
-            stop_learnt(self.train.targets, whole, stop_ids(model, self.tokenizer)),
+            targets_left(self.train.is_cut, self.training.max_length),
+            stop_learnt(self.train.targets, self.train.is_cut, stop_ids(model, self.tokenizer)),
             text_round_trip(self.tokenizer, self._pairs),
         ]
 

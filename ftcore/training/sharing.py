@@ -27,6 +27,18 @@ from ftcore.training.methods import trained_state
 OPTIMIZER, SCHEDULER = "optimizer.pt", "scheduler.pt"
 
 
+def on_one_device(args: Any) -> None:
+    """A process trains on one device. transformers' own way to use all that it sees, nn.DataParallel, makes batches larger than
+    the spec says and losses means of means; `compute.processes` is the way here.
+
+    Args:
+        args: transformers' TrainingArguments; changed.
+    """
+    _ = args.device  # which counts the devices
+    if args.world_size == 1 and args.n_gpu > 1:
+        args._n_gpu = 1
+
+
 class StepBatches(Sampler[list[int]]):  # type: ignore[misc]
     """Rows of each forward pass: pass by pass, and within a pass process by process, as accelerate's BatchSamplerShard deals out.
 

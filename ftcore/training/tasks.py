@@ -13,7 +13,7 @@ from torch import nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from ftcore.errors import BaseModelError, DataRefused, first_line
+from ftcore.errors import BaseModelError, DataRefused, first_line, num_of
 from ftcore.models.base import BaseModel
 from ftcore.models.tokens import pad_id_of
 from ftcore.spec import Task, TrainingSpec
@@ -117,24 +117,40 @@ def load_tokenizer(base: BaseModel) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_weights(auto_class: Any, model: BaseModel, what: str, **settings: Any) -> PreTrainedModel:
+def load_weights(
+    auto_class: Any, model: BaseModel, what: str, *, fresh_head: bool = False, **settings: Any
+) -> PreTrainedModel:
     """Weights of a checked folder as float32, by one of transformers' Auto classes.
 
     Args:
         what: Says in an error what the model could not be loaded as.
+        fresh_head: The folder may lack what stands above the body; it then begins at random. A pooler always may.
 
     Raises:
-        BaseModelError: transformers cannot load it.
+        BaseModelError: transformers cannot load it, or would fill in weights at random that the folder must have.
     """
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()  # a fresh head is expected, not news
     try:
-        loaded: PreTrainedModel = auto_class.from_pretrained(
-            model.path, dtype=torch.float32, local_files_only=True, use_safetensors=True, **settings
-        )
+        loaded, info = auto_class.from_pretrained(
+            model.path, dtype=torch.float32, local_files_only=True, use_safetensors=True, output_loading_info=True,
+            **settings,
+        )  # fmt: skip
     except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
         raise BaseModelError(f"{model.name} cannot be loaded as {what}: {first_line(error)}") from error
-    return loaded
+    body = f"{loaded.base_model_prefix}."
+    absent = sorted(
+        name
+        for name in info["missing_keys"]
+        if "pooler" not in name.split(".") and not (fresh_head and not name.startswith(body))
+    )
+    if absent and "quantization_config" not in settings:  # whose weights have names of their own
+        raise BaseModelError(
+            f"{model.name} lacks {num_of(len(absent), 'weight')} of {what} (first: {absent[0]}); they would begin at random.",
+            hint="see whether files of the model are missing, or whether it is a model of another kind",
+        )
+    found: PreTrainedModel = loaded
+    return found
 
 
 def make_task(

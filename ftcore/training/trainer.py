@@ -30,7 +30,7 @@ from ftcore.training import checkpoints
 from ftcore.training.examples import LengthGroupedSampler
 from ftcore.training.history import History, Validation
 from ftcore.training.methods import load_trained_state, trained_state
-from ftcore.training.sharing import OPTIMIZER, SCHEDULER, SharedTrainer, sharded_like, whole
+from ftcore.training.sharing import OPTIMIZER, SCHEDULER, SharedTrainer, on_one_device, sharded_like, whole
 
 SAID = "train: "
 """How a progress line begins."""
@@ -107,6 +107,7 @@ class DurableTrainer(SharedTrainer):
     """Makes the sampler of the training rows; None: shuffled, rows of like length together."""
 
     def __init__(self, model: nn.Module, history: History, training: TrainingSpec, **arguments: Any) -> None:
+        on_one_device(arguments["args"])
         super().__init__(model, **arguments)
         self.history, self.training = history, training
         self.on_validation: Callable[[History], None] | None = None

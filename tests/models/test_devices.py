@@ -38,7 +38,7 @@ def test_processes_that_the_machine_cannot_have(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(UsageError, match="sharding: full.*CPU"):
         devices.choose(ComputeSpec(device="cpu", processes=2, sharding="full"))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: not including_emulation)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     with pytest.raises(UsageError, match="processes: 3; torch sees 2 CUDA devices") as caught:
         devices.choose(ComputeSpec(processes=3))

@@ -10,7 +10,8 @@ from unittest.mock import Mock
 
 import pytest
 import torch
-from transformers import AutoTokenizer
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForMaskedLM, AutoTokenizer
 from trl.trainer import utils as trl_utils
 
 from ftcore.errors import BaseModelError, DataRefused
@@ -19,7 +20,9 @@ from ftcore.models.devices import Device
 from ftcore.spec import MethodSpec, TrainingSpec
 from ftcore.training.finetune import FineTuned, fine_tune
 from ftcore.training.instruction import SCORED_AT_A_TIME
+from ftcore.training.tasks import make_task
 from ftcore.training.trainer import DurableTrainer
+from tests.tiny_bert import LABELS, build_tiny_bert, make_rows, with_mask_token
 from tests.tiny_families import build_tiny, make_chats
 
 TRAIN, VALIDATION = make_chats(64), make_chats(16, seed=1)
@@ -57,6 +60,44 @@ def test_every_family_learns_and_reloads(family: str, tune: Callable[..., FineTu
     assert losses[-1] < losses[0] < math.log(60)
     assert (tmp_path / "run" / "output" / "model" / "MANIFEST.json").is_file()
     assert AutoTokenizer.from_pretrained(tmp_path / "run" / "output" / "model").eos_token == "</s>"
+
+
+@pytest.mark.parametrize(("cut", "verdict"), [(0, "ok"), (20, "doubt"), (40, "fault")])
+def test_answers_that_are_cut_do_not_teach_to_stop(bases: dict[str, BaseModel], cut: int, verdict: str) -> None:
+    rows = [{**row, "completion": "refund " * 20 if at < cut else row["completion"]} for at, row in enumerate(TRAIN)]
+    training = SETTINGS.model_copy(update={"max_length": 40})
+    task = make_task("seq2seq", rows, VALIDATION, (), bases["t5"], training)
+    end = task.tokenizer.eos_token_id
+    assert [row["labels"][-1] == end for row in task.train] == [at >= cut for at in range(len(rows))]
+    answers, stop, _ = task.lint(task.load(None, None))
+    assert (answers.verdict, stop.verdict) == (verdict, "ok")
+    assert cut == 0 or f"{cut} of 64 rows lost the end of their answer" in answers.message
+
+
+@pytest.mark.parametrize(
+    ("task", "family", "gone"),
+    [("classification", "bert", "encoder.layer.1"), ("classification", "llama", "layers.1.mlp"),
+     ("instruction", "llama", "layers.1.mlp"), ("seq2seq", "t5", "decoder.block.1")],
+)  # fmt: skip
+def test_a_base_model_with_weights_missing_is_refused(task: Any, family: str, gone: str, tmp_path: Path) -> None:
+    """transformers would fill them with random numbers and say so in a log alone."""
+    base = build_tiny_bert(tmp_path) if family == "bert" else build_tiny(family, tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    save_file({name: item for name, item in weights.items() if gone not in name}, tmp_path / "model.safetensors",
+              {"format": "pt"})  # fmt: skip
+    rows = make_rows(12) if task == "classification" else TRAIN
+    job = make_task(task, rows, rows, LABELS if task == "classification" else (), base, SETTINGS)
+    with pytest.raises(BaseModelError, match=rf"lacks \d+ weights? of .*{gone}"):
+        job.load(None, None)
+
+
+def test_an_encoder_does_not_write(tmp_path: Path) -> None:
+    base = with_mask_token(build_tiny_bert(tmp_path))
+    AutoModelForMaskedLM.from_pretrained(base.path).save_pretrained(base.path)
+    job = make_task("instruction", TRAIN, VALIDATION, (), build_tiny("llama", tmp_path / "llama"), SETTINGS)
+    job.base = base
+    with pytest.raises(BaseModelError, match="is an encoder"):
+        job.load(None, None)
 
 
 @pytest.mark.parametrize("family", ["llama", "t5"])

@@ -117,6 +117,15 @@ def test_a_crash_in_any_phase_changes_nothing(
     assert again.taught_by == whole.taught_by
 
 
+@pytest.mark.parametrize("phase", [{"adapt": ADAPT}, {"distill": HALF}], ids=["adapt", "student"])
+def test_an_adapter_on_weights_that_are_not_kept_is_not_kept(
+    phase: dict[str, Any], run: Callable[..., Tuned], tmp_path: Path
+) -> None:
+    run(MethodSpec(name="lora", rank=2, **phase), "phase", epochs=1)
+    run(MethodSpec(name="lora", rank=2), "plain", epochs=1)
+    assert [(tmp_path / name / "output" / "adapter").is_dir() for name in ("phase", "plain")] == [False, True]
+
+
 def test_without_ratings_the_run_is_the_one_without_the_phase(run: Callable[..., Tuned]) -> None:
     plain, waiting = run(MethodSpec(), "plain", classify=False), run(MethodSpec(prefer=KTO), "waiting", num_ratings=0)
     assert waiting.tuned.model_digest == plain.tuned.model_digest and waiting.phases == ()

@@ -10,6 +10,7 @@ from accelerate.data_loader import BatchSamplerShard
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import SequentialSampler
+from transformers import TrainingArguments
 
 from ftcore.models.base import BaseModel
 from ftcore.models.devices import Device
@@ -20,12 +21,21 @@ from ftcore.training.attempts import Attempt
 from ftcore.training.curriculum import row_order
 from ftcore.training.examples import LengthGroupedSampler
 from ftcore.training.finetune import FineTuned, check_before_training, run_job
-from ftcore.training.sharing import StepBatches, sharding_arguments
+from ftcore.training.sharing import StepBatches, on_one_device, sharding_arguments
 from ftcore.training.tasks import TrainingTask, make_task
 from tests.tiny_bert import LABELS, WORDS, build_tiny_bert, make_rows, with_mask_token
 from tests.tiny_runs import BASICS, Crash, build_bases, crash_after, distance, run
 
 TWO = Device("cpu", "fp32", 2, processes=2)
+
+
+def test_a_process_that_sees_several_devices_trains_on_one(tmp_path: Path) -> None:
+    args = TrainingArguments(output_dir=str(tmp_path), use_cpu=True, per_device_train_batch_size=8)
+    assert args.device.type == "cpu"
+    args._n_gpu = 2
+    assert args.train_batch_size == 16  # transformers' way
+    on_one_device(args)
+    assert (args.n_gpu, args.train_batch_size) == (1, 8)
 
 
 @given(

@@ -18,11 +18,12 @@ def loading() -> dict[str, Any]:
 
     Products are computed in bfloat16 where the GPU can, else in float16.
     """
+    exact = torch.cuda.is_bf16_supported(including_emulation=False)
     config = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16,
+        bnb_4bit_compute_dtype=torch.bfloat16 if exact else torch.float16,
         llm_int8_skip_modules=[*sorted(HEAD), "lm_head"],
     )
     return {"quantization_config": config, "device_map": {"": int(os.environ.get("LOCAL_RANK", "0"))}}

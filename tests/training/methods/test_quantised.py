@@ -32,7 +32,7 @@ def test_the_trained_function_survives(bases: dict[str, BaseModel], monkeypatch:
 
 
 def test_base_weights_are_nf4_with_quantised_scales_and_whole_heads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: True)
     config = quantised.loading()["quantization_config"]
     assert (config.bnb_4bit_quant_type, config.bnb_4bit_use_double_quant) == ("nf4", True)
     assert config.bnb_4bit_compute_dtype == torch.bfloat16
