@@ -306,6 +306,8 @@ def test_phases_that_are_not_asked_for_change_no_digest(tmp_path: Path) -> None:
     [
         (["method.prefer.data=[a]"], "method.prefer needs answers to rate: wanted task instruction"),
         (["method.adapt.epochs=1", "task=seq2seq"], "not for task seq2seq"),
+        (["method.adapt.epochs=1", "method.name=qlora"], "method.adapt trains all weights in float32"),
+        (["method.curriculum.difficulty=base_loss", "method.name=qlora"], "base_loss reads the base model in float32"),
         (["method.adapt.columns=[completion]"], "rows of task classification lack"),
         (["method.adapt.columns=[]"], "texts and columns are both empty"),
         (["method.adapt.epochs=1", "method.start_from=champion"], "wanted one of them"),

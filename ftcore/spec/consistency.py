@@ -191,6 +191,12 @@ def phase_faults(spec: FineTuneSpec) -> list[str]:
         faults.append(
             "method.adapt changes the base model, method.start_from champion leaves it out; wanted one of them"
         )
+    if method.adapt and method.name == "qlora":
+        faults.append("method.adapt trains all weights in float32, which qlora is there to avoid; wanted one of them")
+    if method.curriculum and method.curriculum.difficulty == "base_loss" and method.name == "qlora":
+        faults.append(
+            "method.curriculum.difficulty base_loss reads the base model in float32, which qlora is there to avoid"
+        )
     if method.distill and spec.task == "seq2seq":
         faults.append("method.distill is for task classification or instruction, saw seq2seq")
     if method.distill and method.distill.embedding_weight and spec.task != "classification":

@@ -105,6 +105,17 @@ def test_the_page_shows_the_intervals_and_explains_what_is_not_as_wanted() -> No
         assert not missed or name == "ece" or (population, name) in ON_PAGE, (population, name, shares)
 
 
+def test_the_page_shows_the_bounds_of_the_gate() -> None:
+    """One cell of 1,000 samples at nominal 5 % is between 3 and 7 nineteen times in twenty; what is higher is explained there."""
+    text, lines = on_page("bounds")
+    assert len(lines) == 24 and "1,000 samples per cell" in text
+    below = {
+        (population, name): [float(cell.split("/")[0]) for cell in shares] for population, name, _, *shares in lines
+    }
+    assert max(max(shares) for shares in below.values()) <= 9
+    assert {name for (_, name), shares in below.items() if max(shares) > 7} <= {"macro_f1", "macro_recall"}
+
+
 def test_the_table_is_put_between_its_markers(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
     begin, end = command.markers("coverage")
     page = tmp_path / "page.md"  # type: ignore[operator]

@@ -40,7 +40,7 @@ def checked(bases: dict[str, BaseModel], task: Any, device: Device = CPU, **sett
 CHECKS = {
     "classification": ["labels", "embeddings", "padding", "memory"],
     "instruction": ["answers", "stop", "round trip", "embeddings", "padding", "packing", "memory"],
-    "seq2seq": ["stop", "round trip", "embeddings", "padding", "memory"],
+    "seq2seq": ["answers", "stop", "round trip", "embeddings", "padding", "memory"],
 }
 
 
