@@ -107,7 +107,8 @@ def _collect_replies(
 ) -> Collected:
     """As `_collect`. Ratings go along with corrected replies; alone they make a version where `method.prefer` reads them."""
     taken = {str(row["id"]): str(row["completion"]) for row in _rows(spec, current)}
-    rated = {str(row["id"]): str(row["rating"]) for rows in _held(current, RATINGS).values() for row in rows}
+    held = {name: _held(current, name) for name in (RATINGS, PAIRS)}
+    rated = {str(row["id"]): str(row["rating"]) for rows in held[RATINGS].values() for row in rows}
     joined = join_replies(_logged(store, spec.name, "feedback"), _logged(store, spec.name, "predictions"), taken, rated)
     write = writer_of(spec.data)
     writable_rows, unwritable = writable(joined.rows, write)
@@ -115,33 +116,37 @@ def _collect_replies(
     collected, rows = _accept(spec, ledger, current, writable_rows, to_files, set())
     num_left_out = collected.num_left_out + len(joined.rows) - len(writable_rows)
     collected = dataclasses.replace(collected, num_left_out=num_left_out, reasons=(*unwritable, *collected.reasons))
-    enough = prefers(spec) == RATINGS and len(joined.ratings) >= spec.monitoring.min_feedback_rows
+    learned = prefers(spec)
+    enough = learned == RATINGS and len(joined.ratings) >= spec.monitoring.min_feedback_rows
     if not rows and not enough:
         return collected
     ids, files = {row["id"] for row in rows}, to_files(rows) if rows else {}
     preferred = {RATINGS: joined.ratings, PAIRS: tuple(pair for pair in joined.pairs if pair["id"] in ids)}
-    more, num_refused, refused = _preferences(spec, current, files, preferred)
+    more = {name: _Files(f"{name}/", held[name], "id", dict)(found) for name, found in preferred.items()}
+    refused = _refused_preferences(spec, current, files, more)
+    num_refused = len(preferred[learned]) if learned and refused else 0
     num_left_out, reasons = collected.num_left_out + num_refused, (*collected.reasons, *refused)
     collected = dataclasses.replace(collected, num_left_out=num_left_out, reasons=reasons)
     if refused and not rows:
         return collected
     what = "Corrected replies" if rows else "Rated replies"
-    return dataclasses.replace(collected, data=repository.add(files | more, f"{what} from production"))
+    return dataclasses.replace(
+        collected, data=repository.add(files | more[RATINGS] | more[PAIRS], f"{what} from production")
+    )
 
 
-def _preferences(
-    spec: FineTuneSpec, current: Path, files: Mapping[str, bytes], preferred: Mapping[str, Sequence[Row]]
-) -> tuple[dict[str, bytes], int, tuple[str, ...]]:
-    """The files of ratings and pairs to publish beside `files`; how many that training would learn from cannot join, and why."""
-    made = {name: _Files(f"{name}/", _held(current, name), "id", dict)(rows) for name, rows in preferred.items()}
-    refused: tuple[str, ...] = ()
-    if (learned := prefers(spec)) is not None:
-        from ftcore.monitoring.acceptance import refused_ratings
+def _refused_preferences(
+    spec: FineTuneSpec, current: Path, files: Mapping[str, bytes], more: dict[str, dict[str, bytes]]
+) -> tuple[str, ...]:
+    """Why training could not learn from the ratings or pairs in `more`, which then loses them."""
+    if (learned := prefers(spec)) is None:
+        return ()
+    from ftcore.monitoring.acceptance import refused_ratings
 
-        if refused := refused_ratings(spec, current, {**files, **made[learned]}):
-            del made[learned]
-    joined = {name: content for part in made.values() for name, content in part.items()}
-    return joined, len(preferred[learned]) if learned and refused else 0, refused
+    refused = refused_ratings(spec, current, {**files, **more[learned]})
+    if refused:
+        more[learned] = {}
+    return refused
 
 
 def _held(current: Path, folder: str = "") -> dict[str, list[Row]]:

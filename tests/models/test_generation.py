@@ -184,12 +184,13 @@ def test_a_prompt_adapter_answers_the_same_in_any_batch(config: type, family: st
     for parameter in wrapped.parameters():
         if parameter.requires_grad:
             torch.nn.init.normal_(parameter)
+    wrapped.double()  # in float32 some CPUs round by more than what is allowed below
     loaded = LoadedModel(wrapped.eval(), tokenizer)
     alone, together = (Generator(loaded, cpu, 48, size, SETTINGS) for size in (1, 8))
     one, many = alone.generate(PROMPTS), together.generate(PROMPTS)
     assert one.texts == many.texts and one.texts != generator(family, cpu).generate(PROMPTS).texts
     np.testing.assert_allclose(
-        alone.log_likelihoods(PROMPTS, ANSWERS)[0], together.log_likelihoods(PROMPTS, ANSWERS)[0], rtol=1e-5, atol=1e-4
+        alone.log_likelihoods(PROMPTS, ANSWERS)[0], together.log_likelihoods(PROMPTS, ANSWERS)[0], atol=1e-4
     )
     for number in range(
         0, len(PROMPTS), 4
