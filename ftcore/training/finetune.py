@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ftcore.errors import IntegrityError
+from ftcore.models.adapters import plain_model
 from ftcore.models.base import BaseModel
 from ftcore.models.devices import Device
 from ftcore.spec import MethodSpec, Task, TrainingSpec
@@ -160,7 +161,7 @@ def run_job(
     if output_dir is not None:
         # accelerate wrapped the forward pass in autocast; what is saved is compared in full precision
         model = trainer.accelerator.unwrap_model(attempt.model, keep_fp32_wrapper=False)
-        build = functools.partial(build_model, job, method, champion, device.attention_name)
+        build = functools.partial(build_model, job, method, champion)
         frozen.widen(model, build)
         digest = _save(job, model, output_dir, build)
         history.save(output_dir / HISTORY)
@@ -261,6 +262,8 @@ def _save(job: TrainingTask, model: Any, output_dir: Path, build: Callable[[], A
     if getattr(model, "is_loaded_in_4bit", False):
         model = quantised.dequantised(model)
     model = model.float().cpu().eval()
+    # the kernel that it will be loaded with: others differ by rounding, which large weights magnify, and some need a GPU
+    plain_model(model).set_attn_implementation(None)
     trained = job.logits(model)
     if saving.is_mergeable(model):
         _save_adapter(job, model, trained, output_dir / "adapter", build)

@@ -288,6 +288,24 @@ def test_bf16_trains_and_reloads(tune: Callable[..., FineTuned]) -> None:
     assert tuned.history.validations[-1].accuracy > 0.9
 
 
+@pytest.mark.parametrize("method", [FULL, LORA], ids=["full", "lora"])
+def test_what_is_saved_is_compared_with_the_attention_kernel_that_it_is_loaded_with(
+    method: MethodSpec, tune: Callable[..., FineTuned], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kernels differ by rounding: 3e-5 in a language model with large weights, which is no fault of the files."""
+    original, kernels, answers = Classification.logits, [], []
+
+    def logits(self: Classification, model: Any) -> torch.Tensor:
+        kernels.append(model.config._attn_implementation)
+        answers.append(original(self, model))
+        return answers[-1]
+
+    monkeypatch.setattr(Classification, "logits", logits)
+    tune(method=method, epochs=1)  # on the CPU, which trains with eager attention
+    assert len(kernels) >= 2 and set(kernels) == {"sdpa"}
+    assert torch.equal(answers[-2], answers[-1])
+
+
 def test_a_model_that_reloads_differently_is_an_error(
     tune: Callable[..., FineTuned], monkeypatch: pytest.MonkeyPatch
 ) -> None:
