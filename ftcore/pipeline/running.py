@@ -10,13 +10,14 @@ from typing import Any
 
 from ftcore.errors import IntegrityError, UsageError
 from ftcore.ledger import Ledger
+from ftcore.models.libraries import import_libraries
 from ftcore.pipeline.decisions import record_decision, record_scored
 from ftcore.pipeline.inputs import Inputs, gather, tuned
 from ftcore.pipeline.keys import key_inputs
 from ftcore.pipeline.rules import record_rules
 from ftcore.records import Evaluation, PreparedDataset, Record, TuningResult, Verdict, digest_of
 from ftcore.spec import FineTuneSpec
-from ftcore.stages import ORDER, stage_of, stages_of
+from ftcore.stages import ORDER, Stage, stage_of, stages_of
 from ftcore.stages.promote import actor
 from ftcore.store import Store, write_durable
 
@@ -50,7 +51,7 @@ def run_stage(name: str, spec: FineTuneSpec, inputs: Inputs, store: Store) -> St
     started = time.monotonic()
     if name == "promote":  # acts on the ledger, which makes it safe to repeat
         with store.writing(name, "none") as output:
-            record = importlib.import_module(stage.module).run(spec, inputs, output, store)
+            record = _module_of(stage).run(spec, inputs, output, store)
         return Step(name, record, False, ("acts on the ledger",), time.monotonic() - started)
     notes = holdout_notes(spec, inputs, store) if name in ("tune", "train") else ()
     depends = key_inputs(stage, spec, inputs)
@@ -66,7 +67,7 @@ def run_stage(name: str, spec: FineTuneSpec, inputs: Inputs, store: Store) -> St
         )
     why = (*store.explain(name, depends), *notes)
     with store.writing(name, key) as output:
-        record = importlib.import_module(stage.module).run(spec, inputs, output, store)
+        record = _module_of(stage).run(spec, inputs, output, store)
         if not store.commit(output, record, depends):
             record = store.find(name, key)
             if record is None:
@@ -87,16 +88,21 @@ def share_search(spec: FineTuneSpec, inputs: Inputs, store: Store, worker: int |
         FtcoreError: What the stage raises.
     """
     stage = stage_of("tune", spec)
-    module = importlib.import_module(stage.module)
     key = digest_of(key_inputs(stage, spec, inputs))
     is_done = store.find("tune", key) is not None
     if worker is None:
         if is_done:
             return {"workers": [0], "is_done": True}
         holdout_notes(spec, inputs, store)
-        return {"workers": module.begin(spec, inputs, store.scratch("tune", key), store), "is_done": False}
-    is_done = is_done or not module.work(spec, inputs, store.scratch("tune", key), store, worker)
+        return {"workers": _module_of(stage).begin(spec, inputs, store.scratch("tune", key), store), "is_done": False}
+    is_done = is_done or not _module_of(stage).work(spec, inputs, store.scratch("tune", key), store, worker)
     return {"worker": worker, "is_done": is_done}
+
+
+def _module_of(stage: Stage) -> Any:
+    if stage.isolated:
+        import_libraries()
+    return importlib.import_module(stage.module)
 
 
 def holdout_notes(spec: FineTuneSpec, inputs: Inputs, store: Store) -> tuple[str, ...]:

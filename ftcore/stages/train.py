@@ -24,9 +24,6 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         DataRefused: A class has fewer rows than `method.shots`, or the checks before training found faults.
         IntegrityError: The champion to start from is damaged.
     """
-    from ftcore.models.libraries import import_libraries
-
-    import_libraries()
     from ftcore.data.trained_rows import TrainedRows
     from ftcore.models.choosing import require_decoder
     from ftcore.models.devices import choose
