@@ -262,8 +262,10 @@ def _save(job: TrainingTask, model: Any, output_dir: Path, build: Callable[[], A
     if getattr(model, "is_loaded_in_4bit", False):
         model = quantised.dequantised(model)
     model = model.float().cpu().eval()
-    # the kernel that it will be loaded with: others differ by rounding, which large weights magnify, and some need a GPU
-    plain_model(model).set_attn_implementation(None)
+    plain = plain_model(model)
+    # compared with the kernel that it will be loaded with: others differ by rounding, which large weights magnify, or need a GPU
+    if plain._supports_sdpa:
+        plain.set_attn_implementation("sdpa")
     trained = job.logits(model)
     if saving.is_mergeable(model):
         _save_adapter(job, model, trained, output_dir / "adapter", build)
