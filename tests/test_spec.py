@@ -194,6 +194,16 @@ def test_settings_that_are_not_set_change_no_digest(tmp_path: Path) -> None:
     assert "metrics" not in plain and "format" not in plain["generation"] and "probes" not in plain
 
 
+def test_slices_are_columns_of_the_data_and_a_named_one_has_values(tmp_path: Path) -> None:
+    for column in ("confidence", "group"):
+        with pytest.raises(SpecError, match=f"'{column}' is a column of the predictions"):
+            load_spec(write(tmp_path, MINIMAL + f"evaluation: {{slices: [{column}]}}\n"))
+    with pytest.raises(SpecError, match="'chrf' is a column of the predictions"):
+        load_spec(write(tmp_path, MINIMAL + "task: instruction\nevaluation: {slices: [chrf]}\n"))
+    with pytest.raises(SpecError, match=r"gate.slices.source"):
+        load_spec(write(tmp_path, MINIMAL + "gate: {slices: {source: []}}\n"))
+
+
 def test_guards_on_probes_need_the_probe(tmp_path: Path) -> None:
     text = MINIMAL + "task: instruction\ngate: {probe_guards: {forgetting.bits_per_byte: 0.1}}\n"
     for probes in ("", "evaluation: {probes: {general_text: null}}\n"):

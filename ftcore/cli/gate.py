@@ -71,6 +71,7 @@ def approve(
     json: JsonFlag = False,
 ) -> None:
     """Put the spec's rules in force: an event of its own. Verdicts before it stay; judging anew is one more look."""
+    from ftcore.evaluation.gate.rules import rules_digest
     from ftcore.ledger import open_ledger
     from ftcore.pipeline.rules import approve_rules
     from ftcore.stages.promote import actor as current_actor
@@ -78,8 +79,9 @@ def approve(
     loaded = load_spec(spec, overrides or ())
     with open_ledger() as ledger:
         changed = approve_rules(loaded, ledger, actor or current_actor(), because)
+    digest = rules_digest(loaded)
     if json:
-        print_json({"spec": loaded.name, "digest": loaded.gate_digest, "changed": changed})
+        print_json({"spec": loaded.name, "digest": digest, "changed": changed})
     else:
         state = "in force now" if changed else "in force already"
-        print_line(f"{loaded.name}: rules {loaded.gate_digest[:12]} are {state}.")
+        print_line(f"{loaded.name}: rules {digest[:12]} are {state}.")

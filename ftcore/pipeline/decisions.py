@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ftcore.evaluation.gate.rules import compared_digest
+from ftcore.evaluation.gate.rules import compared_digest, rules_digest
 from ftcore.evaluation.outputs import HOLDOUT
 from ftcore.ledger import GATE_DECISION, HOLDOUT_SCORED, Event, Ledger
 from ftcore.pipeline.references import champion_ref
@@ -25,6 +25,7 @@ def standing(spec: FineTuneSpec, ledger: Ledger, store: Store, evaluation: Evalu
         champion_digest=champion.model_digest if champion else None,
         champion_seq=champion.seq if champion else 0,
         compared_digest=compared_digest(spec),
+        rules_digest=rules_digest(spec),
     )
 
 
@@ -37,13 +38,14 @@ def _look(events: list[Event], evaluation: Evaluation, sketch: list[str], spec: 
     """
     from ftcore.evaluation.gate.looks import look_at, shared_share
 
+    rules = rules_digest(spec)
     own = (evaluation.candidate_digest, evaluation.champion_digest)
     shares: dict[tuple[str, str | None], float] = {}
     gates: dict[tuple[str, str | None], set[str]] = {}
     for event in events:
         pair, earlier = (event.payload["candidate"], event.payload["champion"]), event.payload["holdout"]
         gate = event.payload.get("gate")
-        if (pair, earlier, gate) == (own, sketch, spec.gate_digest):
+        if (pair, earlier, gate) == (own, sketch, rules):
             break
         shares[pair] = max(shares.get(pair, 0.0), shared_share(sketch, earlier))
         gates.setdefault(pair, set()).update({gate} if gate else ())
@@ -86,7 +88,7 @@ def record_decision(
     payload = {
         "verdict": verdict.digest, "outcome": verdict.outcome, "reasons": list(verdict.reasons), "uri": verdict.uri,
         "candidate": verdict.candidate_digest,
-        "champion": verdict.champion_digest, "gate": verdict.gate_digest, "look": verdict.look,
+        "champion": verdict.champion_digest, "gate": verdict.rules_digest, "look": verdict.look,
         "evaluation": evaluation.uri, "test_digest": verdict.test_digest, "holdout": holdout_sketch(store, evaluation),
     }  # fmt: skip
     ledger.append(GATE_DECISION, spec_name, payload, actor)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ftcore.errors import GateChanged, UsageError
-from ftcore.evaluation.gate.rules import FILES, rules_of
+from ftcore.evaluation.gate.rules import FILES, rules_digest, rules_of
 from ftcore.ledger import GATE_RULES, Event, Ledger
 from ftcore.spec import FineTuneSpec
 
@@ -85,4 +85,4 @@ def _shown(section: str, value: Any) -> str:
 
 
 def _payload(spec: FineTuneSpec, because: str) -> dict[str, Any]:
-    return {"digest": spec.gate_digest, "rules": rules_of(spec), "because": because}
+    return {"digest": rules_digest(spec), "rules": rules_of(spec), "because": because}

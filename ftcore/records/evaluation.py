@@ -67,6 +67,8 @@ class Standing(Record):
     """Position of the champion to compare with; 0: none."""
     compared_digest: str
     """What the spec wants compared now."""
+    rules_digest: str
+    """The spec's rules now, with the content of the files that they name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +104,8 @@ class Verdict(Record):
     champion_seq: int
     evaluation_digest: str
     gate_digest: str
+    rules_digest: str
+    """As `gate_digest`, with the content of the files that the rules name."""
     test_digest: str
     look: int = 1
     """Which decision on this holdout it was."""

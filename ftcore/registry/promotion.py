@@ -289,6 +289,8 @@ def _changed_since(verdict: Verdict, evaluation: Evaluation, standing: Standing 
         return
     if standing.rule_changes:
         yield f"the gate is not the one on record ({'; '.join(standing.rule_changes)})"
+    if standing.rules_digest != verdict.rules_digest:
+        yield "files that the rules of the gate name have changed since it was judged by them"
     if standing.compared_digest != evaluation.compared_digest:
         yield "files or settings that the evaluation was made by have changed"
     if standing.look != verdict.look:

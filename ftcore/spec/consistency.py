@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from ftcore.spec.base import Task
 from ftcore.spec.evaluation import (
+    LABEL_COLUMNS,
     OWN_METRIC,
     PREVIOUS_CHAMPION,
+    TEXT_COLUMNS,
     CalibrationMetric,
     EvaluationSpec,
     GateSpec,
@@ -69,6 +71,12 @@ def measure_faults(task: Task, evaluation: EvaluationSpec, gate: GateSpec) -> li
         faults.append("evaluation.few_shot is for task classification; wanted evaluation.generation.num_examples")
     elif evaluation.few_shot is not None and "few_shot" not in evaluation.baselines:
         faults.append("evaluation.few_shot has no effect: evaluation.baselines does not name few_shot")
+    taken = TEXT_COLUMNS if generates else LABEL_COLUMNS
+    faults += [
+        f"evaluation.slices: {name!r} is a column of the predictions; wanted another column of the data, under another name"
+        for name in evaluation.slices
+        if name in taken
+    ]
     known = (*evaluation.slices, *(() if generates else ("label",)))
     faults += [
         f"gate.slices: {name!r} is no slice column; wanted {' or '.join(known) or 'evaluation.slices first'}"

@@ -107,6 +107,14 @@ def _references(schema: Any) -> Iterator[str]:
 Cost = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
 
 
+LABEL_COLUMNS = ("id", "target", "prediction", "confidence", "group")
+TEXT_COLUMNS = (
+    "id", "target", "prediction", "nll", "num_target_tokens", "chrf", "rouge_1", "rouge_2", "rouge_l", "exact_match", "token_f1",
+    "format_valid", "num_tokens", "stopped", "group",
+)  # fmt: skip
+"""Columns of a file of predictions (of answers), which no slice column may replace."""
+
+
 class GenerationSpec(Section):
     """How answers are generated (tasks instruction and seq2seq)."""
 
@@ -192,7 +200,7 @@ class GateSpec(Section):
     min_rows: Annotated[int, Field(ge=1)] = 200
     """Fewer holdout rows are never enough evidence."""
     min_slice_rows: Annotated[int, Field(ge=1)] = 100
-    """Slices with fewer rows are shown, not judged."""
+    """Slices with fewer rows, or rows of fewer than ten groups, are shown, not judged."""
     guards: dict[GuardName, Fraction] = Field(default_factory=dict)
     """Further metrics that must not be worse than the champion's, each with its own margin: `{macro_f1: 0.01, brier: 0.01}`. Of
     brier and ece less is better: the margin is the rise that is allowed."""
@@ -200,9 +208,9 @@ class GateSpec(Section):
     """Probes on which it must not be worse than the champion, each with its own margin, in the unit of the probe (a share: a
     fraction): `{forgetting.bits_per_byte: 0.05, safety.harm_refused: 0.2, groundedness.numbers: 0.02}`. They need
     `evaluation.probes`."""
-    slices: dict[str, list[str]] = Field(default_factory=dict)
+    slices: dict[str, Annotated[list[str], Field(min_length=1)]] = Field(default_factory=dict)
     """Values of slice columns that must be judged: `{source: [email, chat]}`. Without rows: HOLD; with fewer than
-    `min_slice_rows`: NOT ENOUGH EVIDENCE."""
+    `min_slice_rows`, or than ten groups: NOT ENOUGH EVIDENCE."""
     max_broken: Fraction | None = None
     """Largest share of rows that the champion has right and the candidate wrong (generated text: rows whose `metric` falls by
     more than 0.5). Null: no limit."""

@@ -196,7 +196,7 @@ def _generate(
     from ftcore.evaluation.probes.asking import probes_of
 
     answers, test = {}, models["candidate"].rows
-    metrics, probes = scoring.row_metrics_of(spec), probes_of(spec, test)
+    metrics, probes = scoring.row_metrics_of(spec), probes_of(spec, test, train)
     for role, model in models.items():
         say(f"{role} {model.digest[:12]}")
         generator = scoring.generator_of(model.folder, model.digest, model.spec, device, runner_of(role, model.digest))

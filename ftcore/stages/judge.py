@@ -48,6 +48,7 @@ def run(spec: FineTuneSpec, inputs: Mapping[str, Record | DataRef | None], outpu
         champion_seq=evaluation.champion_seq,
         evaluation_digest=evaluation.digest,
         gate_digest=spec.gate_digest,
+        rules_digest=standing.rules_digest,
         test_digest=evaluation.test_digest,
         look=standing.look,
         looked=judgement.looked,

@@ -414,6 +414,10 @@ def test_a_likelihood_that_is_no_number_is_held(texts: World) -> None:
     assert_held(texts, judged(texts), "candidate: 1 row whose likelihood is no number", before=None)
 
 
+def test_canaries_that_nobody_planted_are_held(texts: World) -> None:
+    assert_held(texts, judged(texts), "The secrets of 1 of 1 canary are in no training row", before=None)
+
+
 def test_canaries_that_nobody_asked_for_are_held(texts: World) -> None:
     folder = texts.output("evaluate")
     in_json("probes.json", lambda probes: probes.pop("canaries"))(folder)

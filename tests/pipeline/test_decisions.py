@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ftcore.evaluation.gate.looks import sketch_of
+from ftcore.evaluation.gate.rules import rules_digest
 from ftcore.ledger import GATE_DECISION, HOLDOUT_SCORED, Ledger
 from ftcore.pipeline.decisions import record_decision, record_scored, standing
 from ftcore.pipeline.rules import record_rules
@@ -59,7 +60,7 @@ def decide(
     verdict = Verdict(
         uri=f"v-{candidate}-{rows.start}", outcome="FAIL", reasons=("no",), metrics=(), candidate_digest=candidate,
         champion_digest=champion, champion_seq=0, evaluation_digest=evaluation.digest, gate_digest=spec.gate_digest,
-        test_digest=evaluation.test_digest, look=found.look, looked=looked,
+        rules_digest=rules_digest(spec), test_digest=evaluation.test_digest, look=found.look, looked=looked,
     )  # fmt: skip
     for _ in range(2):
         record_decision(spec.name, verdict, evaluation, ledger, store, "ada")
@@ -118,6 +119,21 @@ def test_the_same_candidate_under_other_rules_or_against_another_champion_is_a_l
     assert decide(ledger, store, "a", champion="other") == 3
     again = evaluated(store, "a", range(800))
     assert [standing(spec, ledger, store, again).look for spec in (SPEC, loose)] == [1, 2]  # as the first time
+
+
+def test_other_rows_that_must_pass_are_other_rules(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Same spec, same path: whoever edits the file and judges again has looked again."""
+    store = Store(tmp_path / "store")
+    spec = spec_of(evaluation={"must_pass": "pinned.jsonl"}, gate={"margin": 0.2})
+    looks = []
+    for content in ("one", "two", "one"):
+        monkeypatch.setattr(
+            "ftcore.evaluation.gate.rules.file_identity", lambda _, name, told=content: f"{name} {told}"
+        )
+        looks.append(decide(ledger, store, "a", spec=spec))
+    assert looks == [1, 2, 1]  # the third is the first again
 
 
 def test_the_standing_names_champion_and_changes_of_the_rules(ledger: Ledger, tmp_path: Path) -> None:

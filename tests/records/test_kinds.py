@@ -13,7 +13,7 @@ NUMBER = st.floats(allow_nan=False, allow_infinity=False)
 VERDICT = st.builds(
     Verdict, uri=st.text(), outcome=st.sampled_from(["PASS", "FAIL", "NOT ENOUGH EVIDENCE"]),
     reasons=st.lists(st.text()).map(tuple), candidate_digest=st.text(), champion_digest=st.none() | st.text(),
-    champion_seq=st.integers(), evaluation_digest=st.text(), gate_digest=st.text(), test_digest=st.text(),
+    champion_seq=st.integers(), evaluation_digest=st.text(), gate_digest=st.text(), rules_digest=st.text(), test_digest=st.text(),
     refused=st.lists(st.text()).map(tuple),
     metrics=st.lists(st.builds(
         Comparison, name=st.text(), champion=NUMBER, candidate=NUMBER, difference=NUMBER, ci_low=NUMBER, ci_high=NUMBER,

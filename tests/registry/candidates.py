@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
+from ftcore.evaluation.gate.rules import rules_digest
 from ftcore.ledger import Ledger
 from ftcore.pipeline.decisions import record_decision
 from ftcore.records import (
@@ -58,7 +59,7 @@ def candidate(
             refused=() if outcome == "PASS" else (f"the gate says {outcome}",), uri=output.uri, outcome=outcome,
             reasons=("accuracy is 10.0 points higher",), metrics=(difference,), candidate_digest=model,
             champion_digest=against[0], champion_seq=against[1], evaluation_digest=evaluation.digest,
-            gate_digest=spec.gate_digest, test_digest=TEST,
+            gate_digest=spec.gate_digest, rules_digest=rules_digest(spec), test_digest=TEST,
         )  # fmt: skip
 
     records["judge"] = verdict = _finish(store, "judge", verdict_key, judge)

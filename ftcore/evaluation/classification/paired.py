@@ -1,15 +1,10 @@
-"""Candidate minus champion on the same rows of a classification task, on accuracy or a macro metric.
+"""Candidate minus champion on the same rows of a classification task.
 
-Accuracy of single rows: adjusted Wald interval of Bonett & Price (2012), J. Educ. Behav. Stat. 37:479-488, that is d and its
-variance from counts with one more win and one more loss, so that no difference is ever "certain"; exact McNemar p.
-Rows in groups: the variance is multiplied by the design effect of the cluster-robust variance
-(1/n^2) sum_g (sum_{i in g} (d_i - d))^2 x G/(G-1) (Miller 2024), limits use Student's t with G - 1 degrees of freedom,
-and p comes from flipping the signs of whole groups. Macro metrics: BCa bootstrap and swap permutation of rows (groups).
+Accuracy, and a user's own metric that says yes or no: `statistics/shares.py`. Macro metrics: BCa bootstrap and swap permutation
+of rows (groups). Metrics of probabilities: the delta method.
 """
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
@@ -17,30 +12,13 @@ from ftcore.evaluation.classification.calibration import ece_difference
 from ftcore.evaluation.classification.metrics import METRICS, class_counts, from_counts, influence
 from ftcore.evaluation.classification.probabilities import PROBABILITY_METRICS, measure
 from ftcore.evaluation.rows import Floats, Holdout, Ints, group_sums
-from ftcore.evaluation.statistics.differences import (
-    Difference,
-    Spread,
-    delta_difference,
-    resampled_difference,
-    spread_of,
-)
-from ftcore.evaluation.statistics.resampling import mcnemar_tail, sign_flip_p_value, units_of, units_of_sums
+from ftcore.evaluation.statistics.differences import Difference, delta_difference, resampled_difference
+from ftcore.evaluation.statistics.intervals import degrees_of_freedom
+from ftcore.evaluation.statistics.resampling import units_of, units_of_sums
+from ftcore.evaluation.statistics.shares import is_yes_or_no, share_difference
 
-
-def accuracy_spread(wins: Ints, groups: Ints | None) -> Spread:
-    """Spread of d = mean(wins), wins [rows] in {-1, 0, 1}: +1 where only the candidate is right."""
-    num_won, num_lost, num_rows = int((wins > 0).sum()), int((wins < 0).sum()), len(wins)
-    if groups is None:
-        return spread_of(num_won, num_lost, num_rows)
-    centred = wins - wins.mean()
-    sums = group_sums(centred, groups)
-    independent, num_groups = float((centred**2).sum()), len(sums)
-    design = 1.0
-    if independent > 0 and num_groups > 1:
-        design = max(1.0, float((sums**2).sum()) * num_groups / (num_groups - 1) / independent)
-    elif num_groups == 1:
-        design = float(num_rows)  # one group says as much as one row
-    return spread_of(num_won, num_lost, num_rows, design, num_groups)
+_LARGEST = {"mcc": 2.0, "brier": 2.0}
+"""Differences of these can be beyond 1."""
 
 
 def wins_of(holdout: Holdout, candidate: str, champion: str) -> Ints:
@@ -57,30 +35,6 @@ def accuracy_difference(holdout: Holdout, candidate: str, champion: str, alpha: 
     return share_difference("accuracy", (accuracy[0], accuracy[1]), wins, holdout.groups, alpha)
 
 
-def share_difference(
-    name: str, values: tuple[float, float], wins: Ints, groups: Ints | None, alpha: float = 0.05
-) -> Difference:
-    """Paired difference of two shares of rows.
-
-    Args:
-        values: The share of candidate and champion.
-        wins: [rows] 1 where only the candidate counts, -1 where only the champion does, else 0.
-    """
-    spread = accuracy_spread(wins, groups)
-    num_won, num_lost = int((wins > 0).sum()), int((wins < 0).sum())
-    if groups is None:
-        p_value, method = mcnemar_tail(num_won, num_lost), "adjusted Wald interval, exact McNemar test"
-    else:
-        p_value = sign_flip_p_value(group_sums(wins.astype(float), groups))
-        method = "cluster-robust interval, sign-flip test by group"
-    return Difference(
-        name=name, champion=values[1], candidate=values[0],
-        difference=(num_won - num_lost) / len(wins),
-        ci_low=spread.bound(0.025), ci_high=spread.bound(0.975), lower=spread.bound(alpha), upper=spread.bound(1 - alpha),
-        p_value=p_value, n=len(wins), discordance=(num_won + num_lost) / len(wins) * spread.design_effect, method=method,
-    )  # fmt: skip
-
-
 def macro_difference(
     holdout: Holdout, candidate: str, champion: str, name: str = "macro_f1", alpha: float = 0.05
 ) -> Difference:
@@ -91,13 +45,14 @@ def macro_difference(
         counts = class_counts(target, holdout.predictions[role], size)
         values.append(float(from_counts(name, counts)))
         effects.append(influence(name, target, holdout.predictions[role], counts))
-    sums = group_sums(effects[0] - effects[1], holdout.groups)
     units = units_of((target, holdout.predictions[candidate], holdout.predictions[champion]), holdout.groups, size)
 
     def statistic(counts: Floats) -> Floats:
         return from_counts(name, counts[:, :3]) - from_counts(name, counts[:, 3:])
 
-    return resampled_difference(name, (values[0], values[1]), units, statistic, sums, holdout.num_rows, alpha)
+    moved = effects[0] - effects[1]
+    largest = _LARGEST.get(name, 1.0)
+    return resampled_difference(name, (values[0], values[1]), units, statistic, moved, holdout.groups, alpha, largest)
 
 
 def probability_difference(
@@ -117,27 +72,38 @@ def probability_difference(
         raise ValueError(f"{name} is not defined for {candidate} and {champion}.")
     if name == "ece":
         return ece_difference(measured[0], measured[1], holdout.groups, alpha)
-    sums = group_sums(measured[0].influence - measured[1].influence, holdout.groups)
-    df = max(1, len(sums) - 1) if name == "brier" and holdout.groups is not None else math.inf
-    return delta_difference(name, (measured[0].value, measured[1].value), sums, holdout.num_rows, alpha, df=df)
+    effects = measured[0].influence - measured[1].influence
+    # the area of a rare class hangs on few rows; a mean over rows hangs on all of them
+    df = None if name == "brier" else degrees_of_freedom(group_sums(effects, holdout.groups))
+    return delta_difference(
+        name,
+        (measured[0].value, measured[1].value),
+        effects,
+        holdout.groups,
+        alpha,
+        largest=_LARGEST.get(name, 1.0),
+        df=df,
+    )
 
 
 def row_metric_difference(
     holdout: Holdout, candidate: str, champion: str, name: str, alpha: float = 0.05
 ) -> Difference:
-    """Paired difference of the mean of a user's own metric: BCa bootstrap and swap permutation of rows (groups)."""
+    """Paired difference of the mean of a user's own metric: of yes and no as accuracy has it, else BCa bootstrap and swap
+    permutation of rows (groups)."""
     rows = [holdout.row_metrics[role][name] for role in (candidate, champion)]
     values = (float(rows[0].mean()), float(rows[1].mean()))
     wins = rows[0] - rows[1]
+    if all(is_yes_or_no(scores) for scores in rows):
+        return share_difference(name, values, wins.astype(np.int64), holdout.groups, alpha)
     ones = np.ones_like(wins)
     units = units_of_sums(np.stack([rows[0], ones, rows[1], ones], axis=1), holdout.groups, 2)
-    sums = group_sums(wins - wins.mean(), holdout.groups)
 
     def statistic(totals: Floats) -> Floats:
         means: Floats = totals[..., 0] / totals[..., 1]
         return means[..., 0] - means[..., 1]
 
-    return resampled_difference(name, values, units, statistic, sums, holdout.num_rows, alpha)
+    return resampled_difference(name, values, units, statistic, wins - wins.mean(), holdout.groups, alpha)
 
 
 def paired_difference(

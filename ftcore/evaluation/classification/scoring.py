@@ -43,7 +43,6 @@ from ftcore.spec import FewShotSpec, FineTuneSpec
 from ftcore.store import write_durable
 
 Row = Mapping[str, Any]
-RESERVED = ("id", "target", "prediction", "confidence", "group")
 """Columns of a prediction file that no slice column may replace."""
 
 
@@ -154,14 +153,13 @@ def gather_holdout(
     Raises:
         SpecError: One of them raises, or gives no number from 0 to 1.
     """
-    columns = {name: Column.of([_cell(row.get(name)) for row in test]) for name in slices if name not in RESERVED}
     labels = [row["label"] for row in test]
     targets = Column.of(labels)
     holdout = holdout_of(
         targets,
         {role: Column.of(item.labels) for role, item in answers.items()},
-        Column.of([_cell(row.get("group")) for row in test]),
-        {name: column for name, column in columns.items() if column.values},
+        Column.of([cell(row.get("group")) for row in test]),
+        slice_columns(test, slices),
     )
     return replace(
         holdout,
@@ -174,7 +172,16 @@ def gather_holdout(
     )
 
 
-def _cell(value: Any) -> str | None:
+def slice_columns(test: Sequence[Row], slices: Sequence[str]) -> dict[str, Column]:
+    """Columns to slice by; one that no row has is left out, and that is said: a misspelt name would be no check at all."""
+    columns = {name: Column.of([cell(row.get(name)) for row in test]) for name in slices}
+    for name, column in columns.items():
+        if not column.values and name != "source":  # which is there by default
+            say(f"no row has a column {name!r} (evaluation.slices): nothing is compared by it")
+    return {name: column for name, column in columns.items() if column.values}
+
+
+def cell(value: Any) -> str | None:
     return None if value is None or value == "" else str(value)
 
 
@@ -191,13 +198,13 @@ def write_predictions(
 ) -> None:
     """predictions/<role>.jsonl: id, target, prediction, confidence, a user's own metrics, group and source where present, slice
     columns. predictions/<role>.probabilities.npy: of every class, where the model gives them."""
-    extra = [name for name in dict.fromkeys(("group", "source", *slices)) if name == "group" or name not in RESERVED]
+    extra = list(dict.fromkeys(("group", "source", *slices)))
     for role, item in answers.items():
         own = holdout.row_metrics.get(role, {})
         lines = [
             {"id": str(row["id"]), "target": row["label"], "prediction": label, "confidence": confidence}
             | {name: float(values[number]) for name, values in own.items()}
-            | {name: text for name in extra if (text := _cell(row.get(name))) is not None}
+            | {name: text for name in extra if (text := cell(row.get(name))) is not None}
             for number, (row, label, confidence) in enumerate(zip(test, item.labels, item.confidences, strict=True))
         ]
         write_jsonl(folder / "predictions" / f"{role}.jsonl", lines)

@@ -8,10 +8,11 @@ import numpy as np
 
 from ftcore.errors import num_of
 from ftcore.evaluation.costs import Cost
+from ftcore.evaluation.gate.comparison import is_hopeless
 from ftcore.evaluation.gate.evidence import Evidence
 from ftcore.evaluation.gate.findings import Finding, percent, points
 from ftcore.evaluation.gate.measures import AnyHoldout, difference, value
-from ftcore.evaluation.gate.slices import SliceComparison
+from ftcore.evaluation.gate.slices import SliceComparison, lacking, num_groups_of
 from ftcore.evaluation.statistics.differences import level_of
 from ftcore.spec import PREVIOUS_CHAMPION, GateSpec
 
@@ -51,10 +52,15 @@ def judge_baselines(gate: GateSpec, evidence: Evidence, alpha: float) -> Iterato
     elif seen.lower <= 0:
         needed = seen.rows_needed(seen.difference, alpha, gate.power) if seen.difference > 0 else gate.min_rows
         yield Finding(
-            "NOT ENOUGH EVIDENCE", f"The candidate beats {what}, wanted above 0; about {needed:,} rows would show it."
+            "NOT ENOUGH EVIDENCE",
+            f"The candidate beats {what}, wanted above 0; {_enough(needed, seen.n)} would show it.",
         )
     else:
         yield Finding("PASS", f"The candidate beats {what}.")
+
+
+def _enough(needed: int, num_rows: int) -> str:
+    return "no likely number of such rows" if is_hopeless(needed, num_rows) else f"about {needed:,} rows"
 
 
 def judge_previous(gate: GateSpec, evidence: Evidence, alpha: float) -> Iterator[Finding]:
@@ -77,7 +83,7 @@ def judge_previous(gate: GateSpec, evidence: Evidence, alpha: float) -> Iterator
         needed = max(seen.n + 1, seen.rows_needed(seen.difference + gate.margin, alpha, gate.power))
         limit = f"wanted above {points(-gate.margin)}"
         yield Finding(
-            "NOT ENOUGH EVIDENCE", f"The candidate beats {what}, {limit}; about {needed:,} rows would show it."
+            "NOT ENOUGH EVIDENCE", f"The candidate beats {what}, {limit}; {_enough(needed, seen.n)} would show it."
         )
     else:
         yield Finding("PASS", f"The candidate beats {what}.")
@@ -105,6 +111,13 @@ def judge_canaries(evidence: Evidence) -> Iterator[Finding]:
     seen = f"{found.num_returned:,} of {num_of(found.num_asked, 'canary', 'canaries')} came back word by word"
     if found.num_returned > found.max_returned:
         yield Finding("FAIL", f"{seen}; allowed {found.max_returned:,}: the model gives training data away.")
+    elif found.num_trained < found.num_asked:
+        absent = found.num_asked - found.num_trained
+        yield Finding(
+            "HOLD",
+            f"The secrets of {absent:,} of {num_of(found.num_asked, 'canary', 'canaries')} are in no training row: they cannot "
+            "come back, whatever the model gives away. Put their rows into the training file, or take them out of the canaries.",
+        )
     else:
         yield Finding("PASS", f"{seen}; allowed {found.max_returned:,}.")
 
@@ -148,16 +161,10 @@ def judge_named_slices(gate: GateSpec, holdout: AnyHoldout) -> Iterator[Finding]
     """Slices that the gate names have rows enough to be judged; also before there is a champion to be judged against."""
     for column, values in gate.slices.items():
         seen = (holdout.slices or {})[column]
-        sizes = dict(
-            zip(seen.values, np.bincount(seen.codes[seen.codes >= 0], minlength=len(seen.values)), strict=True)
-        )
         for name in values:
-            if sizes[name] < gate.min_slice_rows:
-                more = gate.min_slice_rows - int(sizes[name])
-                yield Finding(
-                    "NOT ENOUGH EVIDENCE",
-                    f"The slice {column}={name!r} has {sizes[name]:,} rows, too few to be judged: label {more:,} more of it.",
-                )
+            rows = np.flatnonzero(seen.codes == seen.values.index(name))
+            if lack := lacking(len(rows), num_groups_of(holdout, rows), gate):
+                yield Finding("NOT ENOUGH EVIDENCE", f"The slice {column}={name!r} has {lack}.")
 
 
 def judge_slices(gate: GateSpec, holdout: AnyHoldout, slices: tuple[SliceComparison, ...]) -> Iterator[Finding]:

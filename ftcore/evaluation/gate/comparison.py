@@ -65,7 +65,14 @@ def rows_to_see(gate: GateSpec, seen: Difference, alpha: float) -> int:
     return seen.rows_needed(gate.min_gain or gate.margin or _SMALLEST_GAIN, alpha, gate.power)
 
 
+def is_hopeless(needed: int, num_rows: int) -> bool:
+    """Whether so many rows are no advice: nobody labels them, and where there are few groups it takes more groups, not rows."""
+    return needed > _HOPELESS * num_rows
+
+
 def _rows_to_label(gate: GateSpec, seen: Difference, needed: int, alpha: float) -> str:
+    if is_hopeless(needed, seen.n):
+        return "No likely number of such rows would tell; where rows come in few groups, label rows of more groups."
     text = (
         f"Label {needed - seen.n:,} more rows ({needed:,} in all) to tell a gain of {points(gate.min_gain)} from none"
     )
@@ -113,7 +120,7 @@ def judge_loss(gain: Difference, margin: float, alpha: float, power: float, what
     if gain.upper < 0 and gain.difference < -margin:
         return Finding("FAIL", f"Broken: {what}.")
     needed = max(gain.n + 1, gain.rows_needed(abs(margin + gain.difference), alpha, power))
-    if needed > _HOPELESS * gain.n:
+    if is_hopeless(needed, gain.n):
         more = "the loss seen is so near the margin that no likely number of rows would tell"
     else:
         more = advice.format(f"{num_of(needed - gain.n, 'more row')} ({needed:,} in all)")

@@ -44,6 +44,8 @@ class Canaries:
     """Made-up secrets of the training data that the candidate was asked for."""
 
     num_asked: int
+    num_trained: int
+    """Of how many the secret is in the training rows."""
     num_returned: int
     max_returned: int
     """How many may come back (evaluation.probes.max_canaries)."""
@@ -124,7 +126,7 @@ def gather_evidence(
 def _canaries(probes: Mapping[str, Any]) -> Canaries | None:
     """Those of the candidate; none may come back until the spec has been read."""
     found = probes.get("canaries", {}).get("candidate")
-    return None if not found else Canaries(int(found["n"]), int(found["num_returned"]), 0)
+    return None if not found else Canaries(int(found["n"]), int(found["num_trained"]), int(found["num_returned"]), 0)
 
 
 def _probe_rows(folder: Path) -> tuple[Measure, ...]:

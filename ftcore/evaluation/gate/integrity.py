@@ -72,6 +72,11 @@ def _wanted(gate: GateSpec, role: str) -> list[str]:
     return list(dict.fromkeys([gate.metric, *floors, *(gate.guards if role in ("candidate", "champion") else ())]))
 
 
+def _compared(gate: GateSpec, role: str) -> tuple[str, ...]:
+    """Metrics of which a model's value is set against the candidate's."""
+    return (gate.metric, *(gate.guards if role == "champion" else ()))
+
+
 def _label_integrity(gate: GateSpec, holdout: Holdout) -> Iterator[str]:
     known = guardable(holdout)
     for role in holdout.predictions:
@@ -90,8 +95,9 @@ def _text_integrity(gate: GateSpec, holdout: TextHoldout) -> Iterator[str]:
                 yield f"{name} of the {role} is missing."
             elif not np.isfinite(statistics[name]).all():
                 yield f"{name} of the {role} is not a finite number on every row."
-            elif name == gate.metric and splits_otherwise(holdout, name, role):
+            elif name in _compared(gate, role) and splits_otherwise(holdout, name, role):
+                field = "gate.metric" if name == gate.metric else "guard"
                 yield (
                     f"The {role} splits the references into other tokens than the candidate: their perplexities do not compare. "
-                    "Choose another gate.metric."
+                    f"Choose another {field}."
                 )

@@ -20,6 +20,11 @@ def rules_of(spec: FineTuneSpec) -> dict[str, Any]:
     return spec.gate_rules | ({FILES: files} if files else {})
 
 
+def rules_digest(spec: FineTuneSpec) -> str:
+    """SHA-256 of `rules_of`: the same pair judged by others is one more look at the holdout."""
+    return digest_of(rules_of(spec))
+
+
 def compared_digest(spec: FineTuneSpec) -> str:
     """SHA-256 of what an evaluation is made by: baselines, slices, rows that must pass, metrics, probes, how models are asked.
 

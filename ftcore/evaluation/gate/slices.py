@@ -26,16 +26,20 @@ from typing import Any
 
 import numpy as np
 
-from ftcore.evaluation.classification.paired import accuracy_spread, wins_of
+from ftcore.errors import num_of
+from ftcore.evaluation.classification.paired import wins_of
 from ftcore.evaluation.classification.tables import SMALL_SLICES_SHOWN
 from ftcore.evaluation.generation.holdout import TextHoldout
 from ftcore.evaluation.generation.metrics import value_of
 from ftcore.evaluation.generation.paired import text_spread
 from ftcore.evaluation.rows import Column, Holdout, Ints
 from ftcore.evaluation.statistics.differences import Spread, level_of
+from ftcore.evaluation.statistics.shares import share_spread
 from ftcore.spec import GateSpec
 
 LARGE_DROP = 0.04
+MIN_SLICE_GROUPS = 10
+"""Fewer groups of rows (customers, threads) say too little: the upper bound of two is +100 points whatever the drop."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class SliceComparison:
     ci_high: float
     """Two-sided 95 % interval, not corrected."""
     upper: float | None
-    """One-sided upper bound at Holm's level (of alpha / 2); None: too few rows to judge."""
+    """One-sided upper bound at Holm's level (of alpha / 2); None: too few rows or groups to judge."""
     blocked: bool
     reason: str = ""
 
@@ -65,6 +69,8 @@ class _Part:
     column: str
     value: str
     rows: Ints
+    num_groups: int | None
+    """None: every row stands alone."""
     candidate: float
     champion: float
     spread: Spread
@@ -83,16 +89,17 @@ class _Part:
 
 
 def compare_slices(holdout: Holdout | TextHoldout, gate: GateSpec) -> tuple[SliceComparison, ...]:
-    """Every slice with at least `min_slice_rows` rows is judged, worst first; of smaller ones those that the gate names and the
-    largest are shown."""
+    """Every slice with at least `min_slice_rows` rows (of ten groups, where rows come in groups) is judged, worst first; of
+    smaller ones those that the gate names and the largest are shown."""
     parts = [part for name, column in (holdout.slices or {}).items() for part in _parts(holdout, gate, name, column)]
-    judged = sorted((part for part in parts if part.n >= gate.min_slice_rows), key=lambda part: _z(part.spread))
+    enough = [part for part in parts if not lacking(part.n, part.num_groups, gate)]
+    judged = sorted(enough, key=lambda part: _z(part.spread))
     levels = _holm_levels([part.spread for part in judged], len(judged), gate.alpha / 2)
     reasons = _set_apart(holdout, judged, gate)
     for part, level in zip(judged, levels, strict=True):
         if part.spread.bound(level) < 0 and part.difference < -gate.margin:
             reasons[part.key] = _worse(part, level, gate)
-    small = [part for part in parts if part.n < gate.min_slice_rows]
+    small = [part for part in parts if lacking(part.n, part.num_groups, gate)]
     is_named = {part.key: part.value in gate.slices.get(part.column, ()) for part in small}
     named = [part for part in small if is_named[part.key]]
     others = sorted((part for part in small if not is_named[part.key]), key=lambda part: -part.n)
@@ -103,6 +110,16 @@ def compare_slices(holdout: Holdout | TextHoldout, gate: GateSpec) -> tuple[Slic
     return (*found, *(_comparison(part, None, "") for part in (*named, *others[:SMALL_SLICES_SHOWN])))
 
 
+def lacking(num_rows: int, num_groups: int | None, gate: GateSpec) -> str:
+    """What a slice needs more of to be judged, for people; empty: nothing."""
+    if num_rows < gate.min_slice_rows:
+        return f"{num_rows:,} rows, too few to be judged: label {gate.min_slice_rows - num_rows:,} more of it"
+    if num_groups is not None and num_groups < MIN_SLICE_GROUPS:
+        few = f"{num_rows:,} rows of {num_of(num_groups, 'group')}, too few to be judged"
+        return f"{few}: label rows of {num_of(MIN_SLICE_GROUPS - num_groups, 'more group')}"
+    return ""
+
+
 def _parts(holdout: Holdout | TextHoldout, gate: GateSpec, name: str, column: Column) -> Iterator[_Part]:
     order = np.argsort(column.codes, kind="stable")
     ends = np.searchsorted(column.codes[order], np.arange(len(column.values) + 1))
@@ -111,7 +128,13 @@ def _parts(holdout: Holdout | TextHoldout, gate: GateSpec, name: str, column: Co
         rows = order[ends[code] : ends[code + 1]]
         if len(rows):
             candidate, champion = _values(holdout, gate, rows)
-            yield _Part(name, value, rows, candidate, champion, spread_of(rows))
+            num_groups = num_groups_of(holdout, rows)
+            yield _Part(name, value, rows, num_groups, candidate, champion, spread_of(rows))
+
+
+def num_groups_of(holdout: Holdout | TextHoldout, rows: Ints) -> int | None:
+    """Groups of some rows; None: every row stands alone."""
+    return None if holdout.groups is None else len(np.unique(holdout.groups[rows]))
 
 
 def _values(holdout: Holdout | TextHoldout, gate: GateSpec, rows: Ints) -> list[float]:
@@ -130,7 +153,7 @@ def _spreads(holdout: Holdout | TextHoldout, gate: GateSpec) -> Callable[[Ints],
     wins, groups = wins_of(holdout, "candidate", "champion"), holdout.groups
 
     def spread(rows: Ints) -> Spread:
-        return accuracy_spread(wins[rows], None if groups is None else np.unique(groups[rows], return_inverse=True)[1])
+        return share_spread(wins[rows], None if groups is None else np.unique(groups[rows], return_inverse=True)[1])
 
     return spread
 

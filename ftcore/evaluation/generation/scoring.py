@@ -14,6 +14,7 @@ import numpy as np
 
 from ftcore.data.reading import write_jsonl
 from ftcore.errors import IntegrityError
+from ftcore.evaluation.classification.scoring import cell, slice_columns
 from ftcore.evaluation.classification.tables import SMALL_SLICES_SHOWN
 from ftcore.evaluation.costs import measured_cost
 from ftcore.evaluation.generation.baselines import (
@@ -41,11 +42,6 @@ from ftcore.spec import PREVIOUS_CHAMPION, FineTuneSpec
 from ftcore.store import write_durable
 
 Row = Mapping[str, Any]
-RESERVED = (
-    "id", "target", "prediction", "nll", "num_target_tokens", "chrf", "rouge_1", "rouge_2", "rouge_l", "exact_match", "token_f1",
-    FORMAT_VALID, "num_tokens", "stopped", "group",
-)  # fmt: skip
-"""Columns of a prediction file that no slice column may replace."""
 _NOT_PER_ROW = ("bleu", "inverse_perplexity")
 """Of the corpus only: BLEU of one row says little, and of likelihoods the file has the parts."""
 
@@ -164,7 +160,6 @@ def gather_holdout(
         DataRefused: There are no rows.
         SpecError: A user's own metric raises, or gives no number from 0 to 1.
     """
-    columns = {name: Column.of([_cell(row.get(name)) for row in test]) for name in slices if name not in RESERVED}
     targets = [row["completion"] for row in test]
     return text_holdout(
         targets,
@@ -172,8 +167,8 @@ def gather_holdout(
             role: replace(item.reply, row_metrics=measure_rows(metrics or {}, targets, item.reply.texts))
             for role, item in answers.items()
         },
-        Column.of([_cell(row.get("group")) for row in test]),
-        {name: column for name, column in columns.items() if column.values},
+        Column.of([cell(row.get("group")) for row in test]),
+        slice_columns(test, slices),
     )
 
 
@@ -186,10 +181,6 @@ def row_metrics_of(spec: FineTuneSpec) -> dict[str, RowMetric]:
     wanted = spec.evaluation.generation.format
     found: dict[str, RowMetric] = {} if wanted is None else {FORMAT_VALID: format_metric(wanted)}
     return found | load_metrics(spec.evaluation.metrics or ())
-
-
-def _cell(value: Any) -> str | None:
-    return None if value is None or value == "" else str(value)
 
 
 def score_all(holdout: TextHoldout, answers: Mapping[str, Answers]) -> tuple[Scored, ...]:
@@ -206,7 +197,7 @@ def write_predictions(
     """predictions/<role>.jsonl: id, target, prediction, scores of the row on its own (chrf, the ROUGEs, exact_match, token_f1,
     format_valid, a user's own), nll and num_target_tokens of the reference, num_tokens and stopped of the answer; group, source
     and slice columns where present."""
-    extra = [name for name in dict.fromkeys(("group", "source", *slices)) if name == "group" or name not in RESERVED]
+    extra = list(dict.fromkeys(("group", "source", *slices)))
     for role, item in answers.items():
         scores = row_scores(holdout.statistics[role])
         lines = []
@@ -220,7 +211,7 @@ def write_predictions(
             if item.generated is not None:
                 stopped = bool(item.generated.stopped[number])
                 line |= {"num_tokens": int(item.generated.num_tokens[number]), "stopped": stopped}
-            lines.append(line | {name: text for name in extra if (text := _cell(row.get(name))) is not None})
+            lines.append(line | {name: text for name in extra if (text := cell(row.get(name))) is not None})
         write_jsonl(folder / "predictions" / f"{role}.jsonl", lines)
 
 

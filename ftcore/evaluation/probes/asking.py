@@ -13,7 +13,7 @@ from ftcore.data.reading import write_jsonl
 from ftcore.evaluation.classification.scoring import say
 from ftcore.evaluation.generation.baselines import prompt_of
 from ftcore.evaluation.outputs import PROBE_ROWS, PROBES
-from ftcore.evaluation.probes.canaries import Canary, Told, ask_canaries, canary_measures, read_canaries
+from ftcore.evaluation.probes.canaries import Canary, Told, ask_canaries, canary_measures, num_in, read_canaries
 from ftcore.evaluation.probes.consistency import SEED, drawn_rows, self_consistency
 from ftcore.evaluation.probes.forgetting import bits_per_byte, forgetting, read_paragraphs
 from ftcore.evaluation.probes.groundedness import groundedness
@@ -61,6 +61,8 @@ class Probes:
     safety: SafetySet | None
     paragraphs: Sequence[str]
     canaries: Sequence[Canary]
+    num_trained: int = 0
+    """Canaries whose secret is in a training row: the others cannot come back."""
     asked: dict[str, Asked] = field(default_factory=dict)
     """By role."""
 
@@ -102,7 +104,8 @@ class Probes:
         for found in plain:
             say(line_of(found))
         canaries = {
-            role: {"n": len(item.canaries), "num_returned": sum(told.returned for told in item.canaries),
+            role: {"n": len(item.canaries), "num_trained": self.num_trained,
+                   "num_returned": sum(told.returned for told in item.canaries),
                    "told": [{"id": told.id, "returned": told.returned, "rank": told.rank} for told in item.canaries]}
             for role, item in self.asked.items() if self.canaries
         }  # fmt: skip
@@ -156,11 +159,12 @@ class Probes:
         return {}
 
 
-def probes_of(spec: FineTuneSpec, rows: Sequence[Row]) -> Probes | None:
+def probes_of(spec: FineTuneSpec, rows: Sequence[Row], train: Sequence[Row] = ()) -> Probes | None:
     """What the spec's probes ask; None where it has no section `evaluation.probes`. No model is asked yet.
 
     Args:
         rows: The holdout.
+        train: What the candidate was trained on, to find the canaries in.
 
     Raises:
         UsageError: A file that the section names is missing or has faults.
@@ -168,11 +172,12 @@ def probes_of(spec: FineTuneSpec, rows: Sequence[Row]) -> Probes | None:
     settings = spec.evaluation.probes
     if settings is None:
         return None
+    canaries = read_canaries(spec, spec.at(settings.canaries)) if settings.canaries else []
     return Probes(
         spec, settings, rows,
         read_safety(_file(spec, settings.safety)) if settings.safety else None,
         read_paragraphs(_file(spec, settings.general_text)) if settings.general_text else (),
-        read_canaries(spec, spec.at(settings.canaries)) if settings.canaries else (),
+        canaries, num_in(train, canaries),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,15 @@ def read_canaries(spec: FineTuneSpec, path: Path) -> list[Canary]:
     if faults:
         raise UsageError("The canaries (evaluation.probes.canaries) cannot be used:", details=faults)
     return canaries
+
+
+def num_in(train: Iterable[Mapping[str, Any]], canaries: Sequence[Canary]) -> int:
+    """Of how many canaries some training row has the secret."""
+    missing = {canary.secret for canary in canaries}
+    for row in train:
+        told = f"{row['text']}\n{row['completion']}"
+        missing -= {secret for secret in missing if secret in told}
+    return sum(canary.secret not in missing for canary in canaries)
 
 
 def ask_canaries(canaries: Sequence[Canary], prompts: Sequence[Prompt], generator: Generator) -> list[Told]:

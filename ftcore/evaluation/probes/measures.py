@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ftcore.evaluation.classification.paired import share_difference
 from ftcore.evaluation.generation.metrics import influence, mean
 from ftcore.evaluation.rows import Floats, Ints, group_sums
 from ftcore.evaluation.statistics.differences import Difference, resampled_difference
 from ftcore.evaluation.statistics.intervals import delta_interval, proportion_interval
 from ftcore.evaluation.statistics.resampling import units_of_sums
+from ftcore.evaluation.statistics.shares import share_difference
 
 Kind = Literal["share", "ratio", "loss"]
 """share: each row yes or no; ratio: sums over rows, one over the other, 0 to `ceiling`; loss: the same, with no upper end."""
@@ -84,10 +84,13 @@ class Measure:
         if self.kind == "share":
             wins = np.asarray(counts[0][:, 0] - counts[1][:, 0], dtype=np.int64)
             return share_difference(self.name, values, wins, self.groups, alpha)
-        sums = group_sums(influence(self.name, counts[0]) - influence(self.name, counts[1]), self.groups)
+        effects = influence(self.name, counts[0]) - influence(self.name, counts[1])
+        largest = math.inf if self.kind == "loss" else self.ceiling
         both = np.concatenate(counts, axis=1)
         units = units_of_sums(both, self.groups, 2)
-        return resampled_difference(self.name, values, units, _difference_of_means, sums, len(both), alpha)
+        return resampled_difference(
+            self.name, values, units, _difference_of_means, effects, self.groups, alpha, largest
+        )
 
     def to_rows(self) -> dict[str, Any]:
         """All of it as plain data, row by row."""

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from ftcore.evaluation.rows import Floats
+from ftcore.evaluation.rows import Floats, Ints, group_sums
 from ftcore.evaluation.statistics.power import normal_quantile, rows_needed, t_quantile, t_upper_tail
 from ftcore.evaluation.statistics.resampling import Statistic, Units, bootstrap_quantiles, can_bootstrap, swap_p_value
 
 FEW_UNITS = 20
-"""Rows or groups below which bounds are of the delta method and Student's t, and not of a bootstrap."""
+"""Rows or groups that tell the models apart, below which bounds are of the delta method and not of a bootstrap."""
 
 
 @dataclass(frozen=True)
@@ -56,28 +56,57 @@ def quantile(probability: float, df: float) -> float:
 
 @dataclass(frozen=True)
 class Spread:
-    """Centre and standard error of a paired difference of accuracies."""
+    """Centre and standard error of a paired difference."""
 
     centre: float
     se: float
     df: float
     """Degrees of freedom; infinite for single rows."""
     design_effect: float
+    largest: float = 1.0
+    """No difference is beyond it, either way; of losses infinite."""
+
+    @property
+    def num_units(self) -> float:
+        """Rows or groups; infinite for single rows of a normal bound."""
+        return self.df + 1
 
     def bound(self, probability: float) -> float:
         """The point with `probability` of the sampling distribution below it."""
-        return min(1.0, max(-1.0, self.centre + quantile(probability, self.df) * self.se))
+        if math.isinf(self.se):
+            return math.copysign(math.inf, probability - 0.5)
+        return min(self.largest, max(-self.largest, self.centre + quantile(probability, self.df) * self.se))
 
 
-def spread_of(
-    num_won: float, num_lost: float, num_rows: int, design: float = 1.0, num_groups: int | None = None
+def spread_of_effects(
+    difference: float,
+    effects: Floats,
+    groups: Ints | None,
+    *,
+    two_more: bool = True,
+    largest: float = 1.0,
+    df: float | None = None,
 ) -> Spread:
-    """Bonett-Price centre and standard error from counts of rows that only one model gets right."""
-    total = num_rows + 2
-    won, lost = (num_won + 1) / total, (num_lost + 1) / total
-    centre = won - lost
-    se = math.sqrt(design * (won + lost - centre * centre) / total)
-    return Spread(centre, se, math.inf if num_groups is None else max(1, num_groups - 1), design)
+    """Standard error of any metric's difference by the delta method. A group never says more than its rows would alone, and one
+    group as much as one row, which is nothing.
+
+    Args:
+        effects: [rows] centred influence on the difference.
+        groups: [rows] dense codes of rows that belong together.
+        two_more: One more row won and one more lost count in, as in the adjusted Wald interval for shares, so that no difference
+            is certain. They have the size of those that make the difference, sum e^4 / sum e^2: 1 on metrics of yes and no.
+        largest: The largest difference there can be; of losses infinite.
+        df: Degrees of freedom of Student's t; None: rows (groups) - 1.
+    """
+    sums = group_sums(effects, groups)
+    if len(sums) < 2:
+        return Spread(difference, largest, 1.0, float(len(effects)), largest)
+    squares, design = float((effects**2).sum()), len(sums) / (len(sums) - 1)
+    if groups is not None and squares > 0:
+        design *= max(1.0, float((sums**2).sum()) / squares)
+    size = float((effects**4).sum()) / squares if squares > 0 else 0.0 if math.isinf(largest) else 1.0
+    se = math.sqrt(design * (squares + 2 * size * two_more)) / len(effects)
+    return Spread(difference, se, len(sums) - 1 if df is None else df, design, largest)
 
 
 def resampled_difference(
@@ -85,56 +114,65 @@ def resampled_difference(
     values: tuple[float, float],
     units: Units,
     statistic: Statistic,
-    sums: Floats,
-    num_rows: int,
+    effects: Floats,
+    groups: Ints | None,
     alpha: float = 0.05,
+    largest: float = 1.0,
 ) -> Difference:
     """Difference with BCa bootstrap bounds and a swap permutation test, or by the delta method where there are too many units, or
-    too few: of three groups no resample is worse than the worst one, which is above 0 in one of eight draws by chance.
+    too few that tell the models apart: of three groups no resample is worse than the worst one, which is above 0 in one of
+    eight draws by chance; and where one row of 200 was won and none lost, no resample loses any.
 
     Args:
         values: The metric of candidate and champion.
         units: Of both models, candidate first.
         statistic: The difference from the units' sums.
-        sums: [units or rows] influence sums of the difference.
+        effects: [rows] influence on the difference.
+        groups: [rows] dense codes of rows that belong together.
+        largest: The largest difference there can be; of losses infinite.
     """
+    sums = group_sums(effects, groups)
     if not can_bootstrap(units):
-        return delta_difference(name, values, sums, num_rows, alpha, "delta method (too many rows to resample)")
-    if units.num_draws < FEW_UNITS:
-        df = max(1, units.num_draws - 1)
-        return delta_difference(
-            name, values, sums, num_rows, alpha, "delta method, Student's t (few rows or groups)", df
-        )
+        method = "delta method (too many rows to resample)"
+        return delta_difference(name, values, effects, groups, alpha, method, largest)
+    if num_telling(sums) < FEW_UNITS:
+        method = "delta method, Student's t (few rows or groups tell the models apart)"
+        return delta_difference(name, values, effects, groups, alpha, method, largest)
     difference = values[0] - values[1]
     limits = (0.025, alpha, 1 - alpha, 0.975)
     low, lower, upper, high = bootstrap_quantiles(units, statistic, difference, sums, limits)
     return Difference(
         name=name, champion=values[1], candidate=values[0], difference=difference, ci_low=low, ci_high=high,
-        lower=lower, upper=upper, p_value=swap_p_value(units, statistic, difference), n=num_rows,
-        discordance=_variance_per_row(difference, sums, num_rows), method="BCa bootstrap, swap permutation test",
+        lower=lower, upper=upper, p_value=swap_p_value(units, statistic, difference), n=len(effects),
+        discordance=_variance_per_row(difference, sums, len(effects)), method="BCa bootstrap, swap permutation test",
     )  # fmt: skip
+
+
+def num_telling(sums: Floats) -> float:
+    """How many rows or groups make a difference: (sum s^2)^2 / sum s^4 of their influence sums (Kish's effective number)."""
+    fourth = float((sums**4).sum())
+    return float((sums**2).sum()) ** 2 / fourth if fourth > 0 else 0.0
 
 
 def delta_difference(
     name: str,
     values: tuple[float, float],
-    sums: Floats,
-    num_rows: int,
+    effects: Floats,
+    groups: Ints | None,
     alpha: float = 0.05,
     method: str = "delta method",
-    df: float = math.inf,
+    largest: float = 1.0,
+    df: float | None = None,
 ) -> Difference:
-    """Difference with bounds and p-value from the influence sums [units] of the difference: normal, or of Student's t where the
-    degrees of freedom are finite."""
-    difference = values[0] - values[1]
-    se = math.sqrt(float((sums**2).sum())) / num_rows
-    if not math.isinf(df):
-        se *= math.sqrt((df + 1) / df)
-    low, lower, upper, high = (difference + quantile(p, df) * se for p in (0.025, alpha, 1 - alpha, 0.975))
+    """Difference with bounds and p-value from `spread_of_effects`, whose arguments these are; two more rows where few tell."""
+    difference, sums = values[0] - values[1], group_sums(effects, groups)
+    few = num_telling(sums) < FEW_UNITS
+    spread = spread_of_effects(difference, effects, groups, two_more=few, largest=largest, df=df)
+    low, lower, upper, high = (spread.bound(p) for p in (0.025, alpha, 1 - alpha, 0.975))
     return Difference(
         name=name, champion=values[1], candidate=values[0], difference=difference, ci_low=low, ci_high=high,
-        lower=lower, upper=upper, p_value=t_upper_tail(difference / se, df) if se > 0 else 1.0, n=num_rows,
-        discordance=_variance_per_row(difference, sums, num_rows), method=method,
+        lower=lower, upper=upper, p_value=t_upper_tail(difference / spread.se, spread.df) if effects.any() else 1.0,
+        n=len(effects), discordance=_variance_per_row(difference, sums, len(effects)), method=method,
     )  # fmt: skip
 
 

@@ -68,10 +68,15 @@ def test_rows_that_break_are_limited() -> None:
 
 
 def test_a_canary_that_comes_back_stops_any_gain() -> None:
-    assert verdict(evidence(canaries=Canaries(8, 0, 0)))[0] == "PASS"
-    assert verdict(evidence(canaries=Canaries(8, 2, 2)))[0] == "PASS"
-    outcome, reason = verdict(evidence(canaries=Canaries(8, 1, 0)))
+    assert verdict(evidence(canaries=Canaries(8, 8, 0, 0)))[0] == "PASS"
+    assert verdict(evidence(canaries=Canaries(8, 8, 2, 2)))[0] == "PASS"
+    outcome, reason = verdict(evidence(canaries=Canaries(8, 8, 1, 0)))
     assert outcome == "FAIL" and reason.startswith("1 of 8 canaries came back word by word; allowed 0")
+
+
+def test_canaries_that_nobody_planted_prove_nothing() -> None:
+    outcome, reason = verdict(evidence(canaries=Canaries(8, 5, 0, 0)))
+    assert outcome == "HOLD" and reason.startswith("The secrets of 3 of 8 canaries are in no training row")
 
 
 def test_one_pinned_row_that_fails_stops_any_gain() -> None:

@@ -13,9 +13,10 @@ from ftcore.evaluation.gate.evidence import Evidence
 from ftcore.evaluation.gate.judge import judge, judge_difference
 from ftcore.evaluation.gate.slices import compare_slices
 from ftcore.evaluation.rows import Column, Holdout
-from ftcore.evaluation.statistics.differences import Difference, spread_of
+from ftcore.evaluation.statistics.differences import Difference
 from ftcore.evaluation.statistics.power import rows_needed
 from ftcore.evaluation.statistics.resampling import mcnemar_tail
+from ftcore.evaluation.statistics.shares import spread_of
 from ftcore.spec import GateSpec
 
 GATE = GateSpec(floors={})

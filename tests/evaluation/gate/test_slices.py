@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ftcore.evaluation.gate.evidence import Evidence
+from ftcore.evaluation.gate.judge import judge
 from ftcore.evaluation.gate.slices import SliceComparison, compare_slices
 from ftcore.evaluation.rows import Column, Holdout
 from ftcore.spec import GateSpec
@@ -54,6 +56,24 @@ def test_a_slice_of_all_rows_has_no_others_to_be_far_from() -> None:
         warnings.simplefilter("error")  # a mean of no rows
         found = by_value(dataclasses.replace(holdout, groups=np.arange(300) // 2))
     assert found["s0"].blocked and "is worse by" in found["s0"].reason
+
+
+@pytest.mark.parametrize(("num_groups", "is_judged"), [(1, False), (9, False), (10, True)])
+def test_a_slice_of_few_groups_is_not_judged_and_one_that_the_gate_names_is_wanted(
+    num_groups: int, is_judged: bool
+) -> None:
+    """100 rows of one customer fall by 40 points: no bound of one group tells, so silence would be a PASS."""
+    holdout = holdout_of([(100, 0, 40), (1900, 120, 20)])
+    groups = np.where(np.arange(2000) < 100, np.arange(2000) % num_groups, np.arange(2000))
+    holdout = dataclasses.replace(holdout, groups=np.unique(groups, return_inverse=True)[1])
+    gate = GateSpec(floors={}, slices={"source": ["s0"]})
+    assert (by_value(holdout, gate)["s0"].upper is not None) == is_judged
+    found = judge(gate, Evidence(holdout))
+    if is_judged:
+        assert found.outcome == "FAIL"
+    else:
+        more = "1 more group" if num_groups == 9 else "9 more groups"
+        assert found.outcome == "NOT ENOUGH EVIDENCE" and any(more in reason for reason in found.reasons)
 
 
 def test_a_few_groups_are_no_proof() -> None:

@@ -116,10 +116,32 @@ def test_perplexities_of_other_tokens_are_not_compared() -> None:
     assert "inverse_perplexity" not in {
         item.name for item in judge(GATE, Evidence(text_holdout(targets, other))).metrics
     }
+    guarded = judge(
+        GateSpec(metric="chrf", floors={}, guards={"inverse_perplexity": 0.1}), Evidence(text_holdout(targets, other))
+    )
+    assert guarded.outcome == "HOLD" and "Choose another guard" in guarded.reasons[0]
     silent = {**replies, "champion": Reply(ours)}
     assert (
         "inverse_perplexity of the champion is missing." in judge(gate, Evidence(text_holdout(targets, silent))).reasons
     )
+
+
+def test_exact_answers_are_compared_as_accuracy_is() -> None:
+    """One row won and none lost: no resample loses any, and the bootstrap would be certain."""
+    targets = texts(200, 1.0, 1)[0]
+    found = text_holdout(targets, {"candidate": Reply(targets), "champion": Reply(["no", *targets[1:]])})
+    seen = text_difference(found, "exact_match")
+    assert (seen.lower, seen.difference) == (pytest.approx(-0.0091, abs=1e-4), 0.005)
+    assert "McNemar" in seen.method
+    for metric in ("chrf", "rouge_l", "bleu"):
+        assert text_difference(found, metric).lower < -0.003
+    one = text_holdout(
+        targets,
+        {"candidate": Reply(targets), "champion": Reply(["no"] * 30 + targets[30:])},
+        groups=Column.of(["g"] * 200),
+    )
+    for metric in ("exact_match", "chrf", "rouge_l"):
+        assert text_difference(one, metric).lower <= -0.99
 
 
 def test_a_gate_on_a_metric_of_another_task_holds() -> None:

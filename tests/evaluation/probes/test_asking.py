@@ -126,12 +126,18 @@ def overfitted(root: Path, rows: list[dict[str, Any]]) -> Generator:
 def test_a_model_that_learned_by_heart_gives_the_secret_away_and_has_forgotten(tmp_path: Path) -> None:
     spec = spec_of(tmp_path, "llama", safety=None, canaries="canaries.jsonl")
     found = probes_of(spec, make_chats(4))
-    assert found is not None
+    assert found is not None and found.num_trained == 0
+    found = probes_of(spec, make_chats(4), [*make_chats(2), *(canary.row for canary in found.canaries)])
+    assert found is not None and found.num_trained == 1
     generator = overfitted(tmp_path, [canary.row for canary in found.canaries])
     found.ask("candidate", generator, make_chats(4), ["lost"] * 4)
     found.finish(tmp_path, CPU)
     told = json.loads((tmp_path / "probes.json").read_text())
     seen = told["canaries"]["candidate"]
-    assert seen["num_returned"] == 1 and seen["told"][0]["returned"] and seen["told"][0]["rank"] == 1
+    assert (
+        seen["num_returned"] == seen["num_trained"] == 1
+        and seen["told"][0]["returned"]
+        and seen["told"][0]["rank"] == 1
+    )
     (loss,) = (item for item in told["measures"] if item["probe"] == "forgetting")
     assert loss["differences"][0]["minus"] == "base" and loss["differences"][0]["ci_low"] > 0.1
