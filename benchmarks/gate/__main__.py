@@ -21,6 +21,7 @@ import numpy as np
 
 from benchmarks.gate.decisions import by_rows, few_rows, power, same_model, single
 from benchmarks.gate.parts import groups, slice_cost, slice_power, slices
+from benchmarks.gate.rare import rare_differences
 from benchmarks.gate.report import DOC, Show, render
 from benchmarks.gate.scale import FULL, SMOKE, Scale
 from benchmarks.gate.series import looks, retrains
@@ -41,6 +42,7 @@ SHOWS: dict[str, Callable[[np.random.Generator, Scale], Show]] = {
         slice_power,
         groups,
         texts,
+        rare_differences,
     )
 }
 
