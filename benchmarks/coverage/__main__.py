@@ -1,7 +1,7 @@
 """Do intervals and bounds hold the truth as often as they say? On made-up populations whose truth is known.
 
     python -m benchmarks.coverage                 intervals of one model, 10,000 samples per cell: 25 minutes of a core
-    python -m benchmarks.coverage --pairs         bounds of the gate on two models, 500 samples per cell: 20 minutes
+    python -m benchmarks.coverage --pairs         bounds of the gate on two models, 1,000 samples per cell: 30 minutes
     python -m benchmarks.coverage --smoke         20 samples: only whether it runs
     python -m benchmarks.coverage --render        and write the table into docs/decision-statistics.md
     python -m benchmarks.coverage --proportions   exactly, of a proportion from 0.9 to 0.99 by three intervals: a second
@@ -92,7 +92,7 @@ def main() -> None:
                 )
         return
     started = time.monotonic()
-    name, work, samples = ("bounds", bounds, 500) if options.pairs else ("coverage", intervals, 10_000)
+    name, work, samples = ("bounds", bounds, 1_000) if options.pairs else ("coverage", intervals, 10_000)
     text = work(20 if options.smoke else options.samples or samples, options.jobs)
     print(f"{text}\n{time.monotonic() - started:.0f} s.")
     if options.render:

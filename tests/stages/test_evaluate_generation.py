@@ -190,6 +190,9 @@ def test_probes_are_asked_shown_and_canaries_decide(world: World) -> None:
         given = given_to_judge(world.spec, record)
         return judge.run(world.spec, given, world.output("judged"), world.store).reasons
 
+    assert any("1 of 1 canary are in no training row" in reason for reason in judged())
+    probes["canaries"]["candidate"]["num_trained"] = 1
+    (folder / "probes.json").write_text(json.dumps(probes))
     assert not any("canar" in reason for reason in judged())
     page = (world.store.root / "judged" / "verdict.md").read_text()
     assert "## Probes" in page and "| forgetting bits per byte |" in page.replace("&#95;", "_")

@@ -16,7 +16,7 @@ from ftcore.evaluation.classification.paired import (
     row_metric_difference,
 )
 from ftcore.evaluation.rows import Holdout, Probabilities
-from ftcore.evaluation.statistics.power import rows_needed, t_quantile
+from ftcore.evaluation.statistics.power import rows_needed, t_quantile, t_upper_tail
 from ftcore.evaluation.statistics.resampling import mcnemar_tail, sign_flip_p_value
 from ftcore.evaluation.statistics.shares import share_spread, spread_of
 
@@ -60,6 +60,12 @@ def test_rows_needed_without_discordance_is_still_finite() -> None:
 @pytest.mark.parametrize("probability", [0.95, 0.975, 0.99875])
 def test_t_quantile(df: int, probability: float) -> None:
     assert t_quantile(probability, df) == pytest.approx(stats.t.ppf(probability, df), rel=1e-5)
+
+
+@pytest.mark.parametrize("df", [1, 7, 29, 30, 171, 5_000])
+def test_t_upper_tail(df: int) -> None:
+    for t in (-3.0, -0.5, 0.0, 1.0, 2.5, 6.0):
+        assert t_upper_tail(t, df) == pytest.approx(stats.t.sf(t, df), rel=0.012)
 
 
 def test_interval_covers_the_true_difference() -> None:
