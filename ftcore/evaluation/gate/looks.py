@@ -5,8 +5,8 @@ Every candidate that is scored is counted in the ledger, whatever is decided. Th
 - the step of the Ladder (Blum & Hardt 2015, "The Ladder: a reliable leaderboard for machine learning competitions"): a gain below
   `min_gain` never changes production;
 - spending: the k-th decision has one-sided bounds at 1 - alpha / k. Twenty decisions together then err with probability 3.6 alpha
-  at most (the harmonic sum) in place of 20 alpha, and the first, on fresh rows, is at full strength. The sum has no end of its own:
-  the budget is its end;
+  at most (the harmonic sum) in place of 20 alpha, and the first, on fresh rows, is at full strength. The sum has no end of
+  its own: the budget is its end;
 - a budget: after `max_decisions` the verdict is HOLD until enough of the rows are fresh.
 
 Rows come and go between data versions, so looks are told by rows, from a sketch of each holdout: the 256 smallest of the rows'
