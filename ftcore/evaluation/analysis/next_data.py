@@ -27,16 +27,16 @@ def next_data(
     doubted: Collection[str] = (),
 ) -> list[dict[str, Any]]:  # fmt: skip
     """Classes and slices ranked by error mass x learnability: the cost of errors on the holdout that twice the training rows of
-    that kind would likely take away. Each has the number of rows to collect and a reason.
+    that kind would likely take away. Each has the number of rows to collect and a reason. Of generated text slices alone.
 
     Args:
         slices: Found slices with the number of holdout rows that fail in them.
         doubted: Ids of holdout rows whose own label is in doubt.
     """
-    if rows.generates:
-        return []
     overall = _overall(probe)
-    found = [*_classes(rows, train, probe, overall, costs, doubted), *_slices(rows, train, slices, overall, costs)]
+    found = _slices(rows, train, slices, overall, costs)
+    if not rows.generates:
+        found += _classes(rows, train, probe, overall, costs, doubted)
     found.sort(key=lambda item: (-item["avoided"], item["name"]))
     return found[:MAX_SHOWN]
 
@@ -115,18 +115,22 @@ def _slices(
     """A slice's mass is what it has above the rate of the rest, each error at the mean cost: the rest of its errors is as hard as
     everywhere."""
     predicted = rows.models["candidate"].predictions
+    unit = "loss" if rows.generates else "costs" if costs else "errors"
+    failing = "among the lowest fifth" if rows.generates else "wrong"
+    of_what = "mean loss " if rows.generates else ""
     paid = [cost_of(costs, *pair) for pair in zip(rows.targets, predicted, strict=True) if pair[0] != pair[1]]
-    mean_cost = sum(paid) / max(1, len(paid))
+    mean_cost = 1.0 if rows.generates else sum(paid) / max(1, len(paid))
     found = []
     for item, num_wrong in slices:
         mass = max(0.0, (item.loss - item.rest) * item.n) * mean_cost
         like_it = round(len(train) * item.n / rows.num_rows)
         found.append({
             "kind": "slice", "name": str(item), "num_train": None, "num_rows": max(like_it, 20), "mass": mass,
-            "learnability": overall, "avoided": mass * overall, "unit": "costs" if costs else "errors", "labels_first": False,
+            "learnability": overall, "avoided": mass * overall, "unit": unit, "labels_first": False,
             "reason": (
-                f"{num_wrong} of {item.n} holdout rows wrong; {100 * item.loss:.0f} % against {100 * item.rest:.0f} % elsewhere "
-                f"on the rows that confirmed it; about {like_it:,} training rows if its share there is the same"
+                f"{num_wrong} of {item.n} holdout rows {failing}; {of_what}{100 * item.loss:.0f} % against "
+                f"{100 * item.rest:.0f} % elsewhere on the rows that confirmed it; "
+                f"about {like_it:,} training rows if its share there is the same"
             ),
         })  # fmt: skip
     return found

@@ -52,6 +52,17 @@ def test_slices_count_with_what_they_have_above_the_rest() -> None:
     assert shown["mass"] == pytest.approx(28) and shown["num_rows"] == 160 and shown["name"] == "source is web"
 
 
+def test_of_generated_text_slices_are_ranked_by_loss() -> None:
+    item = Slice((Condition("source", "is", "web"),), 40, 20, 0.9, 0.2, 0.5, 0.9, 0.001, 0.01)
+    texts = [f"answer {number}" for number in range(200)]
+    rows = holdout(texts, {"candidate": texts}, scores={"candidate": [0.5] * 200})
+    (found,) = next_data(rows, [{"text": "x", "completion": "y"}] * 800, None, [(item, 36)], {})
+    assert found["mass"] == pytest.approx(28) and found["unit"] == "loss" and found["num_rows"] == 160
+    assert found["reason"].startswith(
+        "36 of 40 holdout rows among the lowest fifth; mean loss 90 % against 20 % elsewhere"
+    )
+
+
 def test_no_errors_no_rows_to_collect() -> None:
     assert next_data(holdout(TARGETS, {"candidate": TARGETS}), TRAIN, None, [], {}) == []
     assert next_data(holdout(["x"], {"candidate": ["y"]}, scores={"candidate": [0.1]}), [], None, [], {}) == []
